@@ -1,0 +1,32 @@
+"""figures: Fig1 to Fig3, and the tables that `dvc plots` draws."""
+
+import pandas as pd
+
+from wor import paths, stage, storage
+from wor.figures import ablation, curves, scaling, style, temperature
+
+
+def work(params, log):
+    results = {model: storage.read_json(paths.STATS / f"{model}.json") for model in params.models}
+    for name, figure in (("scaling", scaling), ("temp_robustness", temperature), ("ablation_curve", ablation)):
+        points = figure.table(results).infer_objects()
+        # JSON has no NaN; a missing number came back as None.
+        for column in points.columns.intersection(["value", "low", "high"]):
+            points[column] = pd.to_numeric(points[column])
+        storage.write_csv(paths.PLOTS / f"{name}.csv", points)
+        style.save(figure.draw(points), paths.FIGURES / name)
+    tables = {"roc": [], "distributions": [], "layer_profile": []}
+    for model in params.models:
+        items = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets])
+        layers = pd.concat([storage.read_csv(paths.METRICS / f"{model}_{dataset}_layers.csv") for dataset in params.datasets])
+        layers = layers.merge(items[["item_id", "role"]], on="item_id")
+        tables["roc"].append(curves.roc(items).assign(model=model))
+        tables["distributions"].append(curves.distributions(items).assign(model=model))
+        tables["layer_profile"].append(curves.layer_profile(layers).assign(model=model))
+    for name, parts in tables.items():
+        storage.write_csv(paths.PLOTS / f"{name}.csv", pd.concat(parts, ignore_index=True))
+    log.say(f"3 figures and {3 + len(tables)} tables in {paths.PLOTS}/")
+
+
+if __name__ == "__main__":
+    stage.run("figures", work)

@@ -1,0 +1,20 @@
+"""ids: the frozen items, verified, with their prompts, paraphrases and length-matched controls."""
+
+from tokenizers import Tokenizer
+
+from wor import items, paths, stage, storage
+from wor.sources import build, weights
+
+
+def work(params, log):
+    folder = weights.open_card(storage.read_json(paths.card(params.control.length_model)))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    built = build.build(params, lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
+    for dataset, entries in built.items():
+        items.write(paths.items(dataset), entries)
+        calibration = sum(item.split == "calibration" for item in entries)
+        log.say(f"{dataset}: {len(entries)} items verified ({calibration} with a calibration ID)")
+
+
+if __name__ == "__main__":
+    stage.run("ids", work)

@@ -1,0 +1,54 @@
+"""Where a continuation states its answer, and which. Versioned: a change here changes windows and accuracy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wor.items import AnswerKind
+
+VERSION = 1
+
+_NUMBER = r"[-−]?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
+_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no)\b"}
+_LEAD = r"(?:####\s*|\\boxed\{\s*|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
+_FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``start`` is the offset of the first character of the statement; ``value`` is normalised."""
+
+    start: int
+    value: str
+
+
+def find(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
+    """The first stated answer in ``text``, or None.
+
+    A statement is "answer is ...", "#### ..." or "\\boxed{...}". Without one, a yes or no that opens the
+    text counts, and so does the last number of a text that the model itself ended; the last number of
+    one that was cut off does not, because it may be half-way through the working.
+    """
+    if kind == "none":
+        return None
+    stated = re.search(f"(?:{_LEAD})+{_FILLER[kind]}({_VALUE[kind]})", text, re.IGNORECASE)
+    if stated:
+        return Answer(stated.start(), normalise(stated[1], kind))
+    if kind == "yesno":
+        opening = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
+        return Answer(0, normalise(opening[1], kind)) if opening else None
+    numbers = list(re.finditer(_NUMBER, text)) if finished else []
+    return Answer(numbers[-1].start(), normalise(numbers[-1][0], kind)) if numbers else None
+
+
+def normalise(value: str, kind: AnswerKind) -> str:
+    """``"$1,234.50"`` and ``"1234.5"`` are one answer; so are ``"Yes"`` and ``"yes"``."""
+    if kind != "number":
+        return value.strip().lower()
+    bare = re.sub(r"[\s,$€£]", "", value).replace("−", "-")
+    try:
+        number = float(bare)
+    except ValueError:
+        return bare
+    return str(int(number)) if number == int(number) else repr(number)

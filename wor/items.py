@@ -1,0 +1,81 @@
+"""What an item is, and what makes it the same item: its ID, its content hash, its side of the split."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from wor import storage
+
+AnswerKind = Literal["number", "yesno", "none"]
+
+
+class Source(BaseModel):
+    """An item as its source gives it, before it becomes a prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    text: str
+    answer: str = ""
+    solution: str = ""
+    answer_kind: AnswerKind = "none"
+    cluster: str = ""
+
+
+class Item(BaseModel):
+    """One frozen item, ready to be asked. ``gold`` is the text that head removal is scored on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: str
+    dataset: str
+    role: Literal["reasoning", "control"]
+    split: Literal["calibration", "evaluation"]
+    cluster: str
+    sha256: str
+    prompt: str
+    paraphrases: list[str]
+    paraphrase_shares: list[float]
+    paraphrase_reason: str = ""
+    answer: str
+    answer_kind: AnswerKind
+    gold: str
+    paired_with: str = ""
+
+
+def item_id(dataset: str, key: str) -> str:
+    return f"{dataset}/{key}"
+
+
+def normalise(text: str) -> str:
+    """NFC, with every run of white space as one space: what two copies of an item must share."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def content_hash(source: Source) -> str:
+    """sha256 over the normalised text and answer, so that a changed label is a changed item too."""
+    return hashlib.sha256(f"{normalise(source.text)}\x1f{normalise(source.answer)}".encode()).hexdigest()
+
+
+def uniform(*key: object) -> float:
+    """A number in [0, 1) that depends on ``key`` alone: the same on every machine, in any order."""
+    digest = hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split_of(identifier: str, calibration_share: float) -> Literal["calibration", "evaluation"]:
+    """Which side an item is on. A hash of the ID alone decides, so no study ever moves an item."""
+    return "calibration" if uniform("split", identifier) < calibration_share else "evaluation"
+
+
+def write(path: Path, items: list[Item]) -> None:
+    storage.write_jsonl(path, [item.model_dump() for item in items])
+
+
+def read(path: Path) -> list[Item]:
+    return [Item.model_validate(row) for row in storage.read_jsonl(path)]

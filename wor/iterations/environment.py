@@ -1,0 +1,87 @@
+"""Where a run took place: code, packages, machine. Enough to say why two runs differ."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = (
+    "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
+    "reasoning-gym", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
+)  # fmt: skip
+_GENERATED = ("metrics", "plots", "experiments", "dvc.lock")  # what a run itself changes is no part of its code
+_PATCH_LIMIT = 1_000_000  # characters
+
+
+def code_hash(root: Path = Path()) -> str:
+    """sha256 over the names and contents of everything that computes: wor/, stages/, dvc.yaml."""
+    files = sorted([*root.glob("wor/**/*.py"), *root.glob("stages/*.py"), root / "dvc.yaml"])
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def git_state() -> dict:
+    """Commit and uncommitted changes of this workspace; None with a reason where git can't say."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": None, "reason": "no git commit here", "patch": None}
+    patch = _git("diff", "HEAD", "--binary", "--", ".", *(f":(exclude){path}" for path in _GENERATED)) or ""
+    if len(patch) > _PATCH_LIMIT:
+        note = f"the uncommitted change has {len(patch)} characters, over {_PATCH_LIMIT}: commit it to have it recorded"
+        return {"commit": commit.strip(), "dirty": True, "patch": None, "reason": note}
+    return {"commit": commit.strip(), "dirty": bool(patch), "patch": patch}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout
+
+
+def describe(computes: list[dict]) -> dict:
+    """Everything for env_info.json. ``computes``: what the stages that ran a model said of their placement."""
+    return {
+        "code": {**git_state(), "code_hash": code_hash()},
+        "experiment": os.environ.get("DVC_EXP_NAME"),
+        "baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
+        "python": sys.version.split()[0],
+        "packages": {name: _version(name) for name in PACKAGES},
+        "blas": _blas(),
+        "compute": computes[0] if computes else None,
+        "compute_differs_between_stages": any(one != computes[0] for one in computes),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _blas() -> str:
+    import numpy
+
+    found = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{found.get('name')} {found.get('version')} (numpy)"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -1,0 +1,228 @@
+"""Turn a finished run into experiments/iteration_NNN: whole or not at all, and never twice."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from wor import paths, storage
+from wor.iterations import environment, registry
+from wor.params import Params
+from wor.stage import log_path
+
+NOTES = "notes.md"  # the one file that is yours to edit, and no part of the seal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    folder: Path
+    new: bool
+
+
+def fingerprint(params: Params, results: dict[str, Path]) -> str:
+    """What makes two runs the same: their parameters, inputs and results, not when or where they ran.
+
+    Over an explicit list of files, so that whatever else lies in a folder doesn't count.
+    """
+    settings = params.model_dump(mode="json")
+    # How the work is laid out changes no result.
+    settings["compute"] = {key: settings["compute"][key] for key in ("device", "dtype")}
+    used = {"models": params.models, "datasets": params.datasets}
+    settings["model_specs"] = {name: settings["model_specs"][name] for name in used["models"]}
+    settings["dataset_specs"] = {name: settings["dataset_specs"][name] for name in used["datasets"]}
+    inputs = [paths.items(dataset) for dataset in params.datasets] + [paths.card(model) for model in params.models]
+    digests = {path.as_posix(): storage.sha256(path) for path in inputs}
+    digests |= {name: storage.sha256(path) for name, path in results.items()}
+    return hashlib.sha256(json.dumps([settings, digests], sort_keys=True).encode()).hexdigest()
+
+
+def result_files(params: Params) -> dict[str, Path]:
+    """Name in results/ -> file of this run, for everything that is copied as it is."""
+    files = {}
+    for model in params.models:
+        label = params.model_specs[model].label
+        for part in (*params.datasets, "calibration", "temperatures"):
+            files[f"{label}_{part}_metrics.csv"] = paths.metrics(model, part)
+        for dataset in params.datasets:
+            files[f"{label}_{dataset}_layers.csv"] = paths.METRICS / f"{model}_{dataset}_layers.csv"
+        files[f"{label}_head_ranking.csv"] = paths.HEADS / model / "ranking.csv"
+        files[f"{label}_head_removal.csv"] = paths.HEADS / model / "accuracy.csv"
+    return files
+
+
+def materialise(params: Params, own_log: dict) -> Outcome:
+    """Make the next iteration from this workspace's results, or find the one that already holds them.
+
+    ``own_log`` is the record of the stage that calls this. Under a lock: the folder is built beside its
+    final place, synced to disk, then renamed, so a reader or a crash never meets half of one.
+    """
+    experiments = paths.experiments()
+    files = result_files(params)
+    mark = fingerprint(params, files)
+    try:
+        experiments.mkdir(parents=True, exist_ok=True)
+        with _locked(experiments):
+            for left in experiments.glob(".building-*"):  # of a run that was killed: the lock says nobody builds
+                shutil.rmtree(left)
+            if existing := registry.find(experiments, mark):
+                registry.rebuild(experiments)
+                return Outcome(existing, new=False)
+            number = registry.next_number(experiments)
+            folder = experiments / registry.name(number)
+            building = Path(tempfile.mkdtemp(prefix=".building-", dir=experiments))
+            try:
+                _fill(building, folder.name, params, files, mark, own_log)
+                _seal(building)
+                building.rename(folder)
+                storage.fsync(experiments)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+            registry.rebuild(experiments)
+            return Outcome(folder, new=True)
+    except OSError as error:
+        raise storage.cannot_write(experiments, error) from error
+
+
+@contextmanager
+def _locked(experiments: Path) -> Iterator[None]:
+    with open(experiments / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark: str, own_log: dict) -> None:
+    """Write everything of the iteration but notes and manifest's seal."""
+    stats = {model: storage.read_json(paths.STATS / f"{model}.json") for model in params.models}
+    criteria = storage.read_json(paths.STATS / "criteria.json")
+    summary = storage.read_json(paths.SUMMARY)
+    logs = [storage.read_json(path) for path in _log_paths(params)] + [own_log]
+    computes = [log["compute"] for log in logs if "compute" in log]
+
+    storage.write_text(folder / "config_used.yaml", yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
+    about = environment.describe(computes)
+    about["batch_size"] = params.compute.batch_size
+    storage.write_json(folder / "env_info.json", about)
+    storage.write_json(folder / "timing.json", _timing(logs))
+    storage.write_text(folder / "logs" / "run.log", "".join(f"{line}\n" for log in logs for line in log["lines"]))
+
+    results = folder / "results"
+    results.mkdir()
+    for target, source in files.items():
+        shutil.copyfile(source, results / target)
+    for model in params.models:
+        _join_metrics(params, model, results)
+    storage.write_json(results / "model_results.json", {model: _model_result(model) for model in params.models})
+    storage.write_json(results / "aggregate_statistics.json", {"models": stats, "criteria": criteria})
+    storage.write_json(results / "metrics_summary.json", {"summary": summary, "criteria": criteria})
+
+    figures = folder / "figures"
+    figures.mkdir()
+    for index, figure in enumerate(("scaling", "temp_robustness", "ablation_curve"), 1):
+        for suffix in (".png", ".svg"):
+            target = figures / f"Fig{index}_{figure}__{name}{suffix}"
+            shutil.copyfile(paths.FIGURES / f"{figure}{suffix}", target)
+
+    row = _row(params, stats, criteria, about, mark)
+    storage.write_text(folder / NOTES, _notes(name, row, stats, criteria))
+    sealed = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NOTES)
+    manifest = {
+        "iteration_id": name,
+        "fingerprint": mark,
+        "registry": row,
+        "files": {path.relative_to(folder).as_posix(): storage.sha256(path) for path in sealed},
+    }
+    storage.write_json(folder / "manifest.json", manifest)
+
+
+def _seal(folder: Path) -> None:
+    """Sync every file and folder, and make the files read-only (but for the notes)."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != NOTES:
+            path.chmod(0o444)
+        storage.fsync(path)
+    folder.chmod(0o755)
+    storage.fsync(folder)
+
+
+def _log_paths(params: Params) -> list[Path]:
+    grid = [log_path("check"), *(log_path("models", model) for model in params.models), log_path("ids")]
+    for model in params.models:
+        grid.append(log_path("reference", model))
+        grid += [log_path("activations", model, dataset) for dataset in params.datasets]
+        grid += [log_path("temperatures", model), log_path("heads", model)]
+    return grid + [log_path(stage) for stage in ("metrics", "stats", "figures")]
+
+
+def _timing(logs: list[dict]) -> dict:
+    stages = [{key: log[key] for key in ("stage", "began", "seconds", "peak_memory_mib")} for log in logs]
+    return {
+        "total_seconds": round(sum(stage["seconds"] for stage in stages), 3),
+        "peak_memory_mib": max(stage["peak_memory_mib"] for stage in stages),
+        "stages": stages,
+    }
+
+
+def _join_metrics(params: Params, model: str, results: Path) -> None:
+    import pandas as pd
+
+    tables = [storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets]
+    label = params.model_specs[model].label
+    storage.write_csv(results / f"{label}_metrics.csv", pd.concat(tables, ignore_index=True))
+
+
+def _model_result(model: str) -> dict:
+    """The identity card, and what calibration fixed: enough to recompute APL and REV by hand."""
+    return {
+        "card": storage.read_json(paths.card(model)),
+        "calibration": storage.read_json(paths.METRICS / f"{model}_calibration.json"),
+    }
+
+
+def _row(params: Params, stats: dict[str, dict], criteria: dict, about: dict, mark: str) -> dict:
+    deltas = [result["added"]["rev"]["delta"] for result in stats.values()]
+    partials = [result["partial"]["rev"]["pearson"]["value"] for result in stats.values()]
+    verdicts = [entry["status"] for entry in criteria.values()]
+    # An interval of a mean over models would need their joint draws; with several models it is left out.
+    alone = deltas[0] if len(deltas) == 1 else {"low": None, "high": None}
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "code_hash": about["code"]["code_hash"][:16],
+        "fingerprint": mark[:16],
+        "models": " ".join(params.models),
+        "datasets": " ".join(params.datasets),
+        "n_items": sum(result["n"]["used"] for result in stats.values()),
+        "temperature": params.temperature,
+        "delta_auc_mean": _mean([delta["value"] for delta in deltas]),
+        "ci_low": alone["low"],
+        "ci_high": alone["high"],
+        "partial_r_mean": _mean(partials),
+        "criteria": " ".join(f"{verdicts.count(status)} {status}," for status in ("pass", "fail", "not evaluable")).rstrip(","),
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if None in values else sum(values) / len(values)
+
+
+def _notes(name: str, row: dict, stats: dict[str, dict], criteria: dict) -> str:
+    lines = [f"# {name}", "", f"{row['date']}, {row['models']} on {row['datasets']}, temperature {row['temperature']}.", ""]
+    for model, result in stats.items():
+        found = result["auroc"]["rev"]["bootstrap"]
+        shown = f"{found['value']:.3f}" if found["value"] is not None else f"none ({found['reason']})"
+        lines.append(f"- {model}: AUROC of REV {shown}, n = {result['n']['used']} of {result['n']['items']}")
+    lines += ["", "## Criteria", ""]
+    lines += [f"- {key}: {entry['status']}. {entry['why']}" for key, entry in criteria.items()]
+    lines += ["", "## What I expected", "", "", "## What I see", "", "", "## Next", "", ""]
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""The one owner of paths. Everything is relative to the workspace, so a stage can run in any copy of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PROFILES = Path("profiles")
+FROZEN = Path("data/frozen")
+CHECK = Path("data/check.json")
+MODELS = Path("data/models")
+ITEMS = Path("data/items")
+REFERENCE = Path("data/reference")
+ACTIVATIONS = Path("data/activations")
+TEMPERATURES = Path("data/temperatures")
+HEADS = Path("data/heads")
+METRICS = Path("data/metrics")
+STATS = Path("data/stats")
+SUMMARY = Path("metrics/summary.json")
+ITERATION = Path("metrics/iteration.json")
+PLOTS = Path("plots")
+FIGURES = PLOTS / "figures"
+
+
+def frozen(dataset: str) -> Path:
+    return FROZEN / f"{dataset}.csv"
+
+
+def card(model: str) -> Path:
+    return MODELS / f"{model}.json"
+
+
+def items(dataset: str) -> Path:
+    return ITEMS / f"{dataset}.jsonl"
+
+
+def activations(model: str, dataset: str) -> Path:
+    return ACTIVATIONS / model / dataset
+
+
+def metrics(model: str, dataset: str) -> Path:
+    return METRICS / f"{model}_{dataset}.csv"
+
+
+def project() -> Path:
+    """The real repository: under ``dvc exp run --temp`` or ``--queue`` the workspace is a copy of it."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def experiments() -> Path:
+    return project() / "experiments"
+
+
+def cache() -> Path:
+    """Where converted weights live, outside the repository: ``$WOR_CACHE`` or the user's cache folder."""
+    if home := os.environ.get("WOR_CACHE"):
+        return Path(home).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "wor"

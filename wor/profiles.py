@@ -1,0 +1,66 @@
+"""Overlays on params.yaml: a profile's file, and key=value settings, as what `dvc exp run -S` takes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+
+import yaml
+
+from wor import params, paths
+from wor.errors import UserError
+
+
+def overlay(profile: str) -> dict[str, object]:
+    """The settings of ``profiles/<profile>.yaml``, by dotted key."""
+    path = paths.PROFILES / f"{profile}.yaml"
+    if not path.is_file():
+        have = ", ".join(sorted(file.stem for file in paths.PROFILES.glob("*.yaml"))) or "none"
+        raise UserError("--profile", repr(profile), f"There are: {have}")
+    return dict(_leaves(params.read(path)))
+
+
+def settings(pairs: Iterable[str]) -> dict[str, object]:
+    """``key=value`` texts, the value read as YAML."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UserError("-S", repr(pair), "Write it as key=value, for example -S temperature=0.7")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"-S {key}", repr(value), "The value is not YAML: put quotes around a text") from None
+    return found
+
+
+def check(changes: dict[str, object]) -> params.Params:
+    """params.yaml with ``changes``, checked whole: what the run will see, before anything is touched."""
+    values = copy.deepcopy(params.read(paths.PARAMS))
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise UserError(key, repr(value), f"{parent} has no parts")
+        place[last] = value
+    return params.parse(values, paths.PARAMS)
+
+
+def arguments(changes: dict[str, object]) -> list[str]:
+    """``changes`` as arguments of `dvc exp run`. JSON's lists, texts and numbers are also Hydra's."""
+    return [part for key, value in changes.items() for part in ("-S", f"{key}={_literal(value)}")]
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _leaves(values: dict, prefix: str = "") -> Iterable[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

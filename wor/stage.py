@@ -1,0 +1,98 @@
+"""What every stage script shares: arguments, parameters, its log, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from wor import params as parameters
+from wor import paths, storage
+from wor.errors import UserError
+from wor.params import Params
+from wor.progress import Log
+
+LOGS = Path("data/logs")
+
+
+def log_path(stage: str, *grid: str) -> Path:
+    return LOGS / f"{'_'.join((stage, *grid))}.json"
+
+
+def run(stage: str, work: Callable[..., None], *grid: str) -> None:
+    """Run ``work(params, log, **grid)``, with each name of ``grid`` a command-line option; then exit.
+
+    The stage's log becomes one of its outputs, so that an iteration can show it even when DVC took the
+    stage from its cache.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=sys.modules["__main__"].__doc__)
+    for name in grid:
+        parser.add_argument(f"--{name}", required=True)
+    arguments = vars(parser.parse_args())
+    with one_line_errors():
+        params = parameters.load()
+        log = Log(" ".join([stage, *arguments.values()]))
+        extra = work(params, log, **arguments) or {}
+        storage.write_json(log_path(stage, *arguments.values()), {**log.record(), **extra})
+
+
+class one_line_errors:  # noqa: N801 - reads as the statement it is
+    """Turn a UserError, and a full or read-only disk, into one line and exit code 2."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UserError):
+            fail(error)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+            fail(storage.cannot_write(Path(error.filename), error))
+
+
+def fail(error: UserError) -> None:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(error.exit_code)
+
+
+def quiet_libraries() -> None:
+    """No progress bars or advice from transformers: a stage shows its own."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def load_model(params: Params, model: str, log: Log):
+    """The carded model, placed as params.compute says."""
+    quiet_libraries()
+    from wor.engine import model as engine
+    from wor.sources import weights
+
+    compute = params.compute
+    placement = engine.place(compute.device, compute.dtype, compute.threads)
+    lm = engine.load(weights.open_card(storage.read_json(paths.card(model))), placement)
+    log.say(f"{placement.device}, {placement.dtype} ({placement.reason}), {placement.threads} threads, eager attention")
+    return lm, placement
+
+
+def environment(placement) -> dict:
+    """What an iteration's env_info.json takes from a stage that ran a model."""
+    import torch
+
+    return {
+        "compute": {
+            "device": placement.device,
+            "dtype": placement.dtype,
+            "dtype_reason": placement.reason,
+            "threads": placement.threads,
+            "attention": "eager",
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda,
+            "gpu": torch.cuda.get_device_name() if placement.device == "cuda" else None,
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
+    }

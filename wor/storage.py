@@ -1,0 +1,135 @@
+"""Writing and reading files so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wor.errors import UserError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; on success fsync it and rename it to ``path``.
+
+    A failure leaves whatever stood at ``path`` before, and no temporary file. A full or read-only
+    disk becomes a UserError that names the path.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)
+        fsync(temporary)
+        temporary.replace(path)
+        fsync(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The line for a full disk, a read-only one, a missing permission."""
+    return UserError(path, f"cannot be written ({error.strerror or error})", "Free space or permissions there, then rerun")
+
+
+def fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """JSON with NaN written as null, so that every reader of the format can read it."""
+    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def plain(value: object) -> object:
+    """``value`` with numpy scalars and arrays as Python's own, and every non-finite number as None."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """A CSV whose floats read back bit for bit, NaN as an empty field."""
+    with writing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, float_precision="round_trip")
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    # Not splitlines(): it would also split at U+2028 and its like, inside a JSON string.
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    from safetensors.numpy import save_file
+
+    with writing(path) as temporary:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def write_records(folder: Path, frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> None:
+    """One row an item in ``items.parquet``, one leading index an item in each of ``arrays.safetensors``."""
+    for name, array in arrays.items():
+        if len(array) != len(frame):
+            raise ValueError(f"{name} has {len(array)} rows, the items table {len(frame)}")
+    with writing(folder / "items.parquet") as temporary:
+        frame.to_parquet(temporary, index=False)
+    write_arrays(folder / "arrays.safetensors", arrays)
+
+
+def read_records(folder: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    return pd.read_parquet(folder / "items.parquet"), read_arrays(folder / "arrays.safetensors")
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""Which generated tokens the measures look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wor.params import Window
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Token offsets within the continuation, ``[start, end)``; ``reason`` says why there is no window."""
+
+    start: int
+    end: int
+    reason: str = ""
+
+
+def place(n_tokens: int, answer_token: int | None, rule: Window) -> Placed:
+    """The window of a continuation of ``n_tokens`` (end token not counted).
+
+    auto_no_answer: the last ``size`` tokens before the answer, or before the end where none is stated.
+    last_n: the last ``size`` tokens. full: all of them. Fewer than ``min``: no window, with the reason.
+    """
+    end = n_tokens if answer_token is None or rule.rule != "auto_no_answer" else min(answer_token, n_tokens)
+    start = 0 if rule.rule == "full" else max(0, end - rule.size)
+    if end - start < rule.min:
+        before = " before the answer" if answer_token is not None and end < n_tokens else ""
+        return Placed(start, end, f"{end - start} tokens generated{before}, fewer than {rule.min}")
+    return Placed(start, end)
+
+
+def token_of(offset: int, ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> int:
+    """Index of the token in which the character at ``offset`` of the decoded ``ids`` stands."""
+    for index in range(len(ids)):
+        if len(decode(ids[: index + 1])) > offset:
+            return index
+    return len(ids)
