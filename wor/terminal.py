@@ -15,6 +15,8 @@ NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
 def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     """The table of results with intervals, the criteria, and where the iteration is."""
     console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a log has no edge to wrap at
     found = storage.read_json(outcome.folder / "results" / "aggregate_statistics.json")
     for model, result in found["models"].items():
         console.print(results_table(model, result))

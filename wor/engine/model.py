@@ -84,8 +84,9 @@ class LM:
         return frozenset(ends if isinstance(ends, list) else [ends])
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Residual stream -> final norm -> unembedding, in float32. ``[..., D] -> [..., V]``."""
-        return self.unembed(self.norm(hidden)).float()
+        """Residual stream -> final norm -> unembedding, in float32 at least. ``[..., D] -> [..., V]``."""
+        logits = self.unembed(self.norm(hidden))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def render(self, prompt: str) -> str:
         """The prompt in the model's chat template, or as it is when the model has none."""

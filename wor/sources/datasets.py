@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import re
-from pathlib import Path
 
-from wor import storage
+from wor import paths, storage
 from wor.errors import UserError
 from wor.items import Source
 from wor.params import DatasetSpec, JsonLines, ReasoningGym, WheelArticles
 from wor.sources import syllogisms, wheels
 
 _POOL = 4000  # reasoning-gym items that a list may draw from
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“‘(]?[A-Z0-9])")
+_SENTENCE_END = re.compile(r"[.!?][\"”’)]*(\s+)(?=[\"“‘(]?[A-Z0-9])")
 
 
 def keys(spec: DatasetSpec) -> list[str]:
@@ -41,7 +40,11 @@ def fetch(spec: DatasetSpec, wanted: list[str]) -> dict[str, Source]:
 
 def sentences(text: str) -> list[str]:
     """Split at sentence ends. Errs after abbreviations, in both directions alike for every item."""
-    return [part for part in _SENTENCE_END.split(text.strip()) if part]
+    text = text.strip()
+    ends = list(_SENTENCE_END.finditer(text))
+    starts = [0, *(match.end() for match in ends)]
+    stops = [*(match.start(1) for match in ends), len(text)]
+    return [text[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
 
 @functools.cache
@@ -95,7 +98,7 @@ def _articles(spec: WheelArticles) -> dict[str, str]:
 
 @functools.cache
 def _rows(spec: JsonLines) -> dict[str, dict]:
-    path = Path(spec.path)
+    path = paths.project() / spec.path
     if not path.is_file():
         raise UserError("dataset_specs.path", f"{spec.path!r} not found", f"Put your copy of the {spec.format} file there")
     try:

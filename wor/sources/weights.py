@@ -24,7 +24,7 @@ _PARTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_
 def resolve(spec: ModelSpec) -> Path:
     """A folder with safetensors weights, config and tokenizer; made if it isn't there yet."""
     if isinstance(spec, LocalModel):
-        folder = Path(spec.path)
+        folder = paths.project() / spec.path
         if not folder.is_dir():
             raise UserError("model_specs.path", f"{spec.path!r} is no folder", "Give a folder with model.safetensors")
         return folder

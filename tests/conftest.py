@@ -1,0 +1,88 @@
+"""Fixtures: a tiny random Llama with a tokenizer of its own, made here, so that no test needs a download."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["DVC_NO_ANALYTICS"] = "1"
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from wor import params
+from wor.engine.model import LM, load, place
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = [
+    "Here is a task for you. Work through this step by step, then end with 'The answer is'.",
+    "There are 12 students and 345 teachers; how many people, in total, are 6789 years old?",
+    "Consider these statements: All dogs are cats. Does it logically follow that some cats are dogs?",
+    "Go through this passage sentence by sentence and retell each one at length.",
+]
+
+
+def tiny_config(**changes: object) -> LlamaConfig:
+    settings = {
+        "vocab_size": 320,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 1024,
+        "tie_word_embeddings": True,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 1,
+        # Large enough for predictions to differ from uniform.
+        "initializer_range": 0.3,
+    }
+    return LlamaConfig(**settings | changes, attn_implementation="eager")
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=["<s>", "</s>"], initial_alphabet=sorted(alphabet))
+    tokenizer.train_from_iterator(TEXT, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    torch.manual_seed(7)
+    LlamaForCausalLM(tiny_config()).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lm(tiny_folder: Path) -> LM:
+    return load(tiny_folder, place("cpu", "float32", 1))
+
+
+@pytest.fixture(scope="session")
+def lm64(tiny_folder: Path) -> LM:
+    """The same weights in float64: what rounding alone can't explain shows here."""
+    return load(tiny_folder, place("cpu", "float64", 1))
+
+
+@pytest.fixture
+def values() -> dict:
+    """params.yaml as plain values, to be changed by a test."""
+    return params.read(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def settings() -> params.Params:
+    return params.load(ROOT / "params.yaml")

@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from wor.engine.capture import Span, attention_entropy, beliefs, capture, hooks, log_probs
+
+IDS = list(range(3, 33))
+WINDOW = Span(18, 27)
+
+
+@pytest.fixture(scope="module")
+def eager(lm):
+    """transformers' own outputs, which no code here made."""
+    with torch.inference_mode():
+        return lm.hf(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
+
+
+def test_entropy_equals_that_of_eager_attention(lm, eager):
+    clean = capture(lm, IDS, WINDOW)
+    rows = torch.stack(eager.attentions)[:, 0, :, 18:27].double()
+    assert torch.allclose(rows.sum(-1), torch.ones(()).double(), atol=1e-6)
+    expected = -(rows * rows.clamp_min(1e-300).log()).sum(-1)
+    assert (clean.entropy - expected).abs().max() < 1e-5
+
+
+def test_entropy_without_the_sink_renormalises(lm, eager):
+    clean = capture(lm, IDS, WINDOW)
+    rows = torch.stack(eager.attentions)[:, 0, :, 18:27, 1:].double()
+    rows = rows / rows.sum(-1, keepdim=True)
+    expected = torch.distributions.Categorical(probs=rows).entropy()
+    assert (clean.entropy_no_sink - expected).abs().max() < 1e-5
+
+
+def test_entropy_of_known_rows():
+    assert attention_entropy(torch.full((1, 8), 1 / 8)).item() == pytest.approx(torch.log(torch.tensor(8.0)).item())
+    assert attention_entropy(torch.tensor([[1.0, 0.0, 0.0]])).item() == 0
+    assert attention_entropy(torch.tensor([[1.0, 0.0, 0.0]]), skip_first=True).item() == 0
+
+
+def test_hidden_states_equal_those_of_transformers(lm, eager):
+    clean = capture(lm, IDS, WINDOW)
+    assert clean.hidden.shape == (5, 9, 32)
+    for index in range(4):  # transformers' last one has been through the final norm
+        assert torch.equal(clean.hidden[index], eager.hidden_states[index][0, 18:27])
+    assert torch.allclose(lm.norm(clean.hidden[-1]), eager.hidden_states[-1][0, 18:27], atol=1e-6)
+    assert torch.allclose(lm.logits(clean.hidden[-1]), eager.logits[0, 18:27], atol=1e-5)
+
+
+def test_middle_plus_mlp_is_the_next_residual_stream(lm):
+    clean = capture(lm, IDS, WINDOW)
+    assert torch.allclose(clean.middle + clean.mlp_out, clean.hidden[1:], atol=1e-6)
+
+
+def test_heads_projected_are_the_attention_output(lm):
+    clean = capture(lm, IDS, WINDOW)
+    for index, layer in enumerate(lm.layers):
+        projected = layer.self_attn.o_proj(clean.head_out[index].flatten(-2))
+        assert torch.allclose(clean.hidden[index] + projected, clean.middle[index], atol=1e-6)
+
+
+def test_log_probs_are_those_of_the_full_logits(lm, eager):
+    expected = eager.logits[0, :-1].log_softmax(-1).gather(-1, torch.tensor(IDS)[1:, None]).squeeze(-1)
+    assert torch.allclose(log_probs(lm, IDS), expected, atol=1e-5)
+    assert torch.allclose(log_probs(lm, IDS, first=11), expected[10:], atol=1e-5)
+    assert torch.allclose(capture(lm, IDS, WINDOW, scored_from=1).log_probs, expected, atol=1e-5)
+
+
+def test_beliefs_are_window_means_of_hidden_states(lm):
+    assert torch.allclose(beliefs(lm, IDS, WINDOW), capture(lm, IDS, WINDOW).hidden.mean(1), atol=1e-6)
+
+
+def test_nothing_after_the_window_changes_it(lm64):
+    long, short = capture(lm64, IDS, WINDOW), capture(lm64, IDS[:27], WINDOW)
+    assert (long.hidden - short.hidden).abs().max() < 1e-12
+    assert (long.entropy - short.entropy).abs().max() < 1e-6
+
+
+def hook_count(lm):
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in lm.hf.modules())
+
+
+def test_no_hook_survives(lm):
+    before = hook_count(lm)
+    capture(lm, IDS, WINDOW)
+    assert hook_count(lm) == before
+    with pytest.raises(IndexError), hooks((lm.norm.register_forward_hook, lambda *args: None)):
+        raise IndexError
+    assert hook_count(lm) == before
+
+
+def test_no_hook_survives_a_failing_pass(lm, monkeypatch):
+    before = hook_count(lm)
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(lm.layers[2].mlp, "forward", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        capture(lm, IDS, WINDOW)
+    assert hook_count(lm) == before

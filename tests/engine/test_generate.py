@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from transformers import AutoModelForCausalLM
+
+from wor.engine.generate import generate, gumbel
+
+PROMPTS = [[5, 9, 12], [7, 7, 8, 30, 41, 2, 90, 17], [100, 3], [44, 45, 46, 47, 48]]
+NAMES = ["a", "b", "c", "d"]
+
+
+def run(lm, prompts=PROMPTS, names=NAMES, **changes):
+    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "batch_size": 4}
+    return generate(lm, prompts, names, **options | changes)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_tokens_do_not_depend_on_batch_size_or_padding(lm, temperature):
+    together = run(lm, temperature=temperature)
+    alone = [run(lm, [prompt], [name], temperature=temperature)[0] for prompt, name in zip(PROMPTS, NAMES, strict=True)]
+    assert together == alone
+    assert run(lm, temperature=temperature, batch_size=3) == together
+
+
+def test_tokens_do_not_depend_on_order(lm):
+    backwards = run(lm, PROMPTS[::-1], NAMES[::-1])
+    assert backwards[::-1] == run(lm)
+
+
+def test_seed_name_and_temperature_matter(lm):
+    base = run(lm)
+    assert run(lm, seed=4) != base
+    assert run(lm, names=["e", "f", "g", "h"]) != base
+    assert run(lm, temperature=5.0) != base
+
+
+def test_temperature_zero_is_greedy_decoding_of_transformers(lm, tiny_folder):
+    reference = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    for prompt, found in zip(PROMPTS, run(lm, temperature=0.0), strict=True):
+        ids = torch.tensor([prompt])
+        theirs = reference.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+        assert found == theirs[0, len(prompt) :].tolist()
+
+
+def test_gumbel_noise_depends_on_its_key_alone():
+    assert np.array_equal(gumbel(1, "x", 5, 100), gumbel(1, "x", 5, 100))
+    others = [gumbel(2, "x", 5, 100), gumbel(1, "y", 5, 100), gumbel(1, "x", 6, 100)]
+    for other in others:
+        assert abs(np.corrcoef(gumbel(1, "x", 5, 100), other)[0, 1]) < 0.4
+
+
+def test_gumbel_noise_is_standard_gumbel():
+    draws = np.concatenate([gumbel(0, "item", step, 2000) for step in range(10)])
+    assert stats.kstest(draws, stats.gumbel_r.cdf).pvalue > 0.001
+
+
+def test_gumbel_max_samples_from_the_softmax():
+    logits = np.log([0.5, 0.3, 0.15, 0.05])
+    draws = [int(np.argmax(logits + gumbel(0, f"item {index}", 0, 4))) for index in range(4000)]
+    assert stats.chisquare(np.bincount(draws, minlength=4), 4000 * np.exp(logits)).pvalue > 0.001
+
+
+def test_a_continuation_stops_at_its_end_token(lm):
+    found = run(lm, temperature=3.0, max_new_tokens=400)
+    ended = [ids for ids in found if len(ids) < 400]
+    assert ended, "no continuation ended; the test shows nothing"
+    for ids in ended:
+        assert ids[-1] in lm.end_tokens
+        assert not set(ids[:-1]) & lm.end_tokens

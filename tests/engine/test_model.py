@@ -1,0 +1,47 @@
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
+
+from tests.conftest import tiny_config
+from wor.engine import model
+from wor.errors import UserError
+
+
+def test_an_architecture_that_it_does_not_know_is_refused(tmp_path):
+    config = GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=10, n_positions=8, bos_token_id=0, eos_token_id=0)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="GPT2LMHeadModel.*LlamaForCausalLM only"):
+        model.load(tmp_path, model.place("cpu", "float32", 1))
+
+
+def test_another_attention_backend_is_refused_not_replaced():
+    config = tiny_config()
+    hf = LlamaForCausalLM(config)
+    hf.set_attn_implementation("sdpa")
+    with pytest.raises(UserError, match="sdpa.*eager"):
+        model.LM(hf)
+
+
+def test_a_device_that_is_not_here_is_refused():
+    if torch.cuda.is_available():
+        assert model.place("cuda").device == "cuda"
+    else:
+        with pytest.raises(UserError, match="compute.device: cuda"):
+            model.place("cuda")
+
+
+def test_auto_is_full_precision_and_says_why():
+    placement = model.place("auto", "auto", 1)
+    assert placement.dtype == "float32"
+    assert "full precision" in placement.reason
+
+
+def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):
+    with pytest.raises(UserError, match=r"wiki/Long: prompt has \d+ tokens.*1024.*max_new_tokens \(64\)"):
+        lm.encode_prompt("word " * 2000, 64, "wiki/Long")
+    assert len(lm.encode_prompt("word", 64, "wiki/Short")) < 10
+
+
+def test_text_survives_encoding(lm):
+    text = "There are 12 students, and Zoë's café."
+    assert lm.decode(lm.encode(text)) == text

@@ -1,0 +1,108 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from wor.statistics import auc
+
+RNG = np.random.default_rng(1)
+
+
+def study(m=30, n=40, shift=0.8, decimals=1, rng=RNG):
+    """Two classes whose rounded scores have many ties."""
+    label = np.r_[np.ones(m, int), np.zeros(n, int)]
+    return label, np.round(rng.normal(size=m + n) + shift * label, decimals)
+
+
+def brute_force(label, *scores):
+    """DeLong, DeLong & Clarke-Pearson 1988, equations 5 to 8, pair by pair."""
+    values, v10, v01 = [], [], []
+    for score in scores:
+        a, b = score[label == 1], score[label == 0]
+        psi = np.array([[1.0 if x > y else 0.5 if x == y else 0.0 for y in b] for x in a])
+        values.append(psi.mean())
+        v10.append(psi.mean(1))
+        v01.append(psi.mean(0))
+    m, n = len(v10[0]), len(v01[0])
+    matrix = np.zeros((len(scores), len(scores)))
+    for r in range(len(scores)):
+        for s in range(len(scores)):
+            s10 = sum((v10[r] - values[r]) * (v10[s] - values[s])) / (m - 1)
+            s01 = sum((v01[r] - values[r]) * (v01[s] - values[s])) / (n - 1)
+            matrix[r, s] = s10 / m + s01 / n
+    return np.array(values), matrix
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=40))
+def test_auroc_equals_sklearns(rows):
+    label, score = (np.array(column, float) for column in zip(*rows, strict=True))
+    if len(set(label)) < 2:
+        assert math.isnan(auc.auroc(label, score))
+    else:
+        assert auc.auroc(label, score) == pytest.approx(roc_auc_score(label, score))
+
+
+def test_auroc_of_swapped_labels_and_of_any_increasing_transform():
+    label, score = study()
+    assert auc.auroc(1 - label, score) == pytest.approx(1 - auc.auroc(label, score))
+    assert auc.auroc(label, np.exp(score)) == auc.auroc(label, score)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_delong_equals_brute_force_with_ties(decimals):
+    label, first = study(decimals=decimals)
+    second = np.round(first + RNG.normal(size=len(label)), decimals)
+    values, matrix = auc.covariance(label, np.stack([first, second]))
+    slow_values, slow_matrix = brute_force(label, first, second)
+    assert np.allclose(values, slow_values, atol=1e-12)
+    assert np.allclose(matrix, slow_matrix, atol=1e-12)
+
+
+def test_interval_and_p_follow_from_the_variance():
+    label, score = study()
+    (value,), ((variance,),) = brute_force(label, score)
+    found = auc.delong(label, score)
+    assert found.value == pytest.approx(value)
+    assert (found.low, found.high) == pytest.approx((value - 1.959964 * variance**0.5, min(1, value + 1.959964 * variance**0.5)))
+    assert found.p == pytest.approx(math.erfc(abs(value - 0.5) / variance**0.5 / 2**0.5))
+
+
+def test_paired_difference_equals_brute_force():
+    label, first = study()
+    second = first + RNG.normal(size=len(label))
+    values, matrix = brute_force(label, first, second)
+    found = auc.delong_difference(label, first, second)
+    z = (values[0] - values[1]) / (matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1]) ** 0.5
+    assert found.value == pytest.approx(values[0] - values[1])
+    assert found.p == pytest.approx(math.erfc(abs(z) / 2**0.5))
+
+
+def test_a_score_against_itself_has_no_test():
+    label, score = study()
+    found = auc.delong_difference(label, score, 2 * score + 1)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert math.isnan(found.p)
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "reason"),
+    [
+        ([1, 1, 1], [1, 2, 3], "one class only"),
+        ([1, 1, 0, 0], [2, 2, 2, 2], "constant score"),
+        ([1, 1, 0, 0], [2, math.nan, 2, 1], "scores hold NaN"),
+        ([1, 0, 0], [1, 2, 3], "fewer than 2 items in a class (1 positive, 2 negative)"),
+    ],
+)
+def test_undefined_is_nan_and_a_reason(label, score, reason):
+    found = auc.delong(np.array(label), np.array(score, float))
+    assert math.isnan(found.value)
+    assert found.reason == reason
+
+
+def test_under_the_null_p_is_uniform_enough():
+    rng = np.random.default_rng(5)
+    p = [auc.delong(*study(40, 40, shift=0, decimals=8, rng=rng)).p for _ in range(600)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09

@@ -1,0 +1,76 @@
+import math
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from wor.params import Criteria
+from wor.statistics import criteria, family
+
+RULES = Criteria(delta_auc={360: 0.05, 1700: 0.12}, partial_r=0.3, partial_p=0.01, temperature_variance=0.03)
+
+
+def test_holm_equals_statsmodels_and_leaves_nan_out():
+    p = {"a": 0.01, "b": 0.04, "c": 0.03, "d": math.nan, "e": 0.5, "f": 0.04}
+    known = [name for name in p if not math.isnan(p[name])]
+    theirs = multipletests([p[name] for name in known], method="holm")[1]
+    ours = family.holm(p)
+    assert [ours[name] for name in known] == pytest.approx(list(theirs))
+    assert math.isnan(ours["d"])
+
+
+def test_standardised_difference_of_known_groups():
+    a, b = np.array([1.0, 2, 3, np.nan]), np.array([3.0, 4, 5])
+    assert family.standardised_difference(a, b) == pytest.approx(-2)
+    assert math.isnan(family.standardised_difference(np.ones(3), np.ones(3)))
+    assert math.isnan(family.standardised_difference(a[:1], b))
+
+
+def model(n_params=135e6, delta=0.1, r=0.4, p=0.001, undefined=0, variance=0.01):
+    return {
+        "n_params": n_params,
+        "delta_auc": {"value": delta, "low": delta - 0.1, "high": delta + 0.1, "reason": "constant score"},
+        "partial_r": {"value": r, "p": p, "reason": "constant score"},
+        "temperatures": {"undefined": undefined, "n": 40, "variance": variance},
+    }
+
+
+def statuses(*models):
+    return {key: entry["status"] for key, entry in criteria.judge(dict(zip("abc", models, strict=False)), RULES).items()}
+
+
+def test_one_small_model_leaves_the_size_criteria_open():
+    assert statuses(model()) == {
+        "no_nan": "pass",
+        "monotone_in_size": "not evaluable",
+        "delta_auc_360m": "not evaluable",
+        "delta_auc_1700m": "not evaluable",
+        "partial_r": "pass",
+        "temperature_variance": "pass",
+    }
+
+
+def test_three_sizes_decide_everything():
+    rising = [model(135e6, 0.01), model(362e6, 0.06), model(1711e6, 0.13)]
+    assert set(statuses(*rising).values()) == {"pass"}
+    falling = [model(135e6, 0.2), model(362e6, 0.04), model(1711e6, 0.11)]
+    found = statuses(*falling)
+    assert [found[key] for key in ("monotone_in_size", "delta_auc_360m", "delta_auc_1700m")] == ["fail"] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "status"),
+    [
+        ({"undefined": 1}, "no_nan", "fail"),
+        ({"r": 0.29}, "partial_r", "fail"),
+        ({"p": 0.02}, "partial_r", "fail"),
+        ({"r": -0.5}, "partial_r", "fail"),
+        ({"r": math.nan}, "partial_r", "not evaluable"),
+        ({"variance": 0.04}, "temperature_variance", "fail"),
+        ({"variance": math.nan}, "temperature_variance", "not evaluable"),
+    ],
+)
+def test_each_threshold_decides(change, key, status):
+    entry = criteria.judge({"a": model(**change)}, RULES)[key]
+    assert entry["status"] == status
+    assert entry["why"]

@@ -1,0 +1,47 @@
+import pytest
+
+from wor.answers import find, normalise
+
+STATED = [
+    ("12 + 17 = 29\n#### 29", "number", "#### 29", "29"),
+    ("so The answer is: $1,234.50.", "number", "The answer is", "1234.5"),
+    ("The answer is **42**", "number", "The answer is", "42"),
+    ("The final answer is \\boxed{-12}", "number", "The final", "-12"),
+    ("the answer is 3 and not 4. The answer is 5", "number", "the answer is 3", "3"),
+    ("It follows. The answer is 'Yes'.", "yesno", "The answer", "yes"),
+    ("Yes, it does, because", "yesno", "Yes", "yes"),
+    ("**No**. All dogs", "yesno", "**No", "no"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "begins", "value"), STATED)
+def test_a_statement_is_found_where_it_begins(text, kind, begins, value):
+    answer = find(text, kind, finished=False)
+    assert answer.value == value
+    assert text[answer.start :].startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("First, 12 + 17 = 29, and then", "number"),
+        ("the answer is not yet known", "yesno"),
+        ("Nobody knows. Yesterday", "yesno"),
+        ("The answer is 3", "none"),
+        ("", "number"),
+    ],
+)
+def test_no_statement_is_none(text, kind):
+    assert find(text, kind, finished=False) is None
+
+
+def test_the_last_number_counts_only_in_a_finished_text():
+    text = "12 plus 17 makes 29."
+    assert find(text, "number", finished=False) is None
+    assert find(text, "number", finished=True).value == "29"
+
+
+def test_equal_numbers_are_one_answer():
+    assert {normalise(text, "number") for text in ("1,200", "1200", "$1200", "1200.0", " 1200")} == {"1200"}
+    assert normalise("0.50", "number") == "0.5"
+    assert normalise("YES ", "yesno") == "yes"

@@ -1,0 +1,135 @@
+"""Prompts, paraphrases and matched controls, over the default study's own items."""
+
+import shutil
+
+import pytest
+
+from tests.conftest import ROOT
+from wor import params
+from wor.errors import UserError
+from wor.params import Paraphrase
+from wor.sources import build, datasets, paraphrase
+from wor.sources.lexicon import SUBSTITUTIONS
+
+
+def count(text):
+    """Words stand for tokens here; the stage counts a tokenizer's."""
+    return len(text.split())
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "data" / "frozen", tmp_path / "data" / "frozen")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def built(settings, here):
+    return build.build(settings, count)
+
+
+def everything(built):
+    return [item for entries in built.values() for item in entries]
+
+
+def test_every_item_has_what_it_needs(settings, built):
+    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 24, "syllogism": 24, "wiki": 72}
+    for item in everything(built):
+        assert item.prompt.startswith(settings.prompt.frames[0])
+        assert item.prompt.endswith(settings.spec(item.dataset).instruction)
+        assert item.gold
+
+
+def test_paraphrases_keep_numbers_and_names_and_change_enough(settings, built):
+    for item in everything(built):
+        assert len(item.paraphrases) == settings.paraphrase.n, item.item_id
+        for text, share in zip(item.paraphrases, item.paraphrase_shares, strict=True):
+            assert text != item.prompt
+            assert paraphrase.anchors(text) == paraphrase.anchors(item.prompt)
+            assert share == paraphrase.changed_share(item.prompt, text)
+            assert settings.paraphrase.min_share <= share <= settings.paraphrase.target_share + 0.1
+
+
+def test_both_classes_get_the_same_frames(settings, built):
+    for item in everything(built):
+        openings = [text.split("\n")[0] for text in item.paraphrases]
+        assert openings == settings.prompt.frames[1:]
+
+
+def test_a_phrase_is_swapped_everywhere_or_nowhere():
+    text = "Students often read. Often they write. Anna Often lives here; she often sings."
+    changed = paraphrase.substitute(text, 99, ("key",))
+    assert changed == "Students frequently read. Frequently they write. Anna Often lives here; she frequently sings."
+    assert paraphrase.substitute(text, 0, ("key",)) == text
+
+
+def test_parts_of_words_are_left_alone():
+    assert paraphrase.substitute("a best-known newcomer, ify, iffy", 99, ("k",)) == "a best-known newcomer, ify, iffy"
+
+
+def test_the_lexicon_keeps_terms_apart():
+    assert len(set(SUBSTITUTIONS.values())) == len(SUBSTITUTIONS)
+    for phrase, new in SUBSTITUTIONS.items():
+        assert phrase == phrase.lower() != new
+        assert not any(character.isdigit() for character in phrase + new)
+
+
+def test_anchors_notice_a_changed_number_and_a_changed_name():
+    text = "In May, Ann Lee paid $12.50 for 3 cats."
+    for other in ("In May, Ann Lee paid $12.60 for 3 cats.", "In May, Ann Kim paid $12.50 for 3 cats."):
+        assert paraphrase.anchors(other) != paraphrase.anchors(text)
+
+
+def test_changed_share_of_known_pairs():
+    assert paraphrase.changed_share("a b c d", "a b c d") == 0
+    assert paraphrase.changed_share("a b c d", "a x c d") == 0.25
+    assert paraphrase.changed_share("a b", "x y") == 1
+    assert paraphrase.changed_share("", "x") == 0
+
+
+def test_an_item_without_a_valid_paraphrase_has_a_reason():
+    rule = Paraphrase(n=1, target_share=0.9, min_share=0.9)
+    found = paraphrase.paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
+    assert found == ([], [], "no paraphrase kept every number and name and changed enough words")
+
+
+def test_matching_takes_the_nearest_number_of_sentences():
+    text = "One two three. Four five six seven. Eight nine. Ten eleven twelve."
+    for target in range(1, 20):
+        found = build.match_length(text, target, count)
+        prefixes = [" ".join(datasets.sentences(text)[:end]) for end in (1, 2, 3, 4)]
+        assert found in prefixes
+        assert abs(count(found) - target) == min(abs(count(prefix) - target) for prefix in prefixes)
+
+
+def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
+    for split in ("calibration", "evaluation"):
+        controls = [item for item in built["wiki"] if item.split == split]
+        partners = [item.paired_with for item in controls]
+        assert [name.split("/")[0] for name in partners] == (["gsm-symbolic", "syllogism"] * len(partners))[: len(partners)]
+
+
+def test_matching_brings_the_lengths_together(values, built, here):
+    values["control"]["match"] = "none"
+    literal = build.build(params.parse(values), count)
+
+    def gap(study):
+        mean = {}
+        for role in ("reasoning", "control"):
+            lengths = [count(item.prompt) for item in everything(study) if item.role == role]
+            mean[role] = sum(lengths) / len(lengths)
+        return abs(mean["reasoning"] - mean["control"])
+
+    assert gap(built) < 4 < gap(literal)
+
+
+def test_a_larger_study_keeps_the_pairs_of_a_smaller(values, built, here):
+    values["dataset_specs"]["wiki"]["n"] = 40
+    small = build.build(params.parse(values), count)
+    assert [item.model_dump() for item in small["wiki"]] == [item.model_dump() for item in built["wiki"][:40]]
+
+
+def test_too_few_controls_for_both_splits_is_refused(values, here):
+    values["dataset_specs"]["wiki"]["n"] = 1
+    with pytest.raises(UserError, match=r"dataset_specs.wiki.n: 1 gives no \w+ control\. Raise"):
+        build.build(params.parse(values), count)

@@ -1,0 +1,122 @@
+import copy
+
+import pytest
+
+from wor import params, paths, profiles
+from wor.errors import UserError
+from wor.sources import frozen
+
+
+def put(key, value):
+    def change(values):
+        *parents, last = key.split(".")
+        for parent in parents:
+            values = values[parent]
+        values[last] = value
+
+    return change
+
+
+BAD = [
+    (put("temprature", 0.7), r"temprature: unknown parameter \(value 0.7\)\. Did you mean temperature\?"),
+    (put("window.sise", 3), r"window.sise: unknown parameter \(value 3\)\. Did you mean size\?"),
+    (put("temperature", -0.1), r"temperature: -0.1\. Input should be greater than or equal to 0"),
+    (put("temperature", "hot"), r"temperature: 'hot'\. Input should be a valid number"),
+    (put("temperature", float("nan")), r"temperature: nan"),
+    (put("max_new_tokens", 0), r"max_new_tokens: 0\."),
+    (put("datasets", ["gsm-symbolc", "wiki"]), r"datasets: unknown name 'gsm-symbolc'\. Did you mean gsm-symbolic\?"),
+    (put("models", ["smollm9"]), r"models: unknown name 'smollm9'\. .*model_specs has smollm2-135m-instruct"),
+    (put("datasets", ["wiki"]), r"datasets: no reasoning dataset in \['wiki'\]\. .*add one of gsm-symbolic"),
+    (put("datasets", ["syllogism"]), r"datasets: no control dataset in \['syllogism'\]\. .*add one of wiki"),
+    (put("datasets", ["wiki", "wiki", "syllogism"]), r"datasets: .*Name each one once"),
+    (put("dataset_specs.wiki.n", 0), r"dataset_specs.wiki.n: 0\."),
+    (
+        put("dataset_specs.wiki.source", "webb"),
+        r"dataset_specs.wiki.source: 'webb'\. Use one of 'reasoning-gym'",
+    ),
+    (put("dataset_specs.wiki.sha256", "abc"), r"dataset_specs.wiki.sha256: 'abc'\."),
+    (put("rev.apl.sign", 0), r"rev.apl.sign: 0\. Input should be -1 or 1"),
+    (put("window.min", 33), r"window.min: 33\. It can be at most window.size \(32\)"),
+    (put("paraphrase.n", 4), r"paraphrase.n: 4\. .*prompt.frames \(4\)"),
+    (put("paraphrase.min_share", 0.5), r"paraphrase.min_share: 0.5\."),
+    (put("control.length_model", "other"), r"control.length_model: other\. Name one of models"),
+    (put("compute.device", "tpu"), r"compute.device: 'tpu'\."),
+    (put("heads.shares", [0.95]), r"heads.shares.0: 0.95\."),
+]
+
+
+@pytest.mark.parametrize(("change", "line"), BAD, ids=[line[:28] for _, line in BAD])
+def test_a_fault_is_one_line_with_key_value_and_remedy(values, change, line):
+    change(values)
+    with pytest.raises(UserError, match=line) as caught:
+        params.parse(values, "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named(values):
+    del values["dataset_specs"]["wiki"]["package"]
+    with pytest.raises(UserError, match=r"dataset_specs.wiki.package: missing\. Add it to params.yaml"):
+        params.parse(values, "params.yaml")
+
+
+def test_all_weights_zero_is_refused(values):
+    for component in values["rev"].values():
+        component["weight"] = 0
+    with pytest.raises(UserError, match=r"rev: .*\. Every weight is 0; give"):
+        params.parse(values)
+
+
+def test_a_dot_in_a_name_is_refused(values):
+    values["model_specs"]["smollm-1.7b"] = copy.deepcopy(values["model_specs"]["smollm2-135m-instruct"])
+    with pytest.raises(UserError, match="model_specs.smollm-1.7b: .*DVC splits names on dots"):
+        params.parse(values)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", ""])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=str(path)):
+        params.load(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not found. Run from the top of the repository"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_n_beyond_the_frozen_list_is_refused(values):
+    values["dataset_specs"]["wiki"]["n"] = 1201
+    with pytest.raises(UserError, match=r"dataset_specs.wiki.n: 1201\. .* has 1200 items"):
+        frozen.check_sizes(params.parse(values))
+
+
+def test_profiles_are_overlays_of_the_default(values):
+    for path in paths.PROFILES.glob("*.yaml"):
+        changes = profiles.overlay(path.stem)
+        assert changes
+        checked = profiles.check(changes).model_dump()
+        for key, value in changes.items():
+            place = checked
+            for part in key.split("."):
+                place = place[part]
+            assert place == value
+
+
+def test_unknown_profile_names_the_known():
+    with pytest.raises(UserError, match=r"--profile: 'debgu'\. There are: debug"):
+        profiles.overlay("debgu")
+
+
+def test_settings_are_read_as_yaml():
+    assert profiles.settings(["a=0.7", "b.c=[1, 2]", "d=x"]) == {"a": 0.7, "b.c": [1, 2], "d": "x"}
+    for pair in ("temperature", "=3"):
+        with pytest.raises(UserError, match="key=value"):
+            profiles.settings([pair])
+
+
+def test_a_misspelt_setting_is_refused_before_anything_runs():
+    with pytest.raises(UserError, match="Did you mean temperature"):
+        profiles.check(profiles.settings(["temprature=0.7"]))
+    with pytest.raises(UserError, match="temperature has no parts"):
+        profiles.check(profiles.settings(["temperature.high=0.7"]))

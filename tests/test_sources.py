@@ -1,0 +1,220 @@
+"""Items from their real sources: the two data wheels, reasoning-gym, and JSON lines."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT
+from wor import items, params, paths
+from wor.errors import UserError
+from wor.params import JsonLines
+from wor.sources import datasets, frozen, syllogisms, weights, wheels
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A workspace with the committed lists and nothing else."""
+    shutil.copytree(ROOT / "data" / "frozen", tmp_path / "data" / "frozen")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("dataset", "n"), [("gsm-symbolic", 800), ("syllogism", 400), ("wiki", 1200)])
+def test_every_item_of_a_list_is_what_it_was(settings, here, dataset, n):
+    spec = settings.spec(dataset).model_copy(update={"n": n})
+    assert len(frozen.take(dataset, spec)) == n
+
+
+@pytest.mark.parametrize(
+    ("dataset", "n"), [("gsm-symbolic", 800), ("syllogism", 400), ("wiki", 1200), ("gsm8k", 800), ("strategyqa", 400)]
+)
+def test_a_list_holds_no_item_twice(here, dataset, n):
+    listed = frozen.read(dataset)
+    assert len(listed) == n
+    assert listed["item_id"].is_unique
+    assert listed["sha256"].is_unique
+
+
+@pytest.mark.parametrize(("dataset", "file", "n"), [("gsm8k", "gsm8k_test.jsonl", 800), ("strategyqa", "strategyqa.jsonl", 400)])
+def test_the_lists_of_real_benchmarks_fit_the_real_files(settings, here, dataset, file, n):
+    real = ROOT.parent / "shared" / "data" / file
+    if not real.is_file():
+        pytest.skip(f"no copy of {file} beside the repository")
+    spec = settings.spec(dataset).model_copy(update={"n": n, "path": str(real)})
+    taken = frozen.take(dataset, spec)
+    assert len(taken) == n
+    for _, source in taken:
+        assert source.answer
+        assert source.solution
+        assert "<<" not in source.solution
+
+
+def test_a_smaller_study_is_a_prefix(settings, here):
+    few, many = (
+        [row["item_id"] for row, _ in frozen.take("wiki", settings.spec("wiki").model_copy(update={"n": n}))] for n in (5, 50)
+    )
+    assert many[:5] == few
+
+
+def test_a_changed_and_a_missing_item_are_named(settings, here):
+    listed = frozen.read("wiki").head(10)
+    listed.loc[2, "sha256"] = "0" * 64
+    listed.loc[4, "key"] = "No such article"
+    listed.to_csv(paths.frozen("wiki"), index=False)
+    changed, gone = listed.loc[2, "item_id"], listed.loc[4, "item_id"]
+    with pytest.raises(UserError) as caught:
+        frozen.take("wiki", settings.spec("wiki").model_copy(update={"n": 10}))
+    assert f"{changed} (changed), {gone} (gone)" in str(caught.value)
+
+
+def test_a_list_with_other_columns_or_none_is_refused(here):
+    pd.DataFrame({"id": [1]}).to_csv(paths.frozen("wiki"), index=False)
+    with pytest.raises(UserError, match="columns are"):
+        frozen.read("wiki")
+    with pytest.raises(UserError, match="wor freeze other"):
+        frozen.read("other")
+
+
+def test_freeze_draws_the_committed_list_again_and_never_overwrites(settings, here):
+    committed = paths.frozen("wiki").read_text()
+    with pytest.raises(UserError, match="this frozen list exists"):
+        frozen.freeze("wiki", settings.spec("wiki"), 1200, settings.seed)
+    assert paths.frozen("wiki").read_text() == committed
+    paths.frozen("wiki").unlink()
+    frozen.freeze("wiki", settings.spec("wiki"), 1200, settings.seed)
+    assert paths.frozen("wiki").read_text() == committed
+
+
+def test_freeze_refuses_more_than_there_is(settings, here):
+    paths.frozen("wiki").unlink()
+    with pytest.raises(UserError, match=r"n: 99999\. The source of wiki has \d+ distinct items"):
+        frozen.freeze("wiki", settings.spec("wiki"), 99999, 0)
+    assert not paths.frozen("wiki").exists()
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_gsm8k_rows(tmp_path):
+    row = {"question": "How many?", "answer": "It is 2*3=<<2*3=6>>6, and 1,200 more.\n#### 1,206"}
+    spec = JsonLines(source="jsonl", role="reasoning", n=1, path=str(write_rows(tmp_path / "a.jsonl", [row])), format="gsm8k")
+    found = datasets.fetch(spec, ["0", "7"])
+    assert list(found) == ["0"]
+    assert found["0"].answer == "1206"
+    assert found["0"].solution == "It is 2*3=6, and 1,200 more."
+
+
+def test_a_jsonl_of_another_shape_is_refused(tmp_path):
+    path = write_rows(tmp_path / "b.jsonl", [{"q": 1}])
+    spec = JsonLines(source="jsonl", role="reasoning", n=1, path=str(path), format="gsm8k")
+    with pytest.raises(UserError, match="item 0 lacks question, answer"):
+        datasets.fetch(spec, ["0"])
+    path = tmp_path / "c.jsonl"
+    path.write_text("{broken\n")
+    with pytest.raises(UserError, match="not JSON lines"):
+        datasets.fetch(spec.model_copy(update={"path": str(path)}), ["0"])
+    with pytest.raises(UserError, match=r"dataset_specs.path: 'nowhere.jsonl' not found"):
+        datasets.fetch(spec.model_copy(update={"path": "nowhere.jsonl"}), ["0"])
+
+
+# The 24 valid moods of Aristotelian logic, by figure: major premise, minor premise, conclusion.
+VALID = {
+    1: "AAA EAE AII EIO AAI EAO",
+    2: "EAE AEE EIO AOO EAO AEO",
+    3: "AAI IAI AII EAO OAO EIO",
+    4: "AAI AEE IAI EAO EIO AEO",
+}
+FIGURES = {1: ("MP", "SM"), 2: ("PM", "SM"), 3: ("MP", "MS"), 4: ("PM", "MS")}
+
+
+def statement(form, subject, predicate):
+    quantifier = {"A": "All", "E": "No", "I": "Some", "O": "Some"}[form]
+    return f"{quantifier} {subject} are {'not ' if form == 'O' else ''}{predicate}"
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_exactly_the_24_classical_moods_hold(figure):
+    major, minor = FIGURES[figure]
+    held = {
+        a + b + c
+        for a in "AEIO"
+        for b in "AEIO"
+        for c in "AEIO"
+        if syllogisms.follows([statement(a, *major), statement(b, *minor)], statement(c, "S", "P"))
+    }
+    assert held == set(VALID[figure].split())
+
+
+def test_the_list_of_syllogisms_has_no_wrong_key(settings, here):
+    spec = settings.spec("syllogism").model_copy(update={"n": 400})
+    answers = [source.answer for _, source in frozen.take("syllogism", spec)]
+    assert {"yes", "no"} == set(answers)
+    # The generator keys this one Yes; it does not follow.
+    wrong = datasets.fetch(spec, ["1"])["1"]
+    assert wrong.answer == "yes"
+    assert "1" not in datasets.keys(spec)
+
+
+def test_a_wheel_that_is_missing_or_another_version_says_how_to_install_it():
+    with pytest.raises(UserError, match="no-such-wheel: this package is not installed. .*pip install --no-deps no-such-wheel==1"):
+        wheels.find("no-such-wheel", "1", "f", "0" * 64)
+    with pytest.raises(UserError, match=r"pyyaml: version .* is installed, not 0.1"):
+        wheels.find("pyyaml", "0.1", "f", "0" * 64)
+
+
+def test_a_wheel_file_with_another_hash_is_refused_with_both(settings):
+    spec = settings.spec("wiki")
+    with pytest.raises(UserError, match=f"sha256 is {spec.sha256}, expected {'0' * 64}"):
+        wheels.find(spec.package, spec.version, spec.file, "0" * 64)
+
+
+def local(folder):
+    return params.LocalModel(source="local", label="tiny", path=str(folder))
+
+
+def test_a_card_says_who_a_model_is(tiny_folder, lm):
+    card = weights.card(local(tiny_folder))
+    # Tied weights are stored once.
+    assert card["n_params"] == sum(parameter.numel() for parameter in lm.hf.parameters())
+    assert card["architecture"] == "LlamaForCausalLM"
+    assert weights.open_card(card) == tiny_folder
+
+
+def test_corrupt_and_missing_weights_are_named_with_their_hash(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    card = weights.card(local(folder))
+    file = folder / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    expected = card["files"]["model.safetensors"]
+    with pytest.raises(UserError, match=rf"model.safetensors: sha256 is [0-9a-f]{{64}}, expected {expected}"):
+        weights.open_card(card)
+    file.unlink()
+    with pytest.raises(UserError, match=rf"model.safetensors: missing \(sha256 {expected}\)"):
+        weights.open_card(card)
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path, tiny_folder):
+    with pytest.raises(UserError, match="is no folder"):
+        weights.card(local(tmp_path / "none"))
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(tiny_folder / name, tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(UserError, match="pickles are not read"):
+        weights.card(local(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"not a tensor")
+    with pytest.raises(UserError, match="not readable as safetensors"):
+        weights.card(local(tmp_path))
+
+
+def test_sentences_lose_no_text(settings):
+    articles = datasets._articles(settings.spec("wiki"))
+    for title in list(articles)[:500]:
+        parts = datasets.sentences(articles[title])
+        assert items.normalise(" ".join(parts)) == items.normalise(articles[title])

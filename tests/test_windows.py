@@ -1,0 +1,45 @@
+import pytest
+
+from wor.params import Window
+from wor.windows import place, token_of
+
+AUTO = Window(rule="auto_no_answer", size=32, min=4)
+
+
+@pytest.mark.parametrize(
+    ("n", "answer", "rule", "expected"),
+    [
+        (64, None, AUTO, (32, 64)),
+        (64, 50, AUTO, (18, 50)),
+        (64, 20, AUTO, (0, 20)),
+        (10, None, AUTO, (0, 10)),
+        (64, 50, Window(rule="last_n", size=8, min=4), (56, 64)),
+        (64, 50, Window(rule="full", size=8, min=4), (0, 64)),
+    ],
+)
+def test_where_the_window_is(n, answer, rule, expected):
+    placed = place(n, answer, rule)
+    assert (placed.start, placed.end) == expected
+    assert placed.reason == ""
+
+
+@pytest.mark.parametrize(
+    ("n", "answer", "reason"),
+    [
+        (64, 3, "3 tokens generated before the answer, fewer than 4"),
+        (64, 0, "0 tokens generated before the answer, fewer than 4"),
+        (2, None, "2 tokens generated, fewer than 4"),
+        (0, None, "0 tokens generated, fewer than 4"),
+    ],
+)
+def test_a_short_window_has_a_reason(n, answer, reason):
+    assert place(n, answer, AUTO).reason == reason
+
+
+def test_an_offset_is_found_in_its_token(lm):
+    text = "So in total there are 12 students. The answer is 12"
+    ids = lm.encode(text)
+    for offset in range(len(text)):
+        token = token_of(offset, ids, lm.decode)
+        assert len(lm.decode(ids[:token])) <= offset < len(lm.decode(ids[: token + 1]))
+    assert token_of(len(text), ids, lm.decode) == len(ids)
