@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,10 @@ def run(
         raise UserError("dvc", "not found", "Install the requirements: pip install -r requirements.txt")
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     where = ["--temp"] if profile else []
-    raise SystemExit(_call([dvc, "exp", "run", *where, *profiles.arguments(changes)]))
+    with tempfile.TemporaryDirectory() as folder:
+        refused = Path(folder) / "refused"
+        code = _call([dvc, "exp", "run", *where, *profiles.arguments(changes)], {stage.REFUSED: str(refused)})
+        raise SystemExit(UserError.exit_code if code and refused.exists() else code)
 
 
 @app.command()
@@ -81,11 +85,11 @@ def freeze(
     typer.echo(f"{n} items frozen in {frozen.freeze(dataset, settings.spec(dataset), n, settings.seed)}")
 
 
-def _call(command: list[str]) -> int:
+def _call(command: list[str], extra: dict[str, str]) -> int:
     """Run with this interpreter first on the path, so that the stages' `python` is the one with the packages."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
-        return subprocess.call(command, env={**os.environ, "PATH": path})
+        return subprocess.call(command, env={**os.environ, **extra, "PATH": path})
     except KeyboardInterrupt:
         return 130
 

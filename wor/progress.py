@@ -38,10 +38,10 @@ class Log:
         }
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Give a function to call with the number of things done since the last call (1 by default)."""
+    def bar(self, what: str, total: int) -> Iterator[Callable[..., None]]:
+        """Give a function to call with how much was done since the last call (1 by default)."""
         began = time.perf_counter()
-        done = 0
+        done = 0.0
         if self.console.is_terminal:
             columns = (
                 TextColumn("[bold]{task.description}"),
@@ -54,7 +54,7 @@ class Log:
             with Progress(*columns, console=self.console, transient=True) as progress:
                 task = progress.add_task(f"{self.stage}: {what}", total=total, rate="")
 
-                def advance(step: int = 1) -> None:
+                def advance(step: float = 1) -> None:
                     nonlocal done
                     done += step
                     progress.update(task, advance=step, rate=f"{done / (time.perf_counter() - began):.2f}/s")
@@ -63,15 +63,15 @@ class Log:
         else:
             last = began
 
-            def advance(step: int = 1) -> None:
+            def advance(step: float = 1) -> None:
                 nonlocal done, last
                 done += step
                 now = time.perf_counter()
                 if now - last >= LINE_EVERY and done < total:
                     last = now
                     left = (now - began) / done * (total - done)
-                    print(f"{self.stage}: {what} {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
+                    print(f"{self.stage}: {what} {done:.0f}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
 
             yield advance
         took = time.perf_counter() - began
-        self.say(f"{what}: {done} in {took:.1f} s ({done / took:.2f}/s)" if took else f"{what}: {done}")
+        self.say(f"{what}: {done:.0f} in {took:.1f} s ({done / took:.2f}/s)")

@@ -52,8 +52,13 @@ class one_line_errors:  # noqa: N801 - reads as the statement it is
             fail(storage.cannot_write(Path(error.filename), error))
 
 
+REFUSED = "WOR_REFUSED"  # names a file in which `wor run` looks for a stage's refusal: dvc has one exit code for all
+
+
 def fail(error: UserError) -> None:
     print(f"error: {error}", file=sys.stderr, flush=True)
+    if report := os.environ.get(REFUSED):
+        Path(report).write_text(f"{error}\n", encoding="utf-8")
     raise SystemExit(error.exit_code)
 
 

@@ -26,10 +26,19 @@ class KeyedNoise(LogitsProcessor):
     row is keyed by its item and its step, so the row's neighbours cannot change it. T = 0 adds none.
     """
 
-    def __init__(self, seed: int, names: Sequence[str], temperature: float, prompt_length: int):
+    def __init__(
+        self,
+        seed: int,
+        names: Sequence[str],
+        temperature: float,
+        prompt_length: int,
+        on_step: Callable[[], None] = lambda: None,
+    ):
         self.seed, self.names, self.temperature, self.start = seed, names, temperature, prompt_length
+        self.on_step = on_step
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.on_step()
         if self.temperature == 0:
             return scores
         step = input_ids.shape[1] - self.start
@@ -47,11 +56,12 @@ def generate(
     max_new_tokens: int,
     seed: int,
     batch_size: int = 8,
-    advance: Callable[[int], None] = lambda done: None,
+    advance: Callable[[float], None] = lambda done: None,
 ) -> list[list[int]]:
     """Continue each prompt. Returns token IDs in the order given, end tokens kept.
 
-    Prompts of like length share a batch and are padded on the left.
+    Prompts of like length share a batch and are padded on the left. ``advance`` is called at each token
+    with the share of the prompts that it brings done.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     continuations: list[list[int]] = [[] for _ in prompts]
@@ -65,7 +75,15 @@ def generate(
             length = len(prompts[index])
             ids[row, longest - length :] = torch.tensor(prompts[index])
             mask[row, longest - length :] = 1
-        noise = KeyedNoise(seed, [names[index] for index in chosen], temperature, longest)
+        step = len(chosen) / max_new_tokens
+        steps = 0
+
+        def on_step(step: float = step) -> None:
+            nonlocal steps
+            steps += 1
+            advance(step)
+
+        noise = KeyedNoise(seed, [names[index] for index in chosen], temperature, longest, on_step)
         out = lm.hf.generate(
             input_ids=ids.to(lm.device),
             attention_mask=mask.to(lm.device),
@@ -76,7 +94,7 @@ def generate(
         )
         for row, index in enumerate(chosen):
             continuations[index] = _until_end(out[row, longest:].tolist(), lm.end_tokens)
-        advance(len(chosen))
+        advance(len(chosen) - steps * step)  # a batch may end early
     return continuations
 
 

@@ -41,7 +41,7 @@ def folders(experiments: Path) -> dict[int, Path]:
 def read(experiments: Path) -> pd.DataFrame:
     if not path(experiments).is_file():
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path(experiments), dtype={"comments": str, "experiment": str}, float_precision="round_trip")
+    return pd.read_csv(path(experiments), dtype={"comments": str, "experiment": str})
 
 
 def next_number(experiments: Path) -> int:

@@ -1,0 +1,180 @@
+"""Iterations from a finished workspace: once each, whole or not at all, numbered without a gap or a clash."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+from tests.study import TINY, Study, tiny_model
+from wor import params, paths
+from wor.errors import UserError
+from wor.iterations import registry
+from wor.iterations.materialise import fingerprint, materialise, result_files
+
+pytestmark = pytest.mark.dvc
+LOG = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
+STAGES = ["check", "models", "ids", "reference", "activations", "temperatures", "heads", "metrics", "stats", "figures"]
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_folder, tmp_path_factory):
+    """A workspace in which every stage but the last has run."""
+    smaller = {"statistics": {"bootstrap_draws": 100}}
+    study = Study.make(tmp_path_factory.mktemp("finished"), tiny_model(tiny_folder), TINY, smaller)
+    for stage in STAGES:
+        for dataset in ("gsm-symbolic", "syllogism", "wiki") if stage == "activations" else ("",):
+            model = [] if stage in ("check", "ids", "metrics", "stats", "figures") else ["--model", "tiny"]
+            study.stage(stage, *model, *(["--dataset", dataset] if dataset else []))
+    return study
+
+
+@pytest.fixture
+def workspace(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    shutil.copytree(finished.folder, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return folder
+
+
+def vary(folder, temperature):
+    """Another study in the same workspace: only its parameters differ."""
+    study = Study(folder)
+    study.change({"temperature": temperature})
+    return params.load()
+
+
+def test_the_same_run_is_recorded_once(workspace):
+    study = params.load()
+    first, second = materialise(study, LOG), materialise(study, LOG)
+    assert (first.new, second.new) == (True, False)
+    assert first.folder == second.folder
+    assert len(registry.read(paths.experiments())) == 1
+
+
+def test_the_fingerprint_follows_parameters_and_results_and_nothing_else(workspace):
+    study = params.load()
+    base = fingerprint(study, result_files(study))
+    faster = study.model_copy(update={"compute": study.compute.model_copy(update={"threads": 7, "batch_size": 3})})
+    assert fingerprint(faster, result_files(study)) == base
+    (paths.METRICS / "left_over.csv").write_text("x")
+    assert fingerprint(study, result_files(study)) == base
+    warmer = study.model_copy(update={"temperature": 0.9})
+    assert fingerprint(warmer, result_files(study)) != base
+    path = paths.metrics("tiny", "wiki")
+    path.write_text(path.read_text() + "\n")
+    assert fingerprint(study, result_files(study)) != base
+
+
+def test_numbers_of_iterations_that_are_elsewhere_are_not_used_again(workspace):
+    experiments = paths.experiments()
+    (experiments).mkdir(exist_ok=True)
+    (experiments / "iteration_007.dvc").write_text("outs:\n")
+    assert materialise(params.load(), LOG).folder.name == "iteration_008"
+    table = registry.read(experiments)
+    row = table.iloc[0].to_dict() | {"iteration_id": "iteration_041"}
+    pd.concat([table, pd.DataFrame([row])]).to_csv(registry.path(experiments), index=False)
+    assert materialise(vary(workspace, 0.9), LOG).folder.name == "iteration_042"
+    # The row of the folder that isn't here stays.
+    assert list(registry.read(experiments)["iteration_id"]) == ["iteration_008", "iteration_041", "iteration_042"]
+
+
+def test_the_registry_is_made_again_from_the_folders_and_keeps_comments(workspace):
+    materialise(params.load(), LOG)
+    experiments = paths.experiments()
+    registry.path(experiments).unlink()
+    table = registry.rebuild(experiments)
+    assert list(table["iteration_id"]) == ["iteration_001"]
+    table.loc[0, "comments"] = "the first"
+    table.to_csv(registry.path(experiments), index=False)
+    assert registry.rebuild(experiments).loc[0, "comments"] == "the first"
+
+
+WRITER = """
+import sys
+from wor import params
+from wor.iterations.materialise import materialise
+study = params.load().model_copy(update={"temperature": float(sys.argv[1])})
+log = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
+print(materialise(study, log).folder.name)
+"""
+
+
+def test_eight_writers_at_once_get_eight_numbers(workspace):
+    def write(temperature):
+        return Study(workspace).run(sys.executable, "-c", WRITER, str(temperature)).stdout.strip()
+
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(write, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
+    assert sorted(names) == [registry.name(number) for number in range(1, 9)]
+    assert len(registry.read(paths.experiments())) == 8
+    for name in names:
+        manifest = json.loads((paths.experiments() / name / "manifest.json").read_text())
+        assert manifest["iteration_id"] == name
+
+
+def test_a_writer_killed_at_any_moment_leaves_no_half_iteration(workspace):
+    study = Study(workspace)
+    killed = 0
+    for step in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(0.1 * (step + 1))],
+            cwd=workspace,
+            env=study.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        began = time.monotonic()
+        building = lambda: list((workspace / "experiments").glob(".building-*"))  # noqa: E731
+        while process.poll() is None and not building() and time.monotonic() - began < 60:
+            time.sleep(0.001)
+        time.sleep(0.004 * step)  # a little later in the writing each time
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+        for folder in (workspace / "experiments").glob("iteration_*"):
+            if folder.is_dir():
+                manifest = json.loads((folder / "manifest.json").read_text())
+                assert all((folder / name).is_file() for name in manifest["files"])
+    assert killed, "every writer finished first; the test shows nothing"
+    outcome = materialise(vary(workspace, 3.0), LOG)
+    assert outcome.new
+    assert list((workspace / "experiments").glob(".building-*")) == []
+
+
+def test_a_failure_half_way_leaves_nothing(workspace):
+    paths.METRICS.joinpath("tiny_calibration.json").unlink()
+    with pytest.raises(UserError, match="cannot be written"):
+        materialise(params.load(), LOG)
+    assert [entry.name for entry in paths.experiments().iterdir() if entry.name.startswith((".building", "iteration_0"))] == []
+
+
+def test_uncommitted_code_is_recorded_as_a_patch(workspace):
+    path = workspace / "wor" / "errors.py"
+    path.write_text(path.read_text() + "# a change of mine\n")
+    folder = materialise(params.load(), LOG).folder
+    code = json.loads((folder / "env_info.json").read_text())["code"]
+    assert code["dirty"]
+    assert "+# a change of mine" in code["patch"]
+    head = Study(workspace).run("git", "rev-parse", "HEAD").stdout.strip()
+    assert code["commit"] == head
+
+
+def test_without_git_the_reason_stands_in_place_of_the_commit(workspace):
+    shutil.rmtree(workspace / ".git")
+    os.environ["GIT_CEILING_DIRECTORIES"] = str(workspace.parent)
+    try:
+        folder = materialise(params.load(), LOG).folder
+    finally:
+        del os.environ["GIT_CEILING_DIRECTORIES"]
+    code = json.loads((folder / "env_info.json").read_text())["code"]
+    assert code["commit"] is None
+    assert code["reason"] == "no git commit here"

