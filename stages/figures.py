@@ -15,16 +15,16 @@ def work(params, log):
             points[column] = pd.to_numeric(points[column])
         storage.write_csv(paths.PLOTS / f"{name}.csv", points)
         style.save(figure.draw(points), paths.FIGURES / name)
-    tables = {"roc": [], "distributions": [], "layer_profile": []}
+    tables = {curve: [] for curve in (curves.roc, curves.distributions, curves.layer_profile)}
     for model in params.models:
+        label = results[model]["label"]
         items = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets])
         layers = pd.concat([storage.read_csv(paths.METRICS / f"{model}_{dataset}_layers.csv") for dataset in params.datasets])
         layers = layers.merge(items[["item_id", "role"]], on="item_id")
-        tables["roc"].append(curves.roc(items).assign(model=model))
-        tables["distributions"].append(curves.distributions(items).assign(model=model))
-        tables["layer_profile"].append(curves.layer_profile(layers).assign(model=model))
-    for name, parts in tables.items():
-        storage.write_csv(paths.PLOTS / f"{name}.csv", pd.concat(parts, ignore_index=True))
+        for curve, parts in tables.items():
+            parts.append(curve(layers if curve is curves.layer_profile else items, label))
+    for curve, parts in tables.items():
+        storage.write_csv(paths.PLOTS / f"{curve.__name__}.csv", pd.concat(parts, ignore_index=True))
     log.say(f"3 figures and {3 + len(tables)} tables in {paths.PLOTS}/")
 
 

@@ -21,6 +21,7 @@ PARTS = (
     "data/frozen",
     "dvc.yaml",
     "params.yaml",
+    ".dvc/plots",
     ".dvc/config",
     ".dvc/.gitignore",
     ".dvcignore",

@@ -93,7 +93,7 @@ def items(n=30):
 
 def test_the_area_under_the_roc_table_is_the_auroc():
     frame = items()
-    points = curves.roc(frame)
+    points = curves.roc(frame, "m")
     kept = frame[frame["rev"].notna()]
     for score, rows in points.groupby("score"):
         area = np.trapezoid(rows["tpr"], rows["fpr"])
@@ -101,7 +101,7 @@ def test_the_area_under_the_roc_table_is_the_auroc():
 
 
 def test_distribution_functions_end_at_one_and_hold_every_value():
-    table = curves.distributions(items())
+    table = curves.distributions(items(), "m")
     for _, rows in table.groupby(["measure", "role"]):
         assert rows["share"].iloc[-1] == 1
         assert rows["value"].is_monotonic_increasing

@@ -124,6 +124,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_iteration(workspace):
     study = Study(workspace)
     killed = 0
     for step in range(12):
+        left = set((workspace / "experiments").glob(".building-*"))
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(0.1 * (step + 1))],
             cwd=workspace,
@@ -132,8 +133,9 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_iteration(workspace):
             stderr=subprocess.DEVNULL,
         )
         began = time.monotonic()
-        building = lambda: list((workspace / "experiments").glob(".building-*"))  # noqa: E731
-        while process.poll() is None and not building() and time.monotonic() - began < 60:
+        while process.poll() is None and time.monotonic() - began < 60:
+            if set((workspace / "experiments").glob(".building-*")) - left:
+                break
             time.sleep(0.001)
         time.sleep(0.004 * step)  # a little later in the writing each time
         if process.poll() is None:

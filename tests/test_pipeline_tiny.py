@@ -168,8 +168,13 @@ def test_experiments_can_be_shown_and_compared(study):
     page = (study.folder / "differing" / "index.html").read_text()
     for name in (by_number[1], by_number[2]):
         assert name in page
-    for curve in ("plots/roc.csv", "plots/temp_robustness.csv", "plots/layer_profile.csv"):
-        assert curve in page
+    for title in ("ROC, reasoning against control", "REV over temperatures", "How much each layer's MLP matters"):
+        assert title in page
+    specs = [json.loads(text) for text in re.findall(r"var spec = (\{.*?\});\n", page)]
+    assert len(specs) == 6
+    for spec in specs:
+        assert {row["rev"] for row in spec["data"]["values"]} == {by_number[1], by_number[2]}
+        assert all(row["panel"] and row["line"] for row in spec["data"]["values"])
 
 
 REFUSED = [
@@ -198,10 +203,11 @@ def test_wor_run_refuses_before_anything_is_touched(study, setting, line):
 
 def test_dvc_exp_run_refuses_too_and_loses_nothing(study):
     before = outputs(study)
-    study.experiment("temprature=0.7", expect=None)
+    study.change({"temprature": 0.7})  # with -S, dvc refuses a key that the file hasn't
+    study.experiment(expect=255)
     assert "error: temprature: unknown parameter (value 0.7). Did you mean temperature?" in study.output
     assert "Traceback" not in study.output
-    study.run("git", "checkout", "-q", "params.yaml")  # dvc leaves the setting in the file
+    study.run("git", "checkout", "-q", "params.yaml")
     after = outputs(study)
     changed = {
         path.relative_to(study.folder).as_posix() for path in before.keys() | after.keys() if before.get(path) != after.get(path)

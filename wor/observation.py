@@ -97,7 +97,7 @@ def _read(lm: LM, item: Item, prompt: list[int], continuation: list[int], params
 def observe_all(
     lm: LM, said: Sequence[Said], means: Means, params: Params, log: Log, what: str = "observed"
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases."""
+    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be."""
     rows, observed = [], []
     with log.bar(what, len(said)) as advance:
         for one in said:
@@ -109,9 +109,7 @@ def observe_all(
             rows.append(_row(one, spoken))
             observed.append(arrays)
             advance()
-    width = max([params.window.size, *(len(one.case.window) for one in said)])
-    if params.window.rule == "full":
-        width = params.max_new_tokens
+    width = params.max_new_tokens if params.window.rule == "full" else params.window.size
     shapes = {
         "entropy": (lm.n_layers, width),
         "entropy_no_sink": (lm.n_layers, width),

@@ -16,6 +16,7 @@ ACTIVATIONS = Path("data/activations")
 TEMPERATURES = Path("data/temperatures")
 HEADS = Path("data/heads")
 METRICS = Path("data/metrics")
+LOGS = Path("data/logs")
 STATS = Path("data/stats")
 SUMMARY = Path("metrics/summary.json")
 ITERATION = Path("metrics/iteration.json")
@@ -41,6 +42,10 @@ def activations(model: str, dataset: str) -> Path:
 
 def metrics(model: str, dataset: str) -> Path:
     return METRICS / f"{model}_{dataset}.csv"
+
+
+def log(stage: str, *grid: str) -> Path:
+    return LOGS / f"{'_'.join((stage, *grid))}.json"
 
 
 def project() -> Path:

@@ -10,6 +10,7 @@ import yaml
 
 from wor import params, paths
 from wor.errors import UserError
+from wor.sources import frozen
 
 
 def overlay(profile: str) -> dict[str, object]:
@@ -46,7 +47,9 @@ def check(changes: dict[str, object]) -> params.Params:
             if not isinstance(place, dict):
                 raise UserError(key, repr(value), f"{parent} has no parts")
         place[last] = value
-    return params.parse(values, paths.PARAMS)
+    checked = params.parse(values, paths.PARAMS)
+    frozen.check_sizes(checked)
+    return checked
 
 
 def arguments(changes: dict[str, object]) -> list[str]:

@@ -14,12 +14,6 @@ from wor.errors import UserError
 from wor.params import Params
 from wor.progress import Log
 
-LOGS = Path("data/logs")
-
-
-def log_path(stage: str, *grid: str) -> Path:
-    return LOGS / f"{'_'.join((stage, *grid))}.json"
-
 
 def run(stage: str, work: Callable[..., None], *grid: str) -> None:
     """Run ``work(params, log, **grid)``, with each name of ``grid`` a command-line option; then exit.
@@ -36,7 +30,7 @@ def run(stage: str, work: Callable[..., None], *grid: str) -> None:
         params = parameters.load()
         log = Log(" ".join([stage, *arguments.values()]))
         extra = work(params, log, **arguments) or {}
-        storage.write_json(log_path(stage, *arguments.values()), {**log.record(), **extra})
+        storage.write_json(paths.log(stage, *arguments.values()), {**log.record(), **extra})
 
 
 class one_line_errors:  # noqa: N801 - reads as the statement it is

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wor.figures import style
+from wor.figures.panels import placed
 
 
 def table(results: dict[str, dict]) -> pd.DataFrame:
@@ -15,7 +16,8 @@ def table(results: dict[str, dict]) -> pd.DataFrame:
         for model, result in results.items()
         for entry in result["heads"]
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return placed(table, table["label"] + ", " + table["role"], table["kind"])
 
 
 @style.styled

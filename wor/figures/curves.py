@@ -7,20 +7,22 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from wor.analysis import SCORES
+from wor.figures.panels import placed
 
 
-def roc(items: pd.DataFrame) -> pd.DataFrame:
+def roc(items: pd.DataFrame, model: str) -> pd.DataFrame:
     """ROC points of REV, its components and DTR: one row a score and threshold."""
-    rows = []
+    rows = [pd.DataFrame(columns=["score", "fpr", "tpr"])]
     for score in SCORES:
         kept = items[items[score].notna() & items["rev"].notna()]
         if kept["role"].nunique() == 2:
             fpr, tpr, _ = roc_curve(kept["role"] == "reasoning", kept[score])
             rows.append(pd.DataFrame({"score": score, "fpr": fpr, "tpr": tpr}))
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["score", "fpr", "tpr"])
+    table = pd.concat([part for part in rows if len(part)] or rows, ignore_index=True)
+    return placed(table, table["score"], model)
 
 
-def distributions(items: pd.DataFrame) -> pd.DataFrame:
+def distributions(items: pd.DataFrame, model: str) -> pd.DataFrame:
     """Empirical distribution functions of each measure by class."""
     rows = []
     for score in SCORES:
@@ -28,11 +30,12 @@ def distributions(items: pd.DataFrame) -> pd.DataFrame:
             values = np.sort(group[score].dropna().to_numpy())
             share = np.arange(1, len(values) + 1) / max(len(values), 1)
             rows.append(pd.DataFrame({"measure": score, "role": role, "value": values, "share": share}))
-    return pd.concat(rows, ignore_index=True)
+    table = pd.concat(rows, ignore_index=True)
+    return placed(table, table["measure"] + ", " + model, table["role"])
 
 
-def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
-    """Geometric mean over items of each layer's ablation KL, by class."""
+def layer_profile(layers: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Mean over items of log10 of each layer's ablation KL, by class."""
     kept = layers[layers["mlp_kl"] > 0]
-    profile = kept.assign(log=np.log(kept["mlp_kl"])).groupby(["role", "layer"], as_index=False)["log"].mean()
-    return profile.assign(mlp_kl=np.exp(profile["log"])).drop(columns="log")
+    table = kept.assign(log10_kl=np.log10(kept["mlp_kl"])).groupby(["role", "layer"], as_index=False)["log10_kl"].mean()
+    return placed(table, model, table["role"])

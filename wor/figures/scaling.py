@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from wor.figures import style
+from wor.figures.panels import placed
 
 
 def table(results: dict[str, dict]) -> pd.DataFrame:
@@ -20,7 +21,8 @@ def table(results: dict[str, dict]) -> pd.DataFrame:
         ):
             found = {key: estimate[key] for key in ("value", "low", "high", "n")}
             rows.append({"model": model, "label": result["label"], "n_params": result["n_params"], "quantity": quantity, **found})
-    return pd.DataFrame(rows).sort_values(["quantity", "n_params"], ignore_index=True)
+    table = pd.DataFrame(rows).sort_values(["quantity", "n_params"], ignore_index=True)
+    return placed(table, table["quantity"], "by size")
 
 
 @style.styled
@@ -44,7 +46,7 @@ def draw(points: pd.DataFrame) -> Figure:
         sizes = sorted(points["n_params"].unique())
         axis.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
         axis.set_xticks(sizes, [f"{size / 1e6:.0f}M" for size in sizes])
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xlabel("Parameters")
     left.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":")
     left.set_ylim(0, 1.02)

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wor.figures import style
+from wor.figures.panels import placed
 
 
 def table(results: dict[str, dict]) -> pd.DataFrame:
@@ -18,7 +19,9 @@ def table(results: dict[str, dict]) -> pd.DataFrame:
                 rows.append(
                     {"model": model, "label": result["label"], "temperature": entry["temperature"], "series": series, **found}
                 )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    panel = table["series"].map({"auroc": "AUROC of REV"}).fillna("mean REV")
+    return placed(table, table["label"] + ", " + panel, table["series"])
 
 
 @style.styled

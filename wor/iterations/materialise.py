@@ -19,7 +19,6 @@ import yaml
 from wor import paths, storage
 from wor.iterations import environment, registry
 from wor.params import Params
-from wor.stage import log_path
 
 NOTES = "notes.md"  # the one file that is yours to edit, and no part of the seal
 
@@ -156,12 +155,12 @@ def _seal(folder: Path) -> None:
 
 
 def _log_paths(params: Params) -> list[Path]:
-    grid = [log_path("check"), *(log_path("models", model) for model in params.models), log_path("ids")]
+    grid = [paths.log("check"), *(paths.log("models", model) for model in params.models), paths.log("ids")]
     for model in params.models:
-        grid.append(log_path("reference", model))
-        grid += [log_path("activations", model, dataset) for dataset in params.datasets]
-        grid += [log_path("temperatures", model), log_path("heads", model)]
-    return grid + [log_path(stage) for stage in ("metrics", "stats", "figures")]
+        grid.append(paths.log("reference", model))
+        grid += [paths.log("activations", model, dataset) for dataset in params.datasets]
+        grid += [paths.log("temperatures", model), paths.log("heads", model)]
+    return grid + [paths.log(stage) for stage in ("metrics", "stats", "figures")]
 
 
 def _timing(logs: list[dict]) -> dict:
