@@ -86,3 +86,10 @@ def values() -> dict:
 @pytest.fixture(scope="session")
 def settings() -> params.Params:
     return params.load(ROOT / "params.yaml")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where nothing may be left out (.ci/run), a skip is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("WOR_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -188,7 +188,7 @@ def test_removing_no_head_is_the_model_itself(real):
     with torch.inference_mode():
         best = real.hf(torch.tensor([ids])).logits[0, 4:-1].argmax(-1)
     expected = (best == torch.tensor(ids[5:])).float().mean().item()
-    assert ablate.token_accuracy(real, ids, 5, [], torch.zeros(30, 9, 64)) == pytest.approx(expected)
+    assert ablate.removal_accuracy(real, ids, 5, [[]], torch.zeros(30, 9, 64)) == pytest.approx([expected])
     clean = capture(real, ids, Span(5, len(ids)))
     assert clean.entropy.shape == (30, 9, len(ids) - 5)
 

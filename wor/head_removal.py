@@ -78,8 +78,8 @@ def removal(lm: LM, items: Sequence[Item], effect: np.ndarray, means: Means, par
     with log.bar("items scored with heads removed", len(items)) as advance:
         for item in items:
             ids, first = teacher_forced(lm, item, settings.span)
-            for share, kind, draw, heads in plans:
-                accuracy = ablate.token_accuracy(lm, ids, first, heads, means.head)
+            accuracies = ablate.removal_accuracy(lm, ids, first, [heads for *_, heads in plans], means.head)
+            for (share, kind, draw, heads), accuracy in zip(plans, accuracies, strict=True):
                 rows.append((item.item_id, item.dataset, item.role, share, kind, draw, len(heads), accuracy))
             advance()
     columns = ["item_id", "dataset", "role", "share", "kind", "draw", "n_heads", "accuracy"]

@@ -65,7 +65,16 @@ def test_log_probs_are_those_of_the_full_logits(lm, eager):
 
 
 def test_beliefs_are_window_means_of_hidden_states(lm):
-    assert torch.allclose(beliefs(lm, IDS, WINDOW), capture(lm, IDS, WINDOW).hidden.mean(1), atol=1e-6)
+    (found,) = beliefs(lm, [IDS], [WINDOW])
+    assert torch.allclose(found, capture(lm, IDS, WINDOW).hidden.mean(1), atol=1e-6)
+
+
+def test_beliefs_do_not_depend_on_the_batch_or_its_padding(lm):
+    sequences, windows = [IDS, IDS[4:], [9, *IDS]], [WINDOW, Span(14, 23), Span(19, 28)]
+    together = beliefs(lm, sequences, windows)
+    assert together.shape == (3, 5, 32)
+    for found, ids, window in zip(together, sequences, windows, strict=True):
+        assert torch.allclose(found, beliefs(lm, [ids], [window])[0], atol=1e-5)
 
 
 def test_nothing_after_the_window_changes_it(lm64):

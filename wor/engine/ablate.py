@@ -7,12 +7,11 @@ the copies changed there join it. Tests hold this against full forward passes wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 
-from wor.engine.capture import Clean, hooks
+from wor.engine.capture import Clean, Span, capture, hooks
 from wor.engine.model import LM
 
 
@@ -61,13 +60,14 @@ def _widen(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor]) -> tor
     return hidden
 
 
-def _kl(lm: LM, clean: Clean, hidden: torch.Tensor, chunk: int = 4) -> torch.Tensor:
+CHUNK = 8  # copies whose logits are in memory at once: W x vocabulary floats each, a few times over
+
+
+def _kl(lm: LM, clean: Clean, hidden: torch.Tensor) -> torch.Tensor:
     """KL(clean || changed) of the next-token distribution, nats: ``[copies, W, D] -> [copies, W]``, >= 0."""
     log_p = lm.logits(clean.hidden[-1]).log_softmax(-1)
     p = log_p.exp()
-    parts = [
-        (p * (log_p - lm.logits(hidden[first : first + chunk]).log_softmax(-1))).sum(-1) for first in range(0, len(hidden), chunk)
-    ]
+    parts = [(p * (log_p - lm.logits(part).log_softmax(-1))).sum(-1) for part in hidden.split(CHUNK)]
     return torch.cat(parts).clamp_min(0)
 
 
@@ -111,36 +111,43 @@ def head_kl(lm: LM, clean: Clean, reference: torch.Tensor) -> torch.Tensor:
     return _kl(lm, clean, _widen(lm, clean, entrants)).unflatten(0, (lm.n_layers, lm.n_heads))
 
 
-@contextmanager
-def heads_removed(lm: LM, removed: Sequence[tuple[int, int]], reference: torch.Tensor, first: int) -> Iterator[None]:
-    """Inside, every ``(layer, head)`` of ``removed`` gives its reference output from position ``first`` on."""
+@torch.inference_mode()
+def removal_accuracy(
+    lm: LM, ids: Sequence[int], first: int, plans: Sequence[Sequence[tuple[int, int]]], reference: torch.Tensor
+) -> list[float]:
+    """Share of ``ids[first:]`` that the model ranks first, teacher-forced, under each plan of removed heads.
+
+    Parameters
+    ----------
+    first : position of the first scored token, >= 2.
+    plans : each a set of (layer, head) pairs; an empty one is the model as it is.
+    reference : [L, H, Dh]. From the position that predicts the first scored token on, a removed head gives
+        its reference output.
+
+    Returns
+    -------
+    One share in [0, 1] a plan.
+    """
     reference = reference.to(lm.device, lm.dtype)
-    by_layer: dict[int, list[int]] = {}
-    for layer, head in removed:
-        by_layer.setdefault(layer, []).append(head)
+    removed = torch.zeros(len(plans), lm.n_layers, lm.n_heads, dtype=torch.bool, device=lm.device)
+    for row, plan in enumerate(plans):
+        for layer, head in plan:
+            removed[row, layer, head] = True
 
-    def replace(layer: int) -> Callable:
-        chosen = by_layer[layer]
-
+    def replace(index: int) -> Callable:
         def hook(module: torch.nn.Module, args: tuple) -> tuple:
-            heads = args[0].unflatten(-1, (lm.n_heads, lm.head_dim)).clone()
-            heads[:, first:, chosen] = reference[layer, chosen]
+            heads = args[0].unflatten(-1, (lm.n_heads, lm.head_dim))
+            heads = torch.where(removed[:, index, None, :, None], reference[index], heads)
             return (heads.flatten(-2), *args[1:])
 
         return hook
 
-    with hooks(*((lm.layers[layer].self_attn.o_proj.register_forward_pre_hook, replace(layer)) for layer in by_layer)):
-        yield
-
-
-@torch.inference_mode()
-def token_accuracy(lm: LM, ids: Sequence[int], first: int, removed: Sequence[tuple[int, int]], reference: torch.Tensor) -> float:
-    """Share of ``ids[first:]`` that the model ranks first, teacher-forced, with heads removed. In [0, 1].
-
-    Heads give their reference output from the position that predicts the first scored token.
-    """
-    tokens = torch.tensor([list(ids)], device=lm.device)
-    with heads_removed(lm, removed, reference, first - 1):
-        hidden = lm.hf.model(tokens, use_cache=False).last_hidden_state[0, first - 1 : -1]
-    best = lm.unembed(hidden).argmax(-1)
-    return (best == tokens[0, first:]).float().mean().item()
+    clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
+    window = _Window(lm, clean)
+    hidden = clean.hidden[:1].expand(len(plans), -1, -1)
+    with hooks(*((layer.self_attn.o_proj.register_forward_pre_hook, replace(i)) for i, layer in enumerate(lm.layers))):
+        for index in range(lm.n_layers):
+            hidden = window.layer(index, hidden)
+    best = torch.cat([lm.unembed(lm.norm(part)).argmax(-1) for part in hidden.split(CHUNK)])
+    targets = torch.tensor(ids[first:], device=lm.device)
+    return (best == targets).float().mean(-1).tolist()

@@ -155,14 +155,19 @@ def log_probs(lm: LM, ids: Sequence[int], first: int = 1) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def beliefs(lm: LM, ids: Sequence[int], window: Span) -> torch.Tensor:
-    """Mean residual stream over the window at every layer: ``[L + 1, D]``, float32."""
-    tokens = torch.tensor([list(ids)], device=lm.device)
+def beliefs(lm: LM, sequences: Sequence[Sequence[int]], windows: Sequence[Span]) -> torch.Tensor:
+    """Mean residual stream over each sequence's window, at every layer: ``[N, L + 1, D]``, float32.
+
+    The sequences share a batch, padded on the right, where causal attention never looks.
+    """
+    longest = max(map(len, sequences))
+    tokens = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in sequences], device=lm.device)
     means: list[torch.Tensor] = []
 
     def on_input(module: nn.Module, args: tuple) -> None:
-        means.append(args[0][0, window.start : window.end].float().mean(0))
+        rows = [row[window.start : window.end].float().mean(0) for row, window in zip(args[0], windows, strict=True)]
+        means.append(torch.stack(rows))
 
     with hooks(*((module.register_forward_pre_hook, on_input) for module in [*lm.layers, lm.norm])):
         lm.hf.model(tokens, use_cache=False)
-    return torch.stack(means)
+    return torch.stack(means, dim=1)

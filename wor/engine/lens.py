@@ -8,6 +8,8 @@ import torch
 
 from wor.engine.model import LM
 
+CHUNK = 8  # layers whose predictions are in memory at once: W x vocabulary floats each, a few times over
+
 
 @torch.inference_mode()
 def settling(lm: LM, hidden: torch.Tensor) -> torch.Tensor:
@@ -27,13 +29,15 @@ def settling(lm: LM, hidden: torch.Tensor) -> torch.Tensor:
     log_q = lm.logits(hidden[-1]).log_softmax(-1)
     q = log_q.exp()
     own = _entropy(q, log_q)
-    rows = []
-    for layer in hidden[1:]:
-        log_p = lm.logits(layer).log_softmax(-1)
+    parts = []
+    for first in range(1, len(hidden), CHUNK):
+        log_p = lm.logits(hidden[first : first + CHUNK]).log_softmax(-1)
         p = log_p.exp()
-        middle = (p + q).div_(2)
-        rows.append(_entropy(middle, middle.clamp_min(torch.finfo(middle.dtype).tiny).log_()) - (_entropy(p, log_p) + own) / 2)
-    return (torch.stack(rows) / math.log(2)).clamp(0, 1)
+        of_p = _entropy(p, log_p)
+        middle = p.add_(q).div_(2)
+        log_middle = torch.log(middle.clamp_min(torch.finfo(middle.dtype).tiny), out=log_p)
+        parts.append(_entropy(middle, log_middle) - (of_p + own) / 2)
+    return (torch.cat(parts) / math.log(2)).clamp(0, 1)
 
 
 def _entropy(p: torch.Tensor, log_p: torch.Tensor) -> torch.Tensor:

@@ -87,19 +87,19 @@ def observe(lm: LM, case: Continued, paraphrases: Sequence[list[int]], means: Me
     """
     clean = capture(lm, case.ids, case.window, scored_from=1)
     visible = torch.arange(clean.window.start, clean.window.end, device=lm.device) + 1
-    own = clean.hidden.float().mean(1) - means.belief.to(lm.device)
-    cosines = []
-    for prompt in paraphrases:
-        other = Continued(prompt, case.continuation, case.start, case.end)
-        theirs = beliefs(lm, other.ids_to_window, other.window) - means.belief.to(lm.device)
-        cosines.append(torch.cosine_similarity(own, theirs, dim=-1))
+    cosine = torch.zeros(0, lm.n_layers + 1)
+    if paraphrases:
+        own = clean.hidden.float().mean(1) - means.belief.to(lm.device)
+        others = [Continued(prompt, case.continuation, case.start, case.end) for prompt in paraphrases]
+        theirs = beliefs(lm, [other.ids_to_window for other in others], [other.window for other in others])
+        cosine = torch.cosine_similarity(own, theirs - means.belief.to(lm.device), dim=-1)
     arrays = {
         "entropy": clean.entropy.mean(1),
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
         "entropy_heads": (clean.entropy / visible.log()).mean(-1),
         "kl": ablate.mlp_kl(lm, clean, means.mlp),
         "jsd": lens.settling(lm, clean.hidden),
-        "cosine": torch.stack(cosines) if cosines else torch.zeros(0, lm.n_layers + 1),
+        "cosine": cosine,
     }
     return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _fluency(clean.log_probs, case)
 
