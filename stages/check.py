@@ -1,15 +1,20 @@
-"""check: read params.yaml whole, so that a misspelt key stops the run even where no stage would read it."""
+"""check: read params.yaml whole, so that a misspelt key stops the run even where no stage would read it.
+
+What it writes follows only the local files in use: stages after it rerun for the parameters they name.
+"""
 
 from wor import params as parameters
 from wor import paths, stage, storage
-from wor.sources import frozen
+from wor.sources import datasets, frozen, weights
 
 
 def work(params, log):
     frozen.check_sizes(params)
-    # The content never follows the values: stages after this one rerun for the parameters they name.
-    storage.write_json(paths.CHECK, {"schema": sorted(parameters.Params.model_fields)})
+    own = [weights.local_files(params.model_specs[model]) for model in params.models]
+    own += [datasets.local_files(params.spec(dataset)) for dataset in params.datasets]
+    digests = {str(path): storage.sha256(paths.project() / path) for files in own for path in files}
+    storage.write_json(paths.CHECK, {"schema": sorted(parameters.Params.model_fields), "local_files": digests})
 
 
 if __name__ == "__main__":
-    stage.run("check", work)
+    stage.run("check", work, logged=False)

@@ -15,6 +15,7 @@ def work(params, log):
         result["temperatures"] = analysis.temperatures(storage.read_csv(paths.metrics(model, "temperatures")), params)
         result["heads"] = analysis.head_curve(storage.read_csv(paths.HEADS / model / "accuracy.csv"), params)
         card = storage.read_json(paths.card(model))
+        result["confidence"] = params.statistics.confidence
         result |= {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")}
         storage.write_json(paths.STATS / f"{model}.json", result)
         delta, partial = result["added"]["rev"]["delta"], result["partial"]["rev"]["pearson"]

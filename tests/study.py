@@ -21,6 +21,7 @@ PARTS = (
     "data/frozen",
     "dvc.yaml",
     "params.yaml",
+    "requirements.txt",
     ".dvc/plots",
     ".dvc/config",
     ".dvc/.gitignore",

@@ -41,7 +41,13 @@ def test_the_last_number_counts_only_in_a_finished_text():
     assert find(text, "number", finished=True).value == "29"
 
 
+def test_a_minus_between_numbers_is_no_sign():
+    assert find("It is 12-5", "number", finished=True).value == "5"
+    assert find("It is -5", "number", finished=True).value == "-5"
+
+
 def test_equal_numbers_are_one_answer():
     assert {normalise(text, "number") for text in ("1,200", "1200", "$1200", "1200.0", " 1200")} == {"1200"}
     assert normalise("0.50", "number") == "0.5"
+    assert normalise("1" * 400, "number") == "1" * 400
     assert normalise("YES ", "yesno") == "yes"

@@ -154,7 +154,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_iteration(workspace):
 
 def test_a_failure_half_way_leaves_nothing(workspace):
     paths.METRICS.joinpath("tiny_calibration.json").unlink()
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="tiny_calibration.json: not found. Run the stages before this one"):
         materialise(params.load(), LOG)
     assert [entry.name for entry in paths.experiments().iterdir() if entry.name.startswith((".building", "iteration_0"))] == []
 

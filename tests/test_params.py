@@ -110,6 +110,7 @@ def test_unknown_profile_names_the_known():
 
 def test_settings_are_read_as_yaml():
     assert profiles.settings(["a=0.7", "b.c=[1, 2]", "d=x"]) == {"a": 0.7, "b.c": [1, 2], "d": "x"}
+    assert profiles.settings(["heads={n_rank: 1, n_test: 2}"]) == {"heads.n_rank": 1, "heads.n_test": 2}
     for pair in ("temperature", "=3"):
         with pytest.raises(UserError, match="key=value"):
             profiles.settings([pair])

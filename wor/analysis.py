@@ -75,7 +75,9 @@ def analyse(items: pd.DataFrame, prompts: dict[str, str], params: Params) -> dic
         "partial": correlations,
         "holm": family.holm(tests),
         "nulls": {
-            "permuted_labels": nulls.permuted_auroc(label, scores["rev"], settings.permutations, params.seed).as_dict(),
+            "permuted_labels": nulls.permuted_auroc(
+                label, scores["rev"], settings.permutations, params.seed, settings.confidence
+            ).as_dict(),
             "surface_ceiling": nulls.surface_ceiling(
                 label, texts, cluster, drawn, folds=settings.folds, seed=params.seed, confidence=settings.confidence
             ).as_dict(),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 from wor.items import AnswerKind
 
 VERSION = 1
 
-_NUMBER = r"[-−]?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
+_NUMBER = r"(?:(?<![\d.)])[-−])?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
 _VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no)\b"}
 _LEAD = r"(?:####\s*|\\boxed\{\s*|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
 _FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
@@ -48,7 +49,7 @@ def normalise(value: str, kind: AnswerKind) -> str:
         return value.strip().lower()
     bare = re.sub(r"[\s,$€£]", "", value).replace("−", "-")
     try:
-        number = float(bare)
-    except ValueError:
+        number = Decimal(bare)
+    except InvalidOperation:
         return bare
-    return str(int(number)) if number == int(number) else repr(number)
+    return str(int(number)) if number == number.to_integral_value() else str(number.normalize())

@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
-from wor import params, paths, profiles, stage
+from wor import params, paths, profiles, stage, storage, terminal
 from wor.errors import UserError
+from wor.iterations import registry
+from wor.iterations.materialise import Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,9 +39,14 @@ def run(
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     where = ["--temp"] if profile else []
     with tempfile.TemporaryDirectory() as folder:
-        refused = Path(folder) / "refused"
-        code = _call([dvc, "exp", "run", *where, *profiles.arguments(changes)], {stage.REFUSED: str(refused)})
-        raise SystemExit(UserError.exit_code if code and refused.exists() else code)
+        refused, shown = Path(folder) / "refused", Path(folder) / "shown"
+        reports = {stage.REFUSED: str(refused), stage.SHOWN: str(shown)}
+        code = _call([dvc, "exp", "run", *where, *profiles.arguments(changes)], reports)
+        if code:
+            raise SystemExit(UserError.exit_code if refused.exists() else code)
+        if not shown.exists() and not profile:  # nothing to do, or all of it from DVC's cache
+            number = storage.read_json(paths.ITERATION)["iteration"]
+            results(registry.name(number))
 
 
 @app.command()
@@ -56,15 +63,11 @@ def results(
     iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
 ) -> None:
     """Print an iteration's table of results."""
-    from wor import terminal
-    from wor.iterations import registry
-    from wor.iterations.materialise import Outcome
-
     known = {folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())}
     if not known:
         raise UserError(paths.experiments(), "no iteration yet", "Make one with: make run")
     if iteration and iteration not in known:
-        raise UserError("iteration", repr(iteration), f"There are: {', '.join(known)}")
+        raise UserError("iteration", f"{iteration!r} is not in {paths.experiments()}", f"There are: {', '.join(known)}")
     terminal.show_outcome(Outcome(known[iteration] if iteration else list(known.values())[-1], new=False))
 
 

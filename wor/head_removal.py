@@ -51,7 +51,7 @@ def rank(lm: LM, items: Sequence[Item], means: Means, span: int, log: Log) -> pd
         for item in items:
             ids, first = teacher_forced(lm, item, span)
             clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
-            sums[item.role].append(ablate.head_kl(lm, clean, means.head).mean(-1).double().cpu().numpy())
+            sums[item.role].append(ablate.head_kl(lm, clean, means.head).mean(-1).cpu().double().numpy())
             advance()
     effects = {role: np.mean(found, axis=0) for role, found in sums.items()}
     layer, head = np.divmod(np.arange(lm.n_layers * lm.n_heads), lm.n_heads)

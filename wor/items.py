@@ -69,7 +69,7 @@ def uniform(*key: object) -> float:
 
 
 def split_of(identifier: str, calibration_share: float) -> Literal["calibration", "evaluation"]:
-    """Which side an item is on. A hash of the ID alone decides, so no study ever moves an item."""
+    """Which side an item is on: a hash of the ID against the share, so a study's size never moves an item."""
     return "calibration" if uniform("split", identifier) < calibration_share else "evaluation"
 
 

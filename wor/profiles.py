@@ -30,7 +30,7 @@ def settings(pairs: Iterable[str]) -> dict[str, object]:
         if not equals or not key:
             raise UserError("-S", repr(pair), "Write it as key=value, for example -S temperature=0.7")
         try:
-            found[key] = yaml.safe_load(value)
+            found |= dict(_leaves({key: yaml.safe_load(value)}))
         except yaml.YAMLError:
             raise UserError(f"-S {key}", repr(value), "The value is not YAML: put quotes around a text") from None
     return found

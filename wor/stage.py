@@ -15,7 +15,7 @@ from wor.params import Params
 from wor.progress import Log
 
 
-def run(stage: str, work: Callable[..., None], *grid: str) -> None:
+def run(stage: str, work: Callable[..., None], *grid: str, logged: bool = True) -> None:
     """Run ``work(params, log, **grid)``, with each name of ``grid`` a command-line option; then exit.
 
     The stage's log becomes one of its outputs, so that an iteration can show it even when DVC took the
@@ -30,7 +30,8 @@ def run(stage: str, work: Callable[..., None], *grid: str) -> None:
         params = parameters.load()
         log = Log(" ".join([stage, *arguments.values()]))
         extra = work(params, log, **arguments) or {}
-        storage.write_json(paths.log(stage, *arguments.values()), {**log.record(), **extra})
+        if logged:
+            storage.write_json(paths.log(stage, *arguments.values()), {**log.record(), **extra})
 
 
 class one_line_errors:  # noqa: N801 - reads as the statement it is
@@ -47,6 +48,9 @@ class one_line_errors:  # noqa: N801 - reads as the statement it is
 
 
 REFUSED = "WOR_REFUSED"  # names a file in which `wor run` looks for a stage's refusal: dvc has one exit code for all
+
+
+SHOWN = "WOR_SHOWN"  # names a file that the iteration stage makes when it has shown the results
 
 
 def fail(error: UserError) -> None:

@@ -43,7 +43,9 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:
-    """The line for a full disk, a read-only one, a missing permission."""
+    """The line for a full disk, a read-only one, a missing permission; or for an input that isn't there."""
+    if isinstance(error, FileNotFoundError):
+        return UserError(error.filename or path, "not found", "Run the stages before this one: dvc exp run")
     return UserError(path, f"cannot be written ({error.strerror or error})", "Free space or permissions there, then rerun")
 
 

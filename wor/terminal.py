@@ -35,7 +35,9 @@ def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
 
 def results_table(model: str, result: dict) -> Table:
     """REV, its components and DTR: AUROC, what they add to the baseline, partial correlation."""
-    table = Table(title=f"{result['label']}: reasoning against control (95 % intervals)", title_justify="left")
+    table = Table(
+        title=f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)", title_justify="left"
+    )
     table.add_column("measure")
     for heading in ("AUROC", "dAUC over baseline", "partial r", "p (Holm)", "direction"):
         table.add_column(heading, justify="right")

@@ -81,6 +81,8 @@ class LM:
         ends = self.hf.generation_config.eos_token_id
         if ends is None:
             ends = self.hf.config.eos_token_id
+        if ends is None:
+            raise UserError("eos_token_id", None, "Name the token that ends a continuation in the model's config.json")
         return frozenset(ends if isinstance(ends, list) else [ends])
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

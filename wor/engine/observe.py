@@ -64,9 +64,9 @@ def window_means(lm: LM, cases: Sequence[Continued], advance=lambda: None) -> Me
     positions = 0
     for case in cases:
         clean = capture(lm, case.ids_to_window, case.window)
-        mlp += clean.mlp_out.double().sum(1).cpu()
-        head += clean.head_out.double().sum(1).cpu()
-        belief += clean.hidden.double().sum(1).cpu()
+        mlp += clean.mlp_out.cpu().double().sum(1)
+        head += clean.head_out.cpu().double().sum(1)
+        belief += clean.hidden.cpu().double().sum(1)
         positions += len(case.window)
         advance()
     return Means(*((total / positions).float() for total in (mlp, head, belief)))
@@ -112,4 +112,4 @@ def fluency(lm: LM, case: Continued) -> Fluency:
 def _fluency(scores: torch.Tensor, case: Continued) -> Fluency:
     """``scores``: of every token after the first."""
     of_prompt, of_continuation = scores[: len(case.prompt) - 1], scores[len(case.prompt) - 1 :]
-    return Fluency(of_continuation.double().mean().item(), of_prompt.double().mean().item())
+    return Fluency(of_continuation.cpu().double().mean().item(), of_prompt.cpu().double().mean().item())

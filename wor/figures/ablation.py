@@ -32,6 +32,8 @@ def draw(points: pd.DataFrame) -> Figure:
             rows = points[(points["label"] == label) & (points["role"] == role)].sort_values("share")
             start = rows[(rows["share"] == 0)].assign(kind="random")
             for kind, line, colour in (("ranked", "o-", style.ROLE[role]), ("random", "s--", style.NEUTRAL)):
+                if kind not in set(rows["kind"]):  # a share so small that no head was removed
+                    continue
                 drawn = pd.concat([start, rows])[lambda frame, kind=kind: frame["kind"] == kind].sort_values("share")
                 axis.plot(drawn["share"] * 100, drawn["value"], line, color=colour, markersize=4, label=_legend(kind, drawn))
                 axis.fill_between(drawn["share"] * 100, drawn["low"], drawn["high"], color=colour, alpha=0.2, linewidth=0)

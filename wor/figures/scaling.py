@@ -56,5 +56,5 @@ def draw(points: pd.DataFrame) -> Figure:
     right.set_ylabel("dAUC over the baseline")
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}"))
     n = int(points["n"].max()) if len(points) else 0
-    figure.suptitle(f"REV by model size (at most {n} items a model; bars: 95 % bootstrap)", fontsize=8)
+    figure.suptitle(f"REV by model size (at most {n} items a model; bars: bootstrap intervals)", fontsize=8)
     return figure

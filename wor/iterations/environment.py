@@ -10,6 +10,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from wor import answers
+
 PACKAGES = (
     "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
     "reasoning-gym", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
@@ -53,6 +55,7 @@ def describe(computes: list[dict]) -> dict:
         "code": {**git_state(), "code_hash": code_hash()},
         "experiment": os.environ.get("DVC_EXP_NAME"),
         "baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
+        "answer_rules": answers.VERSION,
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "blas": _blas(),

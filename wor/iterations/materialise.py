@@ -42,6 +42,8 @@ def fingerprint(params: Params, results: dict[str, Path]) -> str:
     settings["dataset_specs"] = {name: settings["dataset_specs"][name] for name in used["datasets"]}
     inputs = [paths.items(dataset) for dataset in params.datasets] + [paths.card(model) for model in params.models]
     digests = {path.as_posix(): storage.sha256(path) for path in inputs}
+    statistics = [*(paths.STATS / f"{model}.json" for model in params.models), paths.STATS / "criteria.json", paths.SUMMARY]
+    digests |= {path.as_posix(): storage.sha256(path) for path in statistics}
     digests |= {name: storage.sha256(path) for name, path in results.items()}
     return hashlib.sha256(json.dumps([settings, digests], sort_keys=True).encode()).hexdigest()
 
@@ -155,7 +157,7 @@ def _seal(folder: Path) -> None:
 
 
 def _log_paths(params: Params) -> list[Path]:
-    grid = [paths.log("check"), *(paths.log("models", model) for model in params.models), paths.log("ids")]
+    grid = [*(paths.log("models", model) for model in params.models), paths.log("ids")]
     for model in params.models:
         grid.append(paths.log("reference", model))
         grid += [paths.log("activations", model, dataset) for dataset in params.datasets]

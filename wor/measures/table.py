@@ -90,7 +90,7 @@ def measure(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Cal
 
 
 def layers(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row an item and layer: what APL, SIB and DTR are made from, so that they can be recomputed by hand."""
+    """One row an item and layer: what APE, APL and SIB are made from, so that they can be recomputed by hand."""
     n_items, n_layers, _ = arrays["kl"].shape
 
     def per_layer(name: str, skipped: int) -> np.ndarray:

@@ -38,8 +38,8 @@ def _reasoning(dataset: str, params: Params) -> list[Item]:
 def _controls(dataset: str, params: Params, reasoning: list[list[Item]], count: CountTokens) -> list[Item]:
     """Articles, each cut to the length of the reasoning prompt that it is paired with.
 
-    The k-th control of a split takes the reasoning datasets in turn, and their items in order, so a
-    larger study keeps the pairs of a smaller one.
+    The k-th control of a split takes the reasoning datasets in turn, and their items in order, from the
+    start again after the last. More controls therefore leave the pairs of the first ones as they are.
     """
     spec, built, seen = params.spec(dataset), [], {"calibration": 0, "evaluation": 0}
     for row, source in frozen.take(dataset, spec):

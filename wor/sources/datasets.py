@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from pathlib import Path
 
 from wor import paths, storage
 from wor.errors import UserError
@@ -36,6 +37,18 @@ def fetch(spec: DatasetSpec, wanted: list[str]) -> dict[str, Source]:
     rows = _rows(spec)
     parse = {"gsm8k": _from_gsm8k, "strategyqa": _from_strategyqa}[spec.format]
     return {key: parse(key, rows[key], spec.path) for key in wanted if key in rows}
+
+
+def local_files(spec: DatasetSpec) -> list[Path]:
+    """The files of a dataset that are the user's own, and so may change under a study."""
+    return [_own_file(spec)] if isinstance(spec, JsonLines) else []
+
+
+def _own_file(spec: JsonLines) -> Path:
+    path = paths.project() / spec.path
+    if not path.is_file():
+        raise UserError("dataset_specs.path", f"{spec.path!r} not found", f"Put your copy of the {spec.format} file there")
+    return path
 
 
 def sentences(text: str) -> list[str]:
@@ -98,9 +111,7 @@ def _articles(spec: WheelArticles) -> dict[str, str]:
 
 @functools.cache
 def _rows(spec: JsonLines) -> dict[str, dict]:
-    path = paths.project() / spec.path
-    if not path.is_file():
-        raise UserError("dataset_specs.path", f"{spec.path!r} not found", f"Put your copy of the {spec.format} file there")
+    path = _own_file(spec)
     try:
         rows = storage.read_jsonl(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
 """Substitutions that leave a text's meaning, numbers and names as they were.
 
-Curated by hand: only whole words or phrases, none a number, a quantity, a quantifier, a name or a unit,
-and no two with the same replacement, so that distinct terms stay distinct.
+Curated by hand: whole words or phrases, none a number, a name, a unit or one of the quantifiers of a
+syllogism, and no two with the same replacement, so that distinct terms stay distinct.
 """
 
 SUBSTITUTIONS = {

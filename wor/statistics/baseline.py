@@ -97,9 +97,10 @@ def added_value(
     Returns
     -------
     ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold log-odds
-    averaged over repeats; for nested models it is conservative (Demler et al. 2012). ``likelihood_ratio``
-    is the in-sample test of the score's coefficient (chi squared, 1 degree of freedom), with the
-    statistic as its value.
+    averaged over repeats and pooled over folds, so its difference is not exactly ``delta``; it takes items
+    as independent, and for nested models it is conservative (Demler et al. 2012). ``likelihood_ratio`` is
+    the in-sample test of the score's coefficient (chi squared, 1 degree of freedom), with the statistic as
+    its value.
     """
     n = len(label)
     if reason := usable(label, score, least=folds) or ("covariates hold NaN" if np.isnan(covariates).any() else ""):
