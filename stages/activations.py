@@ -1,16 +1,15 @@
 """activations: what a model did on the evaluation items of a dataset. Sufficient statistics, no full residuals."""
 
-from wor import items, observation, paths, stage, storage
+from wor import items, observation, paths, session, stage, storage
 
 
 def work(params, log, model, dataset):
     entries = observation.evaluated(items.read(paths.items(dataset)))
-    lm, placement = stage.load_model(params, model, log)
-    means = observation.read_means(paths.REFERENCE / model)
-    said = observation.ask(lm, entries, params, params.temperature, log)
-    frame, arrays = observation.observe_all(lm, said, means, params, log)
+    run = session.begin(params, model, log)
+    reference = observation.read_reference(paths.REFERENCE / model)
+    frame, arrays = observation.observe_all(run, observation.ask(run, entries, params.temperature), reference)
     storage.write_records(paths.activations(model, dataset), frame, arrays)
-    return stage.environment(placement)
+    return run.finish()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """heads: rank heads on calibration items, remove a share of them, and score gold text; random heads beside it."""
 
-from wor import head_removal, items, observation, paths, stage, storage
+from wor import head_removal, items, observation, paths, session, stage, storage
 from wor.errors import UserError
 
 
@@ -14,14 +14,14 @@ def work(params, log, model):
     for split, found in chosen.items():
         if missing := {"reasoning", "control"} - {item.role for item in found}:
             raise UserError(f"{split} items", f"no {missing.pop()} item", "Raise dataset_specs.*.n")
-    lm, placement = stage.load_model(params, model, log)
-    means = observation.read_means(paths.REFERENCE / model)
-    ranking = head_removal.rank(lm, chosen["calibration"], means, settings.span, log)
-    effect = ranking["effect"].to_numpy().reshape(lm.n_layers, lm.n_heads)
-    accuracy = head_removal.removal(lm, chosen["evaluation"], effect, means, params, log)
+    run = session.begin(params, model, log)
+    heads = observation.read_reference(paths.REFERENCE / model).head
+    ranking = head_removal.rank(run, chosen["calibration"], heads)
+    effect = ranking["effect"].to_numpy().reshape(run.lm.n_layers, run.lm.n_heads)
+    accuracy = head_removal.removal(run, chosen["evaluation"], effect, heads)
     storage.write_csv(paths.HEADS / model / "ranking.csv", ranking)
     storage.write_csv(paths.HEADS / model / "accuracy.csv", accuracy)
-    return stage.environment(placement)
+    return run.finish()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """models: who a model is. Writes its identity card; converts its weights once, outside the repository."""
 
-from wor import paths, stage, storage
+from wor import paths, session, stage, storage
 from wor.sources import weights
 
 
 def work(params, log, model):
-    stage.quiet_libraries()
+    session.quiet_libraries()
     card = weights.card(params.model_specs[model])
     storage.write_json(paths.card(model), card)
     log.say(f"{card['label']}: {card['architecture']}, {card['n_params']:,} parameters, {card['n_layers']} layers")

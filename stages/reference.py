@@ -1,7 +1,6 @@
 """reference: what a part of the model gives on average, over calibration controls only; and their measures' raw material."""
 
-from wor import items, observation, paths, stage, storage
-from wor.engine.observe import window_means
+from wor import items, observation, paths, session, stage, storage
 from wor.errors import UserError
 
 
@@ -9,18 +8,16 @@ def work(params, log, model):
     controls = [
         item for dataset in params.of_role("control") for item in items.read(paths.items(dataset)) if item.split == "calibration"
     ]
-    lm, placement = stage.load_model(params, model, log)
-    said = observation.ask(lm, controls, params, params.reference.temperature, log)
+    run = session.begin(params, model, log)
+    said = observation.ask(run, controls, params.reference.temperature)
     usable = [one for one in said if not one.reason]
     if len(usable) < 2:
         raise UserError("calibration controls", f"{len(usable)} have a window", "Raise the control's n, or lower window.min")
-    with log.bar("averaged", len(usable)) as advance:
-        means = window_means(lm, [one.case for one in usable], advance)
-    frame, arrays = observation.observe_all(lm, said, means, params, log)
     folder = paths.REFERENCE / model
-    observation.write_means(folder, means)
+    observation.write_reference(folder, observation.refer(run, usable))
+    frame, arrays = observation.observe_all(run, said, observation.read_reference(folder))
     storage.write_records(folder, frame, arrays)
-    return stage.environment(placement)
+    return run.finish()
 
 
 if __name__ == "__main__":

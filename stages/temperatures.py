@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from wor import items, observation, paths, stage, storage
+from wor import items, observation, paths, session, stage, storage
 
 
 def work(params, log, model):
@@ -11,17 +11,16 @@ def work(params, log, model):
     subset = [
         item for dataset in params.datasets for item in observation.evaluated(items.read(paths.items(dataset)))[: settings.n]
     ]
-    lm, placement = stage.load_model(params, model, log)
-    means = observation.read_means(paths.REFERENCE / model)
+    run = session.begin(params, model, log)
+    reference = observation.read_reference(paths.REFERENCE / model)
     frames, arrays = [], []
     for temperature in settings.temperatures:
-        said = observation.ask(lm, subset, params, temperature, log, f"generated at {temperature:g}")
-        frame, found = observation.observe_all(lm, said, means, params, log, f"observed at {temperature:g}")
+        frame, found = observation.observe_all(run, observation.ask(run, subset, temperature), reference, f" at {temperature:g}")
         frames.append(frame.assign(temperature=temperature))
         arrays.append(found)
     merged = {name: np.concatenate([found[name] for found in arrays]) for name in arrays[0]}
     storage.write_records(paths.TEMPERATURES / model, pd.concat(frames, ignore_index=True), merged)
-    return stage.environment(placement)
+    return run.finish()
 
 
 if __name__ == "__main__":

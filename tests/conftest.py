@@ -44,7 +44,7 @@ def tiny_config(**changes: object) -> LlamaConfig:
         # Large enough for predictions to differ from uniform.
         "initializer_range": 0.3,
     }
-    return LlamaConfig(**settings | changes, attn_implementation="eager")
+    return LlamaConfig(**settings | changes, attn_implementation="sdpa")
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from transformers import AutoModelForCausalLM
 
 from tests.conftest import ROOT
 from tests.study import Study
@@ -164,8 +165,11 @@ def test_stored_entropy_equals_eager_attention(study, real):
     row = frame.iloc[0]
     ids = torch.tensor([[*row["prompt_ids"], *row["continuation_ids"]]])
     window = slice(int(row["window_start"]), int(row["window_end"]))
+    eager = AutoModelForCausalLM.from_pretrained(
+        weights.open_card(study.json(f"data/models/{MODEL}.json")), attn_implementation="eager"
+    )
     with torch.inference_mode():
-        attentions = torch.stack(real.hf(ids, output_attentions=True).attentions)[:, 0, :, window].double()
+        attentions = torch.stack(eager(ids, output_attentions=True).attentions)[:, 0, :, window].double()
     entropy = torch.special.entr(attentions).sum(-1).mean(1).numpy()
     assert np.abs(arrays["entropy"][0, :, : entropy.shape[1]] - entropy).max() < 1e-5
 

@@ -67,7 +67,10 @@ def test_the_iteration_holds_everything(study):
     assert yaml.safe_load((folder / "config_used.yaml").read_text())["temperature"] == 0.2
     about = study.json("experiments/iteration_001/env_info.json")
     assert about["code"]["commit"] == study.run("git", "rev-parse", "HEAD").stdout.strip()
-    assert about["compute"]["attention"] == "eager"
+    assert about["compute"]["dtype_reason"].startswith("auto: ")
+    assert about["memory"]["activations tiny wiki"]["reason"].startswith("auto: half of the ")
+    assert about["memory"]["activations tiny wiki"]["largest_groups"]["ablate layers"] == 4
+    assert about["compute_differs_between_stages"] is False
     assert about["packages"]["torch"].startswith("2.13")
     timing = study.json("experiments/iteration_001/timing.json")
     assert len(timing["stages"]) == len(ALL) - 1  # check keeps no log

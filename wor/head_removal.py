@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 
 from wor.engine import ablate
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
-from wor.engine.observe import Means
 from wor.items import Item
 from wor.measures.heads import matched_random, ranked
-from wor.params import Params
-from wor.progress import Log
+from wor.session import Session
+from wor.shards import Records
 
 LEAST_CONTEXT = 8  # tokens of a control text before the scored ones
 
@@ -44,43 +44,63 @@ def choose(items: Sequence[Item], role: str, split: str, n: int) -> list[Item]:
     return turns[:n]
 
 
-def rank(lm: LM, items: Sequence[Item], means: Means, span: int, log: Log) -> pd.DataFrame:
-    """Each head's mean ablation KL over calibration items, by role; ``effect`` is reasoning minus control."""
-    sums = {"reasoning": [], "control": []}
-    with log.bar("items for ranking heads", len(items)) as advance:
-        for item in items:
-            ids, first = teacher_forced(lm, item, span)
+def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFrame:
+    """Each head's mean ablation KL over calibration items, by role; ``effect`` is reasoning minus control.
+
+    ``heads``, [L, H, Dh], stands in for a head that is taken out.
+    """
+    lm = run.lm
+    texts = [teacher_forced(lm, item, run.params.heads.span) for item in items]
+
+    def work(chosen: list[tuple[list[int], int]], advance: Callable) -> Records:
+        effects = []
+        for ids, first in chosen:
             clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
-            sums[item.role].append(ablate.head_kl(lm, clean, means.head).mean(-1).cpu().double().numpy())
+            effects.append(ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy())
             advance()
-    effects = {role: np.mean(found, axis=0) for role, found in sums.items()}
+        return pd.DataFrame({"first": [first for _, first in chosen]}), {"effect": np.stack(effects)}
+
+    inputs = [texts, heads.tolist()]
+    _, arrays = run.shards.run("items for ranking heads", texts, [len(ids) for ids, _ in texts], inputs, work)
+    roles = np.array([item.role for item in items])
+    effects = {role: arrays["effect"][roles == role].mean(0) for role in ("reasoning", "control")}
     layer, head = np.divmod(np.arange(lm.n_layers * lm.n_heads), lm.n_heads)
     table = pd.DataFrame({"layer": layer, "head": head, **{role: found.ravel() for role, found in effects.items()}})
     table["effect"] = table["reasoning"] - table["control"]
     return table
 
 
-def removal(lm: LM, items: Sequence[Item], effect: np.ndarray, means: Means, params: Params, log: Log) -> pd.DataFrame:
+def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torch.Tensor) -> pd.DataFrame:
     """Teacher-forced token accuracy of each item with heads removed, ranked and random.
 
     The same random heads are removed for every item, drawn from params.seed.
     """
-    settings = params.heads
-    generator = np.random.default_rng(params.seed)
+    lm, settings = run.lm, run.params.heads
+    generator = np.random.default_rng(run.params.seed)
     plans = []
     for share in settings.shares:
         chosen = ranked(effect, share)
         plans.append((share, "ranked", 0, chosen))
         if chosen:
             draws = [matched_random(chosen, lm.n_heads, generator) for _ in range(settings.random_draws)]
-            plans += [(share, "random", draw, heads) for draw, heads in enumerate(draws, 1)]
-    rows = []
-    with log.bar("items scored with heads removed", len(items)) as advance:
-        for item in items:
-            ids, first = teacher_forced(lm, item, settings.span)
-            accuracies = ablate.removal_accuracy(lm, ids, first, [heads for *_, heads in plans], means.head)
-            for (share, kind, draw, heads), accuracy in zip(plans, accuracies, strict=True):
-                rows.append((item.item_id, item.dataset, item.role, share, kind, draw, len(heads), accuracy))
+            plans += [(share, "random", draw, drawn) for draw, drawn in enumerate(draws, 1)]
+    removed = [plan for *_, plan in plans]
+    texts = [teacher_forced(lm, item, settings.span) for item in items]
+
+    def work(chosen: list[tuple[list[int], int]], advance: Callable) -> Records:
+        accuracies = []
+        for ids, first in chosen:
+            accuracies.append(ablate.removal_accuracy(lm, ids, first, removed, heads))
             advance()
+        return pd.DataFrame({"first": [first for _, first in chosen]}), {"accuracy": np.array(accuracies)}
+
+    inputs = [texts, removed, heads.tolist()]
+    what = "items scored with heads removed"
+    _, arrays = run.shards.run(what, texts, [len(ids) for ids, _ in texts], inputs, work)
+    rows = [
+        (item.item_id, item.dataset, item.role, share, kind, draw, len(plan), accuracy)
+        for item, accuracies in zip(items, arrays["accuracy"], strict=True)
+        for (share, kind, draw, plan), accuracy in zip(plans, accuracies, strict=True)
+    ]
     columns = ["item_id", "dataset", "role", "share", "kind", "draw", "n_heads", "accuracy"]
     return pd.DataFrame(rows, columns=columns)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,15 @@ import pandas as pd
 import torch
 
 from wor import answers, storage, windows
+from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
-from wor.engine.observe import Continued, Fluency, Means, fluency, observe
+from wor.engine.observe import Continued, Fluency, fluency, observe
+from wor.engine.reference import SAMPLES, Reference, pool, summarise
 from wor.items import Item
 from wor.params import Params
-from wor.progress import Log
+from wor.session import Session
+from wor.shards import SIZE, Records
 
 
 @dataclass(frozen=True)
@@ -39,37 +43,112 @@ def evaluated(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if item.role == "reasoning" or item.split == "evaluation"]
 
 
-def write_means(folder: Path, means: Means) -> None:
-    storage.write_arrays(folder / "means.safetensors", {name: tensor.numpy() for name, tensor in vars(means).items()})
+def write_reference(folder: Path, reference: Reference) -> None:
+    storage.write_arrays(folder / "reference.safetensors", {name: part.numpy() for name, part in vars(reference).items()})
 
 
-def read_means(folder: Path) -> Means:
-    """What `write_means` wrote."""
-    arrays = storage.read_arrays(folder / "means.safetensors")
-    return Means(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+def read_reference(folder: Path) -> Reference:
+    """What `write_reference` wrote."""
+    arrays = storage.read_arrays(folder / "reference.safetensors")
+    return Reference(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def ask(lm: LM, items: Sequence[Item], params: Params, temperature: float, log: Log, what: str = "generated") -> list[Said]:
+def ask(run: Session, items: Sequence[Item], temperature: float) -> list[Said]:
     """Generate a continuation for each item and place its window."""
-    prompts = [lm.encode_prompt(item.prompt, params.max_new_tokens, item.item_id) for item in items]
+    lm, room, seed = run.lm, run.params.max_new_tokens, run.params.seed
+    prompts = [lm.encode_prompt(item.prompt, room, item.item_id) for item in items]
     for item in items:  # a paraphrase may be longer than its prompt: refuse it before the work, not during
         for prompt in item.paraphrases:
-            lm.encode_prompt(prompt, params.max_new_tokens, item.item_id)
-    with log.bar(what, len(items)) as advance:
+            lm.encode_prompt(prompt, room, item.item_id)
+
+    def work(asked: list[tuple[str, list[int]]], advance: Callable) -> Records:
+        names, chosen = zip(*asked, strict=True)
         continuations = generate(
-            lm,
-            prompts,
-            [item.item_id for item in items],
-            temperature=temperature,
-            max_new_tokens=params.max_new_tokens,
-            seed=params.seed,
-            batch_size=params.compute.batch_size,
-            advance=advance,
+            lm, chosen, names, temperature=temperature, max_new_tokens=room, seed=seed, most=SIZE, advance=advance
         )
+        return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
+
+    asked = [(item.item_id, prompt) for item, prompt in zip(items, prompts, strict=True)]
+    what = f"generated at temperature {temperature:g}"
+    frame, _ = run.shards.run(what, asked, [len(prompt) for prompt in prompts], [temperature, room, seed, asked], work)
     return [
-        _read(lm, item, prompt, continuation, params)
-        for item, prompt, continuation in zip(items, prompts, continuations, strict=True)
+        _read(lm, item, prompt, [int(token) for token in continuation], run.params)
+        for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
     ]
+
+
+def refer(run: Session, said: Sequence[Said]) -> Reference:
+    """The frozen reference of the windows of ``said``, which are calibration controls."""
+    samples = math.ceil(SAMPLES / len(said))
+
+    def work(chosen: list[Said], advance: Callable) -> Records:
+        summaries = []
+        for one in chosen:
+            summaries.append(summarise(capture(run.lm, one.case.ids_to_window, one.case.window), samples))
+            advance()
+        return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
+
+    lengths = [one.case.window.end for one in said]
+    return pool(run.shards.run("averaged", said, lengths, [samples, *map(_described, said)], work)[1])
+
+
+def observe_all(run: Session, said: Sequence[Said], reference: Reference, at: str = "") -> Records:
+    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be."""
+    lm, params = run.lm, run.params
+    taken_out = params.ablation
+
+    def work(chosen: list[Said], advance: Callable) -> Records:
+        rows, observed = [], []
+        for one in chosen:
+            if one.reason:
+                arrays, spoken = {}, fluency(lm, one.case)
+            else:
+                paraphrases = [lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases]
+                stand_in = reference.stand_in(
+                    taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id
+                )
+                arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief)
+            rows.append(_row(one, spoken))
+            observed.append(arrays)
+            advance()
+        return pd.DataFrame(rows), _padded(lm, observed, params)
+
+    settings = [params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})]
+    lengths = [len(one.case.ids) for one in said]
+    return run.shards.run(f"observed{at}", said, lengths, [settings, _digest(reference), *map(_described, said)], work)
+
+
+def _described(one: Said) -> list:
+    """What decides everything that is observed of an item."""
+    return [one.item.model_dump(), vars(one.case), one.finished]
+
+
+def _names(said: Sequence[Said]) -> pd.DataFrame:
+    return pd.DataFrame({"item_id": [one.item.item_id for one in said]})
+
+
+def _digest(reference: Reference) -> str:
+    digest = hashlib.sha256()
+    for name, part in sorted(vars(reference).items()):
+        digest.update(name.encode() + part.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _padded(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params) -> dict[str, np.ndarray]:
+    width = params.max_new_tokens if params.window.rule == "full" else params.window.size
+    shapes = {
+        "entropy": (lm.n_layers, width),
+        "entropy_no_sink": (lm.n_layers, width),
+        "entropy_heads": (lm.n_layers, lm.n_heads),
+        "kl": (lm.n_layers, width),
+        "jsd": (lm.n_layers, width),
+        "cosine": (params.paraphrase.n, lm.n_layers + 1),
+    }
+    arrays = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
+    for index, found in enumerate(observed):
+        for name, array in found.items():
+            arrays[name][index, : array.shape[0], : array.shape[1]] = array
+    return arrays
 
 
 def _read(lm: LM, item: Item, prompt: list[int], continuation: list[int], params: Params) -> Said:
@@ -92,37 +171,6 @@ def _read(lm: LM, item: Item, prompt: list[int], continuation: list[int], params
         thought=len(body) if answer_token is None else answer_token,
         reason=placed.reason,
     )
-
-
-def observe_all(
-    lm: LM, said: Sequence[Said], means: Means, params: Params, log: Log, what: str = "observed"
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be."""
-    rows, observed = [], []
-    with log.bar(what, len(said)) as advance:
-        for one in said:
-            if one.reason:
-                arrays, spoken = {}, fluency(lm, one.case)
-            else:
-                paraphrases = [lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases]
-                arrays, spoken = observe(lm, one.case, paraphrases, means)
-            rows.append(_row(one, spoken))
-            observed.append(arrays)
-            advance()
-    width = params.max_new_tokens if params.window.rule == "full" else params.window.size
-    shapes = {
-        "entropy": (lm.n_layers, width),
-        "entropy_no_sink": (lm.n_layers, width),
-        "entropy_heads": (lm.n_layers, lm.n_heads),
-        "kl": (lm.n_layers, width),
-        "jsd": (lm.n_layers, width),
-        "cosine": (params.paraphrase.n, lm.n_layers + 1),
-    }
-    arrays = {name: np.full((len(said), *shape), np.nan, np.float32) for name, shape in shapes.items()}
-    for index, found in enumerate(observed):
-        for name, array in found.items():
-            arrays[name][index, : array.shape[0], : array.shape[1]] = array
-    return pd.DataFrame(rows), arrays
 
 
 def _row(one: Said, spoken: Fluency) -> dict:

@@ -133,6 +133,13 @@ class Reference(Strict):
     temperature: Temperature
 
 
+class Ablation(Strict):
+    """What APL takes out of a layer, and what stands in for it."""
+
+    part: Literal["mlp", "attention", "layer"]
+    stand_in: Literal["mean", "zero", "resample"]
+
+
 class Robustness(Strict):
     temperatures: Annotated[list[Temperature], Field(min_length=1)]
     n: Annotated[int, Field(ge=1)]
@@ -167,7 +174,7 @@ class Compute(Strict):
     device: Literal["auto", "cpu", "cuda", "mps"]
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=0)]
-    batch_size: Annotated[int, Field(ge=1)]
+    memory_gib: Annotated[float, Field(ge=0)]
 
 
 class Params(Strict):
@@ -185,6 +192,7 @@ class Params(Strict):
     measures: Measures
     rev: Rev
     reference: Reference
+    ablation: Ablation
     robustness: Robustness
     heads: Heads
     statistics: Statistics

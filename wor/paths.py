@@ -62,3 +62,7 @@ def cache() -> Path:
     if home := os.environ.get("WOR_CACHE"):
         return Path(home).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "wor"
+
+
+def shards() -> Path:
+    return cache() / "shards"

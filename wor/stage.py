@@ -11,7 +11,6 @@ from pathlib import Path
 from wor import params as parameters
 from wor import paths, storage
 from wor.errors import UserError
-from wor.params import Params
 from wor.progress import Log
 
 
@@ -58,44 +57,3 @@ def fail(error: UserError) -> None:
     if report := os.environ.get(REFUSED):
         Path(report).write_text(f"{error}\n", encoding="utf-8")
     raise SystemExit(error.exit_code)
-
-
-def quiet_libraries() -> None:
-    """No progress bars or advice from transformers: a stage shows its own."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-
-
-def load_model(params: Params, model: str, log: Log):
-    """The carded model, placed as params.compute says."""
-    quiet_libraries()
-    from wor.engine import model as engine
-    from wor.sources import weights
-
-    compute = params.compute
-    placement = engine.place(compute.device, compute.dtype, compute.threads)
-    lm = engine.load(weights.open_card(storage.read_json(paths.card(model))), placement)
-    log.say(f"{placement.device}, {placement.dtype} ({placement.reason}), {placement.threads} threads, eager attention")
-    return lm, placement
-
-
-def environment(placement) -> dict:
-    """What an iteration's env_info.json takes from a stage that ran a model."""
-    import torch
-
-    return {
-        "compute": {
-            "device": placement.device,
-            "dtype": placement.dtype,
-            "dtype_reason": placement.reason,
-            "threads": placement.threads,
-            "attention": "eager",
-            "torch": torch.__version__,
-            "cuda": torch.version.cuda,
-            "gpu": torch.cuda.get_device_name() if placement.device == "cuda" else None,
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        }
-    }

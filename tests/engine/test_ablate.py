@@ -1,5 +1,7 @@
 """Interventions against the obvious way: a full forward pass of the transformers model with hooks on it."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -21,16 +23,24 @@ def kl(clean, changed):
     return torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(-1)
 
 
-def naive_mlp(lm, reference):
+def naive(lm, part, stand_in):
+    """``stand_in``: [L, D] or [L, W, D], and for ``layer`` a pair of them, attention's and the MLP's."""
     clean, rows = logits(lm), []
     for index, layer in enumerate(lm.layers):
 
-        def replace(module, args, output, index=index):
-            output = output.clone()
-            output[:, WINDOW.start : WINDOW.end] = reference[index]
-            return output
+        def replace(module, args, output, index=index, given=stand_in):
+            whole = output if torch.is_tensor(output) else output[0]
+            whole = whole.clone()
+            whole[:, WINDOW.start : WINDOW.end] = given[index]
+            return whole if torch.is_tensor(output) else (whole, *output[1:])
 
-        rows.append(kl(clean, logits(lm, (layer.mlp.register_forward_hook, replace))))
+        mlp, attention = layer.mlp.register_forward_hook, layer.attention.register_forward_hook
+        if part == "layer":
+            of_attention, of_mlp = stand_in
+            changes = [(attention, partial(replace, given=of_attention)), (mlp, partial(replace, given=of_mlp))]
+        else:
+            changes = [(mlp if part == "mlp" else attention, replace)]
+        rows.append(kl(clean, logits(lm, *changes)))
     return torch.stack(rows)
 
 
@@ -41,66 +51,90 @@ def naive_heads(lm, reference):
 
             def replace(module, args, index=index, head=head):
                 heads = args[0].clone().unflatten(-1, (lm.n_heads, lm.head_dim))
-                heads[:, WINDOW.start : WINDOW.end, head] = reference[index, head]
+                heads[:, WINDOW.start : WINDOW.end, head] = reference[index, ..., head, :]
                 return (heads.flatten(-2),)
 
-            rows.append(kl(clean, logits(lm, (layer.self_attn.o_proj.register_forward_pre_hook, replace))))
+            rows.append(kl(clean, logits(lm, (layer.projection.register_forward_pre_hook, replace))))
     return torch.stack(rows).unflatten(0, (lm.n_layers, lm.n_heads))
 
 
-@pytest.fixture(scope="module")
-def references():
-    generator = torch.Generator().manual_seed(0)
-    return (
-        torch.randn(4, 32, generator=generator, dtype=torch.float64),
-        torch.randn(4, 4, 8, generator=generator, dtype=torch.float64),
-    )
+def draw(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)), dtype=torch.float64)
 
 
-def test_mlp_ablation_equals_full_passes(lm, lm64, references):
+def close(found, expected, tolerance):
+    assert expected.max() > 0.1, "the intervention does nothing; the test shows nothing"
+    assert ((found - expected).abs() / expected.clamp_min(1e-2)).max() < tolerance
+
+
+@pytest.mark.parametrize("shape", [(4, 32), (4, len(WINDOW), 32)], ids=["constant", "by position"])
+@pytest.mark.parametrize("part", ["mlp", "attention", "layer"])
+def test_layer_ablation_equals_full_passes(lm, lm64, part, shape):
+    stand_in = draw(*shape)
     for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
-        found = ablate.mlp_kl(model, capture(model, IDS, WINDOW), references[0])
-        expected = naive_mlp(model, references[0].to(model.dtype))
-        assert expected.max() > 0.1, "the intervention does nothing; the test shows nothing"
-        assert ((found - expected).abs() / expected.clamp_min(1e-2)).max() < tolerance
+        found = ablate.layer_kl(model, capture(model, IDS, WINDOW), part, 2 * stand_in if part == "layer" else stand_in)
+        given = stand_in.to(model.dtype)
+        close(found, naive(model, part, (given, given) if part == "layer" else given), tolerance)
 
 
-def test_head_ablation_equals_full_passes(lm, lm64, references):
-    for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
-        found = ablate.head_kl(model, capture(model, IDS, WINDOW), references[1])
-        expected = naive_heads(model, references[1].to(model.dtype))
-        assert expected.max() > 0.1
-        assert ((found - expected).abs() / expected.clamp_min(1e-2)).max() < tolerance
+def test_zero_leaves_the_layers_update_out(lm64):
+    """Against a model from which the layer is removed for the window: its output is its input there."""
+    found = ablate.layer_kl(lm64, capture(lm64, IDS, WINDOW), "layer", torch.zeros(4, 32))
+    clean, rows = logits(lm64), []
+    for layer in lm64.layers:
 
-
-def test_the_final_residual_stream_is_exact_in_float64(lm64, references):
-    clean = capture(lm64, IDS, WINDOW)
-    widened = ablate._widen(lm64, clean, lambda index: (clean.middle[index] + references[0][index])[None])
-    for index, layer in enumerate(lm64.layers):
-
-        def replace(module, args, output, index=index):
+        def skip(module, args, output):
             output = output.clone()
-            output[:, WINDOW.start : WINDOW.end] = references[0][index]
+            output[:, WINDOW.start : WINDOW.end] = args[0][:, WINDOW.start : WINDOW.end]
             return output
 
+        rows.append(kl(clean, logits(lm64, (layer.block.register_forward_hook, skip))))
+    close(found, torch.stack(rows), 1e-9)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 8), (4, len(WINDOW), 4, 8)], ids=["constant", "by position"])
+def test_head_ablation_equals_full_passes(lm, lm64, shape):
+    stand_in = draw(*shape)
+    for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
+        found = ablate.head_kl(model, capture(model, IDS, WINDOW), stand_in)
+        close(found, naive_heads(model, stand_in.to(model.dtype)), tolerance)
+
+
+def test_groups_of_layers_change_nothing(lm64):
+    """A budget for two layers at a time gives what all layers at once give."""
+    clean = capture(lm64, IDS, WINDOW)
+    stand_in, heads = draw(4, 32), draw(4, 4, 8)
+    together = ablate.layer_kl(lm64, clean, "mlp", stand_in), ablate.head_kl(lm64, clean, heads)
+    whole, lm64.memory = lm64.memory, 2 * ablate._bytes_a_copy(lm64, clean)
+    try:
+        apart = ablate.layer_kl(lm64, clean, "mlp", stand_in), ablate.head_kl(lm64, clean, heads)
+    finally:
+        lm64.memory = whole
+    for one, other in zip(together, apart, strict=True):
+        assert (one - other).abs().max() < 1e-9
+
+
+def test_the_final_residual_stream_is_exact_in_float64(lm64):
+    stand_in = draw(4, 32)
+    widened = ablate.residual(lm64, capture(lm64, IDS, WINDOW), "mlp", stand_in)
+    for index in range(4):
         last = []
         with (
             torch.inference_mode(),
-            hooks(
-                (layer.mlp.register_forward_hook, replace),
-                (lm64.norm.register_forward_pre_hook, lambda module, args, last=last: last.append(args[0])),
-            ),
+            ablate.replaced(lm64, index, "mlp", WINDOW, stand_in[index]),
+            hooks((lm64.norm.register_forward_pre_hook, lambda module, args, last=last: last.append(args[0]))),
         ):
             lm64.hf(torch.tensor([IDS]))
         assert (widened[index] - last[0][0, WINDOW.start : WINDOW.end]).abs().max() < 1e-9
 
 
-def test_patching_an_activation_with_itself_changes_nothing(lm64):
+@pytest.mark.parametrize("part", ["mlp", "attention"])
+def test_patching_an_activation_with_itself_changes_nothing(lm64, part):
     clean = capture(lm64, IDS, WINDOW)
-    for position in range(len(WINDOW)):
-        one = capture(lm64, IDS[: WINDOW.start + position + 1], Span(WINDOW.start + position, WINDOW.start + position + 1))
-        assert ablate.mlp_kl(lm64, one, clean.mlp_out[:, position]).max() < 1e-9
-        assert ablate.head_kl(lm64, one, clean.head_out[:, position]).max() < 1e-9
+    own = clean.mlp_out if part == "mlp" else clean.attention_out
+    assert ablate.layer_kl(lm64, clean, part, own).max() < 1e-9
+    assert ablate.head_kl(lm64, clean, clean.head_out).max() < 1e-9
+    assert ablate.layer_kl(lm64, clean, "layer", clean.mlp_out + clean.attention_out).max() < 1e-9
 
 
 def naive_accuracy(lm, ids, first, plan, reference):
@@ -116,30 +150,52 @@ def naive_accuracy(lm, ids, first, plan, reference):
 
         return hook
 
-    registrations = [(layer.self_attn.o_proj.register_forward_pre_hook, replace(i)) for i, layer in enumerate(lm.layers)]
+    registrations = [(layer.projection.register_forward_pre_hook, replace(i)) for i, layer in enumerate(lm.layers)]
     with torch.inference_mode(), hooks(*registrations):
         best = lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1)
     return (best == torch.tensor(ids[first:])).float().mean().item()
 
 
-def test_accuracy_under_removal_equals_full_passes(lm64, references):
+def test_accuracy_under_removal_equals_full_passes(lm64):
+    heads = draw(4, 4, 8)
     plans = [[], [(0, 1)], [(2, 3), (2, 0), (3, 1)], [(layer, head) for layer in range(4) for head in range(4)]]
     # A text of the model's own choosing, so that its clean accuracy is high and removal has something to cost.
     ids = IDS[:12]
     with torch.inference_mode():
         for _ in range(24):
             ids = [*ids, lm64.hf(torch.tensor([ids])).logits[0, -1].argmax().item()]
-    found = ablate.removal_accuracy(lm64, ids, 12, plans, references[1])
-    assert found == pytest.approx([naive_accuracy(lm64, ids, 12, plan, references[1]) for plan in plans])
+    found = ablate.removal_accuracy(lm64, ids, 12, plans, heads)
+    assert found == pytest.approx([naive_accuracy(lm64, ids, 12, plan, heads) for plan in plans])
     assert found[0] == 1
     assert found[-1] < 1
 
 
-def test_no_hook_survives_a_failing_removal(lm, references, monkeypatch):
-    def broken(*args, **kwargs):
-        raise RuntimeError("out of memory")
+def hook_count(lm):
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in lm.hf.modules())
 
-    monkeypatch.setattr(ablate._Window, "layer", broken)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        ablate.removal_accuracy(lm, IDS, 12, [[(0, 0)]], references[1])
-    assert not any(module._forward_pre_hooks or module._forward_hooks for module in lm.hf.modules())
+
+@pytest.mark.parametrize("run", ["layer_kl", "head_kl", "removal_accuracy", "replaced"])
+def test_no_hook_survives_a_failing_pass(lm, run, monkeypatch):
+    before, clean = hook_count(lm), capture(lm, IDS, WINDOW)
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("a kernel failed")
+
+    monkeypatch.setattr(lm.layers[2].mlp, "forward", broken)
+    calls = {
+        "layer_kl": lambda: ablate.layer_kl(lm, clean, "mlp", draw(4, 32)),
+        "head_kl": lambda: ablate.head_kl(lm, clean, draw(4, 4, 8)),
+        "removal_accuracy": lambda: ablate.removal_accuracy(lm, IDS, 12, [[(0, 0)]], draw(4, 4, 8)),
+        "replaced": lambda: _within_replaced(lm),
+    }
+    with pytest.raises(RuntimeError, match="a kernel failed"):
+        calls[run]()
+    assert hook_count(lm) == before
+    monkeypatch.undo()
+    # Nor does the attention stay in the window's mode.
+    assert torch.allclose(logits(lm), lm.logits(capture(lm, IDS, WINDOW).hidden[-1]), atol=1e-5)
+
+
+def _within_replaced(lm):
+    with ablate.replaced(lm, 1, "mlp", WINDOW, torch.zeros(len(WINDOW), 32)):
+        lm.hf(torch.tensor([IDS]))

@@ -11,7 +11,7 @@ NAMES = ["a", "b", "c", "d"]
 
 
 def run(lm, prompts=PROMPTS, names=NAMES, **changes):
-    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "batch_size": 4}
+    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "most": 4}
     return generate(lm, prompts, names, **options | changes)
 
 
@@ -20,7 +20,7 @@ def test_tokens_do_not_depend_on_batch_size_or_padding(lm, temperature):
     together = run(lm, temperature=temperature)
     alone = [run(lm, [prompt], [name], temperature=temperature)[0] for prompt, name in zip(PROMPTS, NAMES, strict=True)]
     assert together == alone
-    assert run(lm, temperature=temperature, batch_size=3) == together
+    assert run(lm, temperature=temperature, most=3) == together
 
 
 def test_tokens_do_not_depend_on_order(lm):

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
+from transformers import LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 from tests.conftest import tiny_config
 from wor.engine import model
@@ -8,18 +8,19 @@ from wor.errors import UserError
 
 
 def test_an_architecture_that_it_does_not_know_is_refused(tmp_path):
-    config = GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=10, n_positions=8, bos_token_id=0, eos_token_id=0)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="GPT2LMHeadModel.*LlamaForCausalLM only"):
+    config = OPTConfig(num_hidden_layers=1, num_attention_heads=1, hidden_size=8, ffn_dim=8, vocab_size=10)
+    OPTForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="OPTForCausalLM.*LlamaForCausalLM.*GPT2LMHeadModel only"):
         model.load(tmp_path, model.place("cpu", "float32", 1))
 
 
 def test_another_attention_backend_is_refused_not_replaced():
     config = tiny_config()
     hf = LlamaForCausalLM(config)
-    hf.set_attn_implementation("sdpa")
-    with pytest.raises(UserError, match="sdpa.*eager"):
+    hf.set_attn_implementation("eager")
+    with pytest.raises(UserError, match="attention: eager.*load the model with attn_implementation='sdpa'"):
         model.LM(hf)
+    assert hf.config._attn_implementation == "eager"
 
 
 def test_a_device_that_is_not_here_is_refused():
@@ -33,7 +34,8 @@ def test_a_device_that_is_not_here_is_refused():
 def test_auto_is_full_precision_and_says_why():
     placement = model.place("auto", "auto", 1)
     assert placement.dtype == "float32"
-    assert "full precision" in placement.reason
+    assert "full precision" in placement.dtype_reason
+    assert ("no faster" in placement.dtype_reason) == (not model.fast_bfloat16(placement.device))
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):

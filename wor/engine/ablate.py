@@ -1,114 +1,88 @@
-"""Interventions over the window: what the model's predictions lose without a layer's MLP, or without a head.
+"""Interventions over the window: what the model's predictions lose without a layer's MLP, attention, or a head.
 
-Everything before the window is left as it was, so its KV cache is shared, and a copy of the window with
-layer l changed equals the clean one up to l. One batch therefore widens as the layers pass: at each layer
-the copies changed there join it. Tests hold this against full forward passes with hooks.
+Everything before the window is left as it was, so its keys and values are shared, and a copy of the window
+with layer l changed equals the clean one up to l. One batch therefore widens as the layers pass: at each
+layer the copies changed there join it. Tests hold this against full forward passes with hooks, and the
+benchmark against TransformerLens and nnsight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
+from torch import nn
 
+from wor.engine import attention, memory, vocabulary
+from wor.engine.anatomy import Layer
 from wor.engine.capture import Clean, Span, capture, hooks
 from wor.engine.model import LM
 
-
-class _Prefix:
-    """The clean prefix's KV cache, read-only and shared by every copy of the window."""
-
-    def __init__(self, clean: Clean):
-        self.keys, self.values = clean.keys, clean.values
-
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args: object, **kwargs: object
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        copies = keys.shape[0]
-        before = (cached[layer_idx].expand(copies, -1, -1, -1) for cached in (self.keys, self.values))
-        return tuple(torch.cat([cached, new], dim=2) for cached, new in zip(before, (keys, values), strict=True))
-
-
-class _Window:
-    """Runs single layers over copies of the window, on the clean prefix."""
-
-    def __init__(self, lm: LM, clean: Clean):
-        self.lm, self.prefix = lm, _Prefix(clean)
-        start, end = clean.window.start, clean.window.end
-        positions = torch.arange(start, end, device=lm.device)[None]
-        self.rotary = lm.hf.model.rotary_emb(clean.hidden[:1], position_ids=positions)
-        visible = torch.arange(end, device=lm.device)[None] <= positions[0, :, None]
-        floor = torch.finfo(lm.dtype).min
-        self.mask = torch.zeros(visible.shape, dtype=lm.dtype, device=lm.device).masked_fill(~visible, floor)[None, None]
-
-    def layer(self, index: int, hidden: torch.Tensor) -> torch.Tensor:
-        """``[copies, W, D] -> [copies, W, D]``"""
-        return self.lm.layers[index](
-            hidden, attention_mask=self.mask, position_embeddings=self.rotary, past_key_values=self.prefix
-        )
-
-
-def _widen(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor]) -> torch.Tensor:
-    """Final residual stream of every changed copy: ``[copies, W, D]``, in the order in which they enter.
-
-    ``entrants(l)`` gives the copies changed in layer l, as the residual stream after l.
-    """
-    window = _Window(lm, clean)
-    hidden = entrants(0)
-    for index in range(1, lm.n_layers):
-        hidden = torch.cat([window.layer(index, hidden), entrants(index)])
-    return hidden
-
-
-CHUNK = 8  # copies whose logits are in memory at once: W x vocabulary floats each, a few times over
-
-
-def _kl(lm: LM, clean: Clean, hidden: torch.Tensor) -> torch.Tensor:
-    """KL(clean || changed) of the next-token distribution, nats: ``[copies, W, D] -> [copies, W]``, >= 0."""
-    log_p = lm.logits(clean.hidden[-1]).log_softmax(-1)
-    p = log_p.exp()
-    parts = [(p * (log_p - lm.logits(part).log_softmax(-1))).sum(-1) for part in hidden.split(CHUNK)]
-    return torch.cat(parts).clamp_min(0)
+LayerPart = Literal["mlp", "attention", "layer"]
 
 
 @torch.inference_mode()
-def mlp_kl(lm: LM, clean: Clean, reference: torch.Tensor) -> torch.Tensor:
-    """KL at each window position when a layer's MLP output is replaced, over the window, by a constant.
+def layer_kl(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
+    """KL at each window position when a part of a layer gives ``stand_in`` over the window, for every layer.
 
     Parameters
     ----------
-    reference : [L, D], what stands in for each layer's MLP output: a mean over calibration controls.
+    part : ``mlp`` or ``attention``, that part's output; ``layer``, both at once: the layer's whole update.
+    stand_in : [L, D], or [L, W, D] with a value of its own for each position: Reference.stand_in makes one.
 
     Returns
     -------
-    [L, W] KL(clean || ablated) in nats, >= 0.
+    [L, W] KL(clean || changed) in nats, >= 0.
     """
-    reference = reference.to(lm.device, lm.dtype)
-    return _kl(lm, clean, _widen(lm, clean, lambda index: (clean.middle[index] + reference[index])[None]))
+    return _kl(lm, clean, _layer_entrants(lm, clean, part, stand_in), copies=1)
 
 
 @torch.inference_mode()
-def head_kl(lm: LM, clean: Clean, reference: torch.Tensor) -> torch.Tensor:
-    """KL at each window position when one head's output is replaced, over the window, by a constant.
+def residual(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
+    """The final residual stream under the interventions of `layer_kl`: ``[L, W, D]``."""
+    return _widen(lm, clean, _layer_entrants(lm, clean, part, stand_in), range(lm.n_layers))
 
-    Parameters
-    ----------
-    reference : [L, H, Dh], what stands in for each head's output before the output projection.
 
-    Returns
-    -------
-    [L, H, W] KL(clean || ablated) in nats, >= 0.
-    """
-    reference = reference.to(lm.device, lm.dtype)
+def _layer_entrants(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> Callable[[int], torch.Tensor]:
+    """The residual stream after a layer whose part gave ``stand_in``, by layer: ``[1, W, D]``."""
+    stand_in = stand_in.to(lm.device, lm.dtype)
+    stand_in = stand_in[:, None] if stand_in.ndim == 2 else stand_in
 
     def entrants(index: int) -> torch.Tensor:
-        layer = lm.layers[index]
-        change = reference[index] - clean.head_out[index]  # [W, H, Dh]
-        columns = layer.self_attn.o_proj.weight.unflatten(1, (lm.n_heads, lm.head_dim))  # [D, H, Dh]
-        middle = clean.middle[index] + torch.einsum("whk,dhk->hwd", change, columns)
-        return middle + layer.mlp(layer.post_attention_layernorm(middle))
+        given = stand_in[index][None]
+        if part == "layer":
+            return clean.hidden[index] + given
+        if part == "mlp":
+            return clean.middle[index] + given
+        return _with_mlp(lm.layers[index], clean.hidden[index] + given, clean.mlp_out[index])
 
-    return _kl(lm, clean, _widen(lm, clean, entrants)).unflatten(0, (lm.n_layers, lm.n_heads))
+    return entrants
+
+
+@torch.inference_mode()
+def head_kl(lm: LM, clean: Clean, stand_in: torch.Tensor) -> torch.Tensor:
+    """KL at each window position when one head gives ``stand_in`` over the window, for every head.
+
+    Parameters
+    ----------
+    stand_in : [L, H, Dh], or [L, W, H, Dh]: what stands in for a head's output before the output projection.
+
+    Returns
+    -------
+    [L, H, W] KL(clean || changed) in nats, >= 0.
+    """
+    if stand_in.ndim == 3:
+        stand_in = stand_in[:, None]
+    stand_in = stand_in.to(lm.device, lm.dtype)
+
+    def entrants(index: int) -> torch.Tensor:
+        change = stand_in[index] - clean.head_out[index]  # [W, H, Dh]
+        moved = torch.einsum("whk,hkd->hwd", change, lm.layers[index].columns(lm.n_heads))
+        return _with_mlp(lm.layers[index], clean.middle[index] + moved, clean.mlp_out[index])
+
+    return _kl(lm, clean, entrants, copies=lm.n_heads).unflatten(0, (lm.n_layers, lm.n_heads))
 
 
 @torch.inference_mode()
@@ -133,21 +107,97 @@ def removal_accuracy(
     for row, plan in enumerate(plans):
         for layer, head in plan:
             removed[row, layer, head] = True
+    clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
+    targets = torch.tensor(ids[first:], device=lm.device)
 
-    def replace(index: int) -> Callable:
-        def hook(module: torch.nn.Module, args: tuple) -> tuple:
+    def replace(index: int, chosen: torch.Tensor) -> Callable:
+        def hook(module: nn.Module, args: tuple) -> tuple:
             heads = args[0].unflatten(-1, (lm.n_heads, lm.head_dim))
-            heads = torch.where(removed[:, index, None, :, None], reference[index], heads)
+            heads = torch.where(chosen[:, index, None, :, None], reference[index], heads)
             return (heads.flatten(-2), *args[1:])
 
         return hook
 
-    clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
-    window = _Window(lm, clean)
-    hidden = clean.hidden[:1].expand(len(plans), -1, -1)
-    with hooks(*((layer.self_attn.o_proj.register_forward_pre_hook, replace(i)) for i, layer in enumerate(lm.layers))):
-        for index in range(lm.n_layers):
-            hidden = window.layer(index, hidden)
-    best = torch.cat([lm.unembed(lm.norm(part)).argmax(-1) for part in hidden.split(CHUNK)])
-    targets = torch.tensor(ids[first:], device=lm.device)
-    return (best == targets).float().mean(-1).tolist()
+    def score(chosen: torch.Tensor) -> torch.Tensor:
+        layers = enumerate(lm.layers)
+        with hooks(*((layer.projection.register_forward_pre_hook, replace(i, chosen)) for i, layer in layers)):
+            hidden = _window_pass(lm, clean, {0: lambda hidden: hidden.expand(len(chosen), -1, -1)})
+        return (vocabulary.best(lm, hidden) == targets).float().mean(-1)
+
+    found = memory.in_groups(lm, "remove heads", len(plans), _bytes_a_copy(lm, clean), lambda group: score(removed[group]))
+    return torch.cat(found).tolist()
+
+
+@contextmanager
+def replaced(lm: LM, layer: int, part: Literal["mlp", "attention"], window: Span, stand_in: torch.Tensor) -> Iterator[None]:
+    """The plain way, for any call of ``lm.hf``: inside, the part gives ``stand_in`` over ``window``, [D] or [W, D]."""
+
+    def hook(module: nn.Module, args: tuple, output):
+        out = (output if part == "mlp" else output[0]).clone()
+        out[:, window.start : window.end] = stand_in
+        return out if part == "mlp" else (out, *output[1:])
+
+    module = lm.layers[layer].mlp if part == "mlp" else lm.layers[layer].attention
+    with hooks((module.register_forward_hook, hook)):
+        yield
+
+
+def _with_mlp(layer: Layer, middle: torch.Tensor, clean_mlp: torch.Tensor) -> torch.Tensor:
+    """The residual stream after a layer whose attention was changed: ``[C, W, D] -> [C, W, D]``."""
+    return middle + (clean_mlp if layer.parallel else layer.mlp(layer.mlp_norm(middle)))
+
+
+def _window_pass(lm: LM, clean: Clean, on_input: dict[int, Callable[[torch.Tensor], torch.Tensor]]) -> torch.Tensor:
+    """Run the window alone on the clean prefix; ``on_input[l]`` changes what goes into layer l.
+
+    It may change the number of copies too. The last entry, at ``lm.n_layers``, has the final residual
+    stream, which is what comes back: ``[copies, W, D]``.
+    """
+    start, end = clean.window.start, clean.window.end
+    final: list[torch.Tensor] = []
+
+    def entering(index: int) -> Callable:
+        return lambda module, args: (on_input[index](args[0]), *args[1:])
+
+    def on_norm(module: nn.Module, args: tuple) -> tuple:
+        final.append(on_input.get(lm.n_layers, lambda hidden: hidden)(args[0]))
+        return (args[0][:1],)  # whoever called normalises and unembeds in blocks
+
+    registrations = [(lm.layers[i].block.register_forward_pre_hook, entering(i)) for i in on_input if i < lm.n_layers]
+    positions = torch.arange(start, end, device=lm.device)[None]
+    with attention.sharing(clean.keys, clean.values), hooks(*registrations, (lm.norm.register_forward_pre_hook, on_norm)):
+        lm.base(clean.ids[:, start:end], position_ids=positions, use_cache=False)
+    return final[0]
+
+
+def _widen(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor], layers: Sequence[int]) -> torch.Tensor:
+    """Final residual stream of the copies changed in ``layers``, ascending: ``[copies, W, D]``, in that order.
+
+    ``entrants(l)`` gives the copies changed in layer l, as the residual stream after l. Up to the first of
+    them the clean window passes alone.
+    """
+
+    def first(hidden: torch.Tensor) -> torch.Tensor:
+        return entrants(layers[0])
+
+    def join(index: int) -> Callable:
+        return lambda hidden: torch.cat([hidden, entrants(index)])
+
+    return _window_pass(lm, clean, {layers[0] + 1: first} | {index + 1: join(index) for index in layers[1:]})
+
+
+def _kl(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor], copies: int) -> torch.Tensor:
+    """KL of every copy, ``copies`` of them a layer: ``[L * copies, W]``. Layers go together as memory allows."""
+
+    def some(group: slice) -> torch.Tensor:
+        layers = range(lm.n_layers)[group]
+        return vocabulary.kl(lm, clean.hidden[-1], _widen(lm, clean, entrants, layers))
+
+    return torch.cat(memory.in_groups(lm, "ablate layers", lm.n_layers, copies * _bytes_a_copy(lm, clean), some))
+
+
+def _bytes_a_copy(lm: LM, clean: Clean) -> int:
+    """What one more copy of the window takes at its peak, in a layer: the MLP's inner width, or attention rows."""
+    width, size = len(clean.window), torch.finfo(lm.dtype).bits // 8
+    inner = getattr(lm.hf.config, "intermediate_size", None) or 4 * lm.width
+    return size * width * (6 * lm.width + max(4 * inner, 4 * lm.n_heads * clean.window.end))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from wor.engine import memory
+from wor.engine.keyed import generator
 from wor.engine.model import LM
 
 
 def gumbel(seed: int, name: str, step: int, size: int) -> np.ndarray:
     """``size`` standard Gumbel draws that depend on ``(seed, name, step)`` alone."""
-    key = int.from_bytes(hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()[:16], "big")
-    generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, step, 0]))
-    return generator.gumbel(size=size).astype(np.float32)
+    return generator(seed, name, step).gumbel(size=size).astype(np.float32)
 
 
 class KeyedNoise(LogitsProcessor):
@@ -36,14 +36,20 @@ class KeyedNoise(LogitsProcessor):
     ):
         self.seed, self.names, self.temperature, self.start = seed, names, temperature, prompt_length
         self.on_step = on_step
+        self.workers = ThreadPoolExecutor()  # numpy draws outside Python's lock
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         self.on_step()
         if self.temperature == 0:
             return scores
         step = input_ids.shape[1] - self.start
-        noise = np.stack([gumbel(self.seed, name, step, scores.shape[1]) for name in self.names])
+        noise = np.stack(list(self.workers.map(lambda name: gumbel(self.seed, name, step, scores.shape[1]), self.names)))
         return scores.float() / self.temperature + torch.from_numpy(noise).to(scores.device)
+
+
+def in_order(prompts: Sequence[Sequence[int]], names: Sequence[str]) -> list[int]:
+    """Indices by prompt length, names breaking ties: neighbours waste little padding on each other."""
+    return sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
 
 
 @torch.inference_mode()
@@ -55,47 +61,61 @@ def generate(
     temperature: float,
     max_new_tokens: int,
     seed: int,
-    batch_size: int = 8,
+    most: int = 32,
     advance: Callable[[float], None] = lambda done: None,
 ) -> list[list[int]]:
     """Continue each prompt. Returns token IDs in the order given, end tokens kept.
 
-    Prompts of like length share a batch and are padded on the left. ``advance`` is called at each token
-    with the share of the prompts that it brings done.
+    Prompts of like length share a batch, padded on the left: ``most`` of them, or what ``lm.memory`` holds.
+    Where memory runs out, batches halve. ``advance`` is called at each token with the share of the prompts
+    that it brings done.
     """
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    continuations: list[list[int]] = [[] for _ in prompts]
+    order = in_order(prompts, names)
     pad = min(lm.end_tokens)
-    for first in range(0, len(order), batch_size):
-        chosen = order[first : first + batch_size]
+    found: list[list[int]] = [[] for _ in prompts]
+
+    def continue_batch(group: slice) -> None:
+        chosen = order[group]
         longest = max(len(prompts[index]) for index in chosen)
         ids = torch.full((len(chosen), longest), pad, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, index in enumerate(chosen):
-            length = len(prompts[index])
-            ids[row, longest - length :] = torch.tensor(prompts[index])
-            mask[row, longest - length :] = 1
-        step = len(chosen) / max_new_tokens
-        steps = 0
+            ids[row, longest - len(prompts[index]) :] = torch.tensor(prompts[index])
+            mask[row, longest - len(prompts[index]) :] = 1
+        share, steps = len(chosen) / max_new_tokens, 0
 
-        def on_step(step: float = step) -> None:
+        def on_step() -> None:
             nonlocal steps
             steps += 1
-            advance(step)
+            advance(share)
 
         noise = KeyedNoise(seed, [names[index] for index in chosen], temperature, longest, on_step)
-        out = lm.hf.generate(
-            input_ids=ids.to(lm.device),
-            attention_mask=mask.to(lm.device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            pad_token_id=pad,
-            logits_processor=LogitsProcessorList([noise]),
-        )
+        try:
+            out = lm.hf.generate(
+                input_ids=ids.to(lm.device),
+                attention_mask=mask.to(lm.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=pad,
+                logits_processor=LogitsProcessorList([noise]),
+            )
+        except BaseException:
+            advance(-steps * share)  # the batch is begun again, in halves
+            raise
         for row, index in enumerate(chosen):
-            continuations[index] = _until_end(out[row, longest:].tolist(), lm.end_tokens)
-        advance(len(chosen) - steps * step)  # a batch may end early
-    return continuations
+            found[index] = _until_end(out[row, longest:].tolist(), lm.end_tokens)
+        advance(len(chosen) - steps * share)  # a batch may end early
+
+    longest = max(map(len, prompts), default=0) + max_new_tokens
+    memory.in_groups(lm, "generate", len(prompts), _bytes_a_row(lm, longest), continue_batch, most)
+    return found
+
+
+def _bytes_a_row(lm: LM, length: int) -> int:
+    """A sequence's keys and values, twice while they grow, and its logits while they are noised."""
+    config, size = lm.hf.config, torch.finfo(lm.dtype).bits // 8
+    kv_heads = getattr(config, "num_key_value_heads", None) or lm.n_heads
+    return 2 * 2 * lm.n_layers * kv_heads * lm.head_dim * length * size + 4 * 4 * lm.unembed.weight.shape[0]
 
 
 def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:

@@ -11,25 +11,27 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from wor.engine import anatomy, attention, memory
 from wor.errors import UserError
-
-SUPPORTED = ("LlamaForCausalLM",)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in what numbers a model computes, and why."""
+    """Where, in what numbers and in how much memory a model computes, and why."""
 
     device: str
     dtype: str
-    reason: str
+    dtype_reason: str
     threads: int
+    memory: int
+    memory_reason: str
 
 
-def place(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placement:
-    """Choose device, dtype and threads. ``auto`` takes an accelerator where there is one, and float32.
+def place(device: str = "auto", dtype: str = "auto", threads: int = 0, memory_gib: float = 0) -> Placement:
+    """Choose device, dtype, threads and memory. ``auto`` takes an accelerator where there is one, and float32.
 
-    Measures are differences of nearly equal distributions, so float32 is the default everywhere.
+    Measures are differences of nearly equal distributions, so float32 is the default also where bfloat16
+    would be faster; the reason says whether it would.
     """
     have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
@@ -39,35 +41,51 @@ def place(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placem
     reason = f"compute.dtype is {dtype}"
     if dtype == "auto":
         dtype, reason = "float32", "auto: KL and entropy differences are taken in full precision"
+        reason += f"; bfloat16 is {'faster' if fast_bfloat16(device) else 'no faster'} here"
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    return Placement(device, dtype, reason, threads)
+    return Placement(device, dtype, reason, threads, *memory.budget(memory_gib, device))
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware; elsewhere it is slower than float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
 
 
 class LM:
-    """A causal language model in evaluation mode, with eager attention.
+    """A causal language model in evaluation mode, with the engine's attention.
 
     Parameters
     ----------
-    hf : a transformers causal LM of a supported architecture.
+    hf : a transformers causal LM of a supported architecture, on sdpa attention or the engine's.
     tokenizer : its tokenizer, or None where only token IDs go in.
+    memory : bytes that the engine may use beside the weights; it halves when the machine has less.
 
-    Notes
-    -----
-    Eager attention is asked for by name: the other backends give no attention rows, and transformers
-    would otherwise choose one of them.
+    Raises
+    ------
+    UserError
+        An architecture or attention backend that the engine does not understand. Other backends than sdpa
+        are refused, not replaced: the engine works attention rows out beside sdpa, and another kernel's
+        numbers would not be theirs.
     """
 
-    def __init__(self, hf: nn.Module, tokenizer=None):
-        architecture = type(hf).__name__
-        if architecture not in SUPPORTED:
-            remedy = f"The engine knows where to intervene in {', '.join(SUPPORTED)} only"
-            raise UserError("architecture", architecture, remedy)
-        if hf.config._attn_implementation != "eager":
-            raise UserError("attention", hf.config._attn_implementation, "Load the model with attn_implementation='eager'")
-        self.hf, self.tokenizer = hf.eval().requires_grad_(False), tokenizer
-        self.layers: Sequence[nn.Module] = hf.model.layers
-        self.norm, self.unembed = hf.model.norm, hf.lm_head
+    def __init__(self, hf: nn.Module, tokenizer=None, memory: int = 2**30):
+        anatomy.check(type(hf).__name__, hf.config)
+        backend = hf.config._attn_implementation
+        if backend not in (attention.NAME, "sdpa"):
+            remedy = "It gives no attention rows of chosen queries; load the model with attn_implementation='sdpa'"
+            raise UserError("attention", backend, remedy)
+        hf.set_attn_implementation(attention.NAME)
+        self.hf, self.tokenizer, self.memory = hf.eval().requires_grad_(False), tokenizer, memory
+        self.groups: dict[str, int] = {}
+        self.base, self.layers = hf.base_model, anatomy.layers(hf)
+        self.norm, self.unembed = anatomy.norm(hf), hf.get_output_embeddings()
+        if getattr(self.unembed, "bias", None) is not None:
+            raise UserError("lm_head", "has a bias", "The engine unembeds without one; use another model")
         config = hf.config
         self.n_layers, self.n_heads = config.num_hidden_layers, config.num_attention_heads
         self.width, self.context = config.hidden_size, config.max_position_embeddings
@@ -113,17 +131,21 @@ class LM:
 
 
 def load(folder: Path, placement: Placement) -> LM:
-    """Load safetensors weights from ``folder``, without any code that the folder may hold."""
+    """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    architecture = (AutoConfig.from_pretrained(folder, trust_remote_code=False).architectures or ["unknown"])[0]
-    if architecture not in SUPPORTED:
-        raise UserError("architecture", architecture, f"The engine knows where to intervene in {', '.join(SUPPORTED)} only")
+    from wor.engine import selftest
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    anatomy.check((config.architectures or ["unknown"])[0], config)
     hf = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, placement.dtype),
-        attn_implementation="eager",
+        attn_implementation=attention.NAME,
         use_safetensors=True,
         trust_remote_code=False,
     )
-    return LM(hf.to(placement.device), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    lm = LM(hf.to(placement.device), tokenizer, placement.memory)
+    selftest.run(lm)
+    return lm

@@ -112,7 +112,7 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
 
     storage.write_text(folder / "config_used.yaml", yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
     about = environment.describe(computes)
-    about["batch_size"] = params.compute.batch_size
+    about["memory"] = {log["stage"]: log["memory"] for log in logs if "memory" in log}
     storage.write_json(folder / "env_info.json", about)
     storage.write_json(folder / "timing.json", _timing(logs))
     storage.write_text(folder / "logs" / "run.log", "".join(f"{line}\n" for log in logs for line in log["lines"]))

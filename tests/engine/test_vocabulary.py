@@ -1,0 +1,123 @@
+"""Predictions over the vocabulary against whole rows of logits, by torch's and scipy's own formulas in float64."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+
+from wor.engine import vocabulary
+from wor.engine.capture import Span, capture
+
+IDS = list(range(3, 33))
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    """Several blocks and several groups of rows also over a tiny vocabulary, the last of each not full."""
+    monkeypatch.setattr(vocabulary, "BLOCK", 150)
+    monkeypatch.setattr(vocabulary, "ROWS", 16)
+    monkeypatch.setattr(vocabulary, "LAYERS", 3)
+
+
+def exact_kl(lm, clean, changed):
+    p, q = (lm.logits(hidden).double().log_softmax(-1) for hidden in (clean, changed))
+    return torch.nn.functional.kl_div(q, p.expand_as(q), log_target=True, reduction="none").sum(-1)
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-2, 1.0])
+def test_kl_is_exact_down_to_small_divergences(lm64, size):
+    torch.manual_seed(0)
+    clean = torch.randn(6, 32, dtype=torch.float64)
+    changed = clean + size * torch.randn(5, 6, 32, dtype=torch.float64)
+    expected = exact_kl(lm64, clean, changed)
+    assert ((vocabulary.kl(lm64, clean, changed) - expected).abs() / expected).max() < 1e-7
+
+
+def test_kl_in_float32_keeps_small_divergences(lm, lm64):
+    """KL of 1e-8, which log p - log q in float32 would drown in rounding of 1e-7."""
+    torch.manual_seed(0)
+    clean = torch.randn(6, 32)
+    changed = clean + 1e-4 * torch.randn(5, 6, 32)
+    expected = exact_kl(lm64, clean.double(), changed.double())
+    assert expected.max() < 1e-6
+    assert ((vocabulary.kl(lm, clean, changed) - expected).abs() / expected).max() < 1e-2
+
+
+def test_kl_survives_predictions_that_exclude_each_other(lm, lm64):
+    """All the mass on one token, moved to another: logits some hundreds apart, beyond what e^d can hold."""
+    with torch.inference_mode():
+        clean, changed = (1e3 * lm.unembed.weight[[token]] for token in (5, 6))
+        logits = lm.logits(torch.stack([clean, changed])).double()
+        gain = 400 / (logits[0, 0, 5] - logits[0, 0, 6])
+
+        class Sharp:  # the same model with its logits scaled up
+            norm, unembed = lm.norm, torch.nn.Linear(32, 320, bias=False)
+
+            def logits(self, hidden):
+                return self.unembed(self.norm(hidden))
+
+        Sharp.unembed.weight.data = lm.unembed.weight * gain
+        found = vocabulary.kl(Sharp(), clean, changed[None])
+        p, q = (Sharp().logits(hidden).double().log_softmax(-1) for hidden in (clean, changed))
+    expected = torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(-1)
+    assert expected.min() > 100
+    assert torch.allclose(found.double(), expected, rtol=1e-4)
+
+
+def test_kl_does_not_care_for_a_common_shift_of_the_logits(lm64):
+    """A change along the direction that raises every logit alike is none; one far along it must not cancel."""
+    torch.manual_seed(1)
+    clean = torch.randn(2, 32, dtype=torch.float64)
+
+    class Shifted:
+        norm, unembed = torch.nn.Identity(), torch.nn.Linear(32, 320, bias=False, dtype=torch.float64)
+
+        def logits(self, hidden):
+            return self.unembed(hidden)
+
+    weight = torch.randn(320, 32, dtype=torch.float64)
+    weight[:, 0] = 1.0
+    Shifted.unembed.weight.data = weight
+    changed = clean.clone()[None]
+    changed[..., 0] += 40
+    with torch.inference_mode():
+        assert vocabulary.kl(Shifted(), clean, changed).max() < 1e-9
+        changed[..., 0] -= 80
+        assert vocabulary.kl(Shifted(), clean, changed).max() < 1e-9
+
+
+def test_log_probs_are_those_of_whole_rows(lm64):
+    torch.manual_seed(0)
+    hidden, targets = torch.randn(40, 32, dtype=torch.float64), torch.randint(0, 320, (40,))
+    expected = lm64.logits(hidden).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    assert (vocabulary.log_probs(lm64, hidden, targets) - expected).abs().max() < 1e-9
+
+
+def test_the_best_token_is_the_largest_logit(lm):
+    torch.manual_seed(0)
+    hidden = torch.randn(3, 40, 32)
+    assert torch.equal(vocabulary.best(lm, hidden), lm.logits(hidden).argmax(-1))
+
+
+def test_divergence_equals_scipys(lm, lm64):
+    for model, tolerance in ((lm, 1e-5), (lm64, 1e-9)):
+        clean = capture(model, IDS, Span(20, 26))
+        found = vocabulary.divergence(model, clean.hidden[1:], clean.hidden[-1]).numpy()
+        with torch.inference_mode():
+            predictions = model.logits(clean.hidden[1:]).double().softmax(-1).numpy()
+        expected = jensenshannon(predictions, predictions[-1:], base=2, axis=-1) ** 2
+        assert found.shape == (4, 6)
+        assert np.abs(found - expected).max() < tolerance
+
+
+def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
+    clean = capture(lm, IDS, Span(20, 26))
+    found = vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1])
+    assert found[-1].max() < 1e-6
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_disjoint_predictions_are_one_bit_apart(lm):
+    directions = lm.unembed.weight[[5, 6]] * 1e4
+    assert vocabulary.divergence(lm, directions[None, :1], directions[1:]).item() > 0.95

@@ -1,0 +1,126 @@
+"""Predictions over the vocabulary, a block of tokens at a time.
+
+A 49k vocabulary makes logits the largest arrays by far, and passes over them the slowest. A block of
+logits stays in the processor's cache while everything that is wanted of it is added up; whole rows of
+logits exist only for a clean window (and for `divergence`, which needs them twice).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn.functional import linear
+
+from wor.engine.model import LM
+
+BLOCK = 2048  # tokens of the vocabulary
+ROWS = 512  # rows in memory at once: 4 MiB a block in float32
+LAYERS = 8  # layers in memory at once in `divergence`: W x vocabulary floats each
+
+
+def _blocks(lm: LM) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, lm.unembed.weight.shape[0], BLOCK)]
+
+
+def _logits(lm: LM, normed: torch.Tensor, block: slice) -> torch.Tensor:
+    logits = linear(normed, lm.unembed.weight[block])
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def kl(lm: LM, clean: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
+    """KL(clean || changed) of the next-token distributions, nats.
+
+    With p the clean distribution and d the difference of logits, less its value at the clean pass's first
+    choice, KL = log(1 + E_p[e^d - 1]) - E_p[d]: small divergences come from small numbers, not from the
+    difference of two large ones, and the argument of the logarithm is at least that choice's probability.
+    Unembedding is linear, so d is the unembedding of a difference.
+
+    Parameters
+    ----------
+    clean : [W, D] final residual stream. changed : [C, W, D].
+
+    Returns
+    -------
+    [C, W], >= 0.
+    """
+    logits = lm.logits(clean)
+    p = logits.softmax(-1)
+    columns = lm.unembed.weight[logits.argmax(-1)]  # [W, D]
+    normed = lm.norm(clean)
+    found = []
+    for part in changed.split(max(1, ROWS // len(clean))):
+        change = lm.norm(part) - normed
+        shift = torch.linalg.vecdot(change, columns).to(p.dtype)[..., None]
+        mean, growth = 0.0, 0.0
+        for block in _blocks(lm):
+            d = _logits(lm, change, block).sub_(shift)
+            mean = mean + torch.linalg.vecdot(d, p[:, block])
+            growth = growth + torch.linalg.vecdot(d.expm1_(), p[:, block])
+        found.append(growth.log1p() - mean)
+        overflown = ~found[-1].isfinite()  # e^d beyond the float range: the plain formula, for these rows
+        if overflown.any():
+            places = overflown.nonzero(as_tuple=True)
+            log_q = lm.logits(part[places]).log_softmax(-1)
+            found[-1][places] = torch.linalg.vecdot(p[places[1]], logits[places[1]].log_softmax(-1) - log_q)
+    return torch.cat(found).clamp_min(0)
+
+
+def log_probs(lm: LM, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each target after the residual stream before it: ``[N, D], [N] -> [N]``."""
+    found = []
+    for rows, wanted in zip(hidden.split(ROWS), targets.split(ROWS), strict=True):
+        normed = lm.norm(rows)
+        own = torch.empty(len(rows), dtype=torch.promote_types(hidden.dtype, torch.float32), device=hidden.device)
+        totals = []
+        for block in _blocks(lm):
+            logits = _logits(lm, normed, block)
+            totals.append(logits.logsumexp(-1))
+            here = ((wanted >= block.start) & (wanted < block.stop)).nonzero()[:, 0]
+            own[here] = logits[here, wanted[here] - block.start]
+        found.append(own - torch.stack(totals).logsumexp(0))
+    return torch.cat(found)
+
+
+def best(lm: LM, hidden: torch.Tensor) -> torch.Tensor:
+    """The token ranked first after each residual stream: ``[..., D] -> [...]``."""
+    rows = hidden.flatten(0, -2)
+    return torch.cat([lm.unembed(lm.norm(part)).argmax(-1) for part in rows.split(ROWS // 2)]).view(hidden.shape[:-1])
+
+
+def divergence(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> torch.Tensor:
+    """Jensen-Shannon divergence of each layer's prediction from the final one, bits.
+
+    JSD(p, q) = H((p + q) / 2) - H(p) / 2 - H(q) / 2.
+
+    Parameters
+    ----------
+    hidden : [L, W, D] residual stream after each layer. final : [W, D].
+
+    Returns
+    -------
+    [L, W] in [0, 1].
+    """
+    log_q = lm.logits(final).log_softmax(-1)
+    q = log_q.exp()
+    entropy_q = -torch.linalg.vecdot(q, log_q)
+    q += torch.finfo(q.dtype).tiny  # keeps log(p + q) finite where both have underflown
+    blocks, found = _blocks(lm), []
+    for part in hidden.split(LAYERS):
+        normed = lm.norm(part)
+        logits = torch.empty(*part.shape[:-1], q.shape[-1], dtype=q.dtype, device=q.device)
+        totals = []
+        for block in blocks:
+            logits[..., block] = _logits(lm, normed, block)
+            totals.append(logits[..., block].logsumexp(-1))
+        total = torch.stack(totals).logsumexp(0)[..., None]
+        entropy_p, entropy_sum = 0.0, 0.0
+        for block in blocks:
+            log_p = logits[..., block] - total
+            p = log_p.exp()
+            entropy_p = entropy_p - torch.linalg.vecdot(p, log_p)
+            both = p.add_(q[:, block])
+            entropy_sum = entropy_sum - torch.linalg.vecdot(both, torch.log(both, out=log_p))
+        # H((p + q) / 2) = log 2 + H(p + q) / 2 with H(x) = -sum x log x
+        found.append(math.log(2) + (entropy_sum - entropy_p - entropy_q) / 2)
+    return (torch.cat(found) / math.log(2)).clamp(0, 1)

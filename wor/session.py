@@ -1,0 +1,74 @@
+"""A stage's model with what belongs to it: parameters, log, shards."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from importlib import metadata
+
+from wor import paths, storage
+from wor.engine.model import LM, Placement
+from wor.iterations.environment import code_hash
+from wor.params import Params
+from wor.progress import Log
+from wor.shards import Shards
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a stage that runs a model works with. ``finish`` it when its output is written."""
+
+    lm: LM
+    placement: Placement
+    params: Params
+    log: Log
+    shards: Shards
+
+    def finish(self) -> dict:
+        """Let go of the shards, and say for env_info.json where and how the model was run."""
+        import torch
+
+        self.shards.collect()
+        placed = asdict(self.placement)
+        memory = {"budget_bytes": placed.pop("memory"), "reason": placed.pop("memory_reason")}
+        if self.lm.memory != memory["budget_bytes"]:
+            memory["reason"] += f"; halved to {self.lm.memory} bytes when memory ran out"
+            self.log.say(memory["reason"])
+        return {
+            "memory": {**memory, "largest_groups": self.lm.groups},
+            "compute": {
+                **placed,
+                "attention": "sdpa, with the window's rows beside it",
+                "torch": torch.__version__,
+                "cuda": torch.version.cuda,
+                "gpu": torch.cuda.get_device_name() if self.placement.device == "cuda" else None,
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            },
+        }
+
+
+def begin(params: Params, model: str, log: Log) -> Session:
+    """The carded model, placed as params.compute says."""
+    quiet_libraries()
+    from wor.engine import model as engine
+    from wor.sources import weights
+
+    compute = params.compute
+    placement = engine.place(compute.device, compute.dtype, compute.threads, compute.memory_gib)
+    card = storage.read_json(paths.card(model))
+    lm = engine.load(weights.open_card(card), placement)
+    log.say(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
+    log.say(f"groups for {placement.memory / 2**20:.0f} MiB ({placement.memory_reason}); model self-test passed")
+    versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
+    machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
+    identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
+    return Session(lm, placement, params, log, Shards(lm, identity, log))
+
+
+def quiet_libraries() -> None:
+    """No progress bars or advice from transformers: a stage shows its own."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
