@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run debug test unit lint setup clean
+.PHONY: run debug test unit lint bench setup clean
 
 run: setup
 	wor run
@@ -24,6 +24,13 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The engine against other tools, in an environment of its own; half an hour on 2 cores. Writes benchmarks/RESULTS.md.
+bench:
+	$(MAKE) setup VENV=.venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m pytest benchmarks
+	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m benchmarks.engine
+
 setup: $(VENV)/.installed
 	@test -d .git || git init -q
 	@test -d .dvc || $(BIN)/dvc init -q
@@ -37,4 +44,4 @@ $(VENV)/.installed: requirements.txt requirements-data.txt pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-bench

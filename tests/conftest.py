@@ -16,7 +16,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from wor import params
-from wor.engine.model import LM, load, place
+from wor.engine.load import load, place
+from wor.engine.model import LM
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = [

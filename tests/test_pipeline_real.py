@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from tests.conftest import ROOT
 from tests.study import Study
 from wor import storage
-from wor.engine import ablate, generate, model
+from wor.engine import ablate, generate, load
 from wor.engine.capture import Span, capture, hooks
 from wor.sources import weights
 
@@ -134,7 +134,7 @@ def test_heads_removed_cost_accuracy(results):
 @pytest.fixture(scope="module")
 def real(study):
     folder = weights.open_card(study.json(f"data/models/{MODEL}.json"))
-    return model.load(folder, model.place("cpu", "float32"))
+    return load.load(folder, load.place("cpu", "float32"))
 
 
 def test_stored_effects_equal_full_forward_passes_with_hooks(study, real):
@@ -181,7 +181,7 @@ def test_continuations_do_not_depend_on_their_batch(study, real):
     rows = pd.concat([frame.head(2) for frame in frames])
     for _, row in rows.iterrows():
         (alone,) = generate.generate(
-            real, [list(row["prompt_ids"])], [row["item_id"]], temperature=0.2, max_new_tokens=64, seed=20261124
+            real, [list(row["prompt_ids"])], [row["item_id"]], temperatures=[0.2], max_new_tokens=64, seed=20261124
         )
         stored = list(row["continuation_ids"])
         assert alone[: len(stored)] == stored

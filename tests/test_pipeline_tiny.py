@@ -284,6 +284,20 @@ class TestRefusals:
         line = copy.refusal(copy.stage("activations", "--model", "tiny", "--dataset", "wiki", expect=2))
         assert f"model.safetensors: missing (sha256 {expected})" in line
 
+    @pytest.mark.parametrize(
+        ("share", "stage", "line"),
+        [
+            (0.001, ["reference"], "error: calibration controls: 0. Raise the control's n, or control.calibration_share"),
+            (0.999, ["activations", "--dataset", "wiki"], "error: dataset_specs.wiki.n: all its items calibrate. Raise it, or"),
+        ],
+    )
+    def test_a_split_that_leaves_nothing_on_one_side(self, copy, share, stage, line):
+        copy.change({"control": {"calibration_share": share}})
+        copy.stage("ids")
+        before = outputs(copy)
+        assert copy.refusal(copy.stage(*stage, "--model", "tiny", expect=2)).startswith(line)
+        assert outputs(copy) == before
+
     def test_a_prompt_longer_than_the_context(self, copy):
         copy.change({"max_new_tokens": 1000})
         before = outputs(copy)

@@ -16,6 +16,7 @@ from wor.measures.heads import matched_random, ranked
 from wor.session import Session
 from wor.shards import Records
 
+SHARD = 4  # items that a killed stage may lose
 LEAST_CONTEXT = 8  # tokens of a control text before the scored ones
 
 
@@ -61,7 +62,7 @@ def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFra
         return pd.DataFrame({"first": [first for _, first in chosen]}), {"effect": np.stack(effects)}
 
     inputs = [texts, heads.tolist()]
-    _, arrays = run.shards.run("items for ranking heads", texts, [len(ids) for ids, _ in texts], inputs, work)
+    _, arrays = run.shards.run("items for ranking heads", SHARD, texts, [len(ids) for ids, _ in texts], inputs, work)
     roles = np.array([item.role for item in items])
     effects = {role: arrays["effect"][roles == role].mean(0) for role in ("reasoning", "control")}
     layer, head = np.divmod(np.arange(lm.n_layers * lm.n_heads), lm.n_heads)
@@ -96,7 +97,7 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
 
     inputs = [texts, removed, heads.tolist()]
     what = "items scored with heads removed"
-    _, arrays = run.shards.run(what, texts, [len(ids) for ids, _ in texts], inputs, work)
+    _, arrays = run.shards.run(what, SHARD, texts, [len(ids) for ids, _ in texts], inputs, work)
     rows = [
         (item.item_id, item.dataset, item.role, share, kind, draw, len(plan), accuracy)
         for item, accuracies in zip(items, arrays["accuracy"], strict=True)

@@ -21,7 +21,10 @@ from wor.engine.reference import SAMPLES, Reference, pool, summarise
 from wor.items import Item
 from wor.params import Params
 from wor.session import Session
-from wor.shards import SIZE, Records
+from wor.shards import Records
+
+TOGETHER = 64  # items that share a batch while they are generated
+SHARD = 16  # items whose observation a killed stage may lose
 
 
 @dataclass(frozen=True)
@@ -53,24 +56,23 @@ def read_reference(folder: Path) -> Reference:
     return Reference(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def ask(run: Session, items: Sequence[Item], temperature: float) -> list[Said]:
-    """Generate a continuation for each item and place its window."""
+def ask(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> list[Said]:
+    """Generate a continuation for each item, at a temperature of its own, and place its window."""
     lm, room, seed = run.lm, run.params.max_new_tokens, run.params.seed
     prompts = [lm.encode_prompt(item.prompt, room, item.item_id) for item in items]
     for item in items:  # a paraphrase may be longer than its prompt: refuse it before the work, not during
         for prompt in item.paraphrases:
             lm.encode_prompt(prompt, room, item.item_id)
 
-    def work(asked: list[tuple[str, list[int]]], advance: Callable) -> Records:
-        names, chosen = zip(*asked, strict=True)
+    def work(asked: list[tuple[str, list[int], float]], advance: Callable) -> Records:
+        names, chosen, warmth = zip(*asked, strict=True)
         continuations = generate(
-            lm, chosen, names, temperature=temperature, max_new_tokens=room, seed=seed, most=SIZE, advance=advance
+            lm, chosen, names, temperatures=warmth, max_new_tokens=room, seed=seed, most=TOGETHER, advance=advance
         )
         return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
 
-    asked = [(item.item_id, prompt) for item, prompt in zip(items, prompts, strict=True)]
-    what = f"generated at temperature {temperature:g}"
-    frame, _ = run.shards.run(what, asked, [len(prompt) for prompt in prompts], [temperature, room, seed, asked], work)
+    asked = [(item.item_id, prompt, warmth) for item, prompt, warmth in zip(items, prompts, temperatures, strict=True)]
+    frame, _ = run.shards.run("generated", TOGETHER, asked, [len(prompt) for prompt in prompts], [room, seed, asked], work)
     return [
         _read(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
@@ -89,11 +91,14 @@ def refer(run: Session, said: Sequence[Said]) -> Reference:
         return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
 
     lengths = [one.case.window.end for one in said]
-    return pool(run.shards.run("averaged", said, lengths, [samples, *map(_described, said)], work)[1])
+    return pool(run.shards.run("averaged", TOGETHER, said, lengths, [samples, *map(_described, said)], work)[1])
 
 
-def observe_all(run: Session, said: Sequence[Said], reference: Reference, at: str = "") -> Records:
-    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be."""
+def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: bool = False) -> Records:
+    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be.
+
+    ``lens``: with the logit lens, which DTR is made from.
+    """
     lm, params = run.lm, run.params
     taken_out = params.ablation
 
@@ -107,15 +112,16 @@ def observe_all(run: Session, said: Sequence[Said], reference: Reference, at: st
                 stand_in = reference.stand_in(
                     taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id
                 )
-                arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief)
+                arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief, lens)
             rows.append(_row(one, spoken))
             observed.append(arrays)
             advance()
-        return pd.DataFrame(rows), _padded(lm, observed, params)
+        return pd.DataFrame(rows), _padded(lm, observed, params, lens)
 
     settings = [params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})]
     lengths = [len(one.case.ids) for one in said]
-    return run.shards.run(f"observed{at}", said, lengths, [settings, _digest(reference), *map(_described, said)], work)
+    inputs = [settings, lens, _digest(reference), *map(_described, said)]
+    return run.shards.run("observed", SHARD, said, lengths, inputs, work)
 
 
 def _described(one: Said) -> list:
@@ -134,16 +140,17 @@ def _digest(reference: Reference) -> str:
     return digest.hexdigest()
 
 
-def _padded(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params) -> dict[str, np.ndarray]:
+def _padded(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool) -> dict[str, np.ndarray]:
     width = params.max_new_tokens if params.window.rule == "full" else params.window.size
     shapes = {
         "entropy": (lm.n_layers, width),
         "entropy_no_sink": (lm.n_layers, width),
         "entropy_heads": (lm.n_layers, lm.n_heads),
         "kl": (lm.n_layers, width),
-        "jsd": (lm.n_layers, width),
         "cosine": (params.paraphrase.n, lm.n_layers + 1),
     }
+    if lens:
+        shapes["jsd"] = (lm.n_layers, width)
     arrays = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
     for index, found in enumerate(observed):
         for name, array in found.items():

@@ -6,12 +6,17 @@ import os
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
+import torch
+from transformers.utils import logging
+
 from wor import paths, storage
-from wor.engine.model import LM, Placement
+from wor.engine.load import Placement, load, place
+from wor.engine.model import LM
 from wor.iterations.environment import code_hash
 from wor.params import Params
 from wor.progress import Log
 from wor.shards import Shards
+from wor.sources import weights
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,12 @@ class Session:
 
     def finish(self) -> dict:
         """Let go of the shards, and say for env_info.json where and how the model was run."""
-        import torch
-
         self.shards.collect()
         placed = asdict(self.placement)
         memory = {"budget_bytes": placed.pop("memory"), "reason": placed.pop("memory_reason")}
         if self.lm.memory != memory["budget_bytes"]:
-            memory["reason"] += f"; halved to {self.lm.memory} bytes when memory ran out"
-            self.log.say(memory["reason"])
+            memory["used_bytes"] = self.lm.memory  # halved when memory ran out, or kept from before an interruption
+            self.log.say(f"groups were made for {self.lm.memory / 2**20:.0f} MiB")
         return {
             "memory": {**memory, "largest_groups": self.lm.groups},
             "compute": {
@@ -50,13 +53,10 @@ class Session:
 def begin(params: Params, model: str, log: Log) -> Session:
     """The carded model, placed as params.compute says."""
     quiet_libraries()
-    from wor.engine import model as engine
-    from wor.sources import weights
-
     compute = params.compute
-    placement = engine.place(compute.device, compute.dtype, compute.threads, compute.memory_gib)
+    placement = place(compute.device, compute.dtype, compute.threads, compute.memory_gib)
     card = storage.read_json(paths.card(model))
-    lm = engine.load(weights.open_card(card), placement)
+    lm = load(weights.open_card(card), placement)
     log.say(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     log.say(f"groups for {placement.memory / 2**20:.0f} MiB ({placement.memory_reason}); model self-test passed")
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
@@ -68,7 +68,5 @@ def begin(params: Params, model: str, log: Log) -> Session:
 def quiet_libraries() -> None:
     """No progress bars or advice from transformers: a stage shows its own."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else
-    from transformers.utils import logging
-
     logging.set_verbosity_error()
     logging.disable_progress_bar()

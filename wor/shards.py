@@ -22,7 +22,6 @@ from wor.progress import Log
 
 T = TypeVar("T")
 Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
-SIZE = 32  # items
 KEPT = 14 * 24 * 3600  # seconds after which what an abandoned run left is removed
 
 
@@ -41,12 +40,19 @@ class Shards:
         _remove_old()
 
     def run(
-        self, what: str, entries: Sequence[T], lengths: Sequence[int], inputs: object, work: Callable[..., Records]
+        self,
+        what: str,
+        size: int,
+        entries: Sequence[T],
+        lengths: Sequence[int],
+        inputs: object,
+        work: Callable[..., Records],
     ) -> Records:
         """``work(entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
 
         Parameters
         ----------
+        size : entries in a shard.
         lengths : one for each entry; a shard has neighbours in this order.
         inputs : what else decides the result, as JSON can say it: the entries themselves, and settings.
         work : gives one row and one index of each array an entry, and calls ``advance`` with the number done.
@@ -56,8 +62,8 @@ class Shards:
         Rows and arrays in the order of ``entries``.
         """
         order = sorted(range(len(entries)), key=lambda index: (lengths[index], index))
-        parts = [order[first : first + SIZE] for first in range(0, len(order), SIZE)]
-        folder = self._folder(what, inputs)
+        parts = [order[first : first + size] for first in range(0, len(order), size)]
+        folder = self._folder(what, size, inputs)
         names = [folder / f"{index:05d}-of-{len(parts):05d}" for index in range(len(parts))]
         missing = [index for index, name in enumerate(names) if not _is_whole(name)]
         left = sum(len(parts[index]) for index in missing)
@@ -78,8 +84,8 @@ class Shards:
         for folder in self.used:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _folder(self, what: str, inputs: object):
-        described = json.dumps([self.identity, what, inputs], sort_keys=True, default=str)
+    def _folder(self, what: str, size: int, inputs: object):
+        described = json.dumps([self.identity, what, size, inputs], sort_keys=True, default=str)
         folder = paths.shards() / hashlib.sha256(described.encode()).hexdigest()[:32]
         self.used.append(folder)
         if (kept := folder / "memory.json").is_file():

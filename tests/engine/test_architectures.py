@@ -114,9 +114,10 @@ def test_head_ablation_equals_full_passes(lm):
 def test_tokens_do_not_depend_on_the_batch(request, lm):
     lm = LM(make(request.node.callspec.params["lm"], torch.float32))
     prompts, names = [IDS[:5], IDS[3:15], IDS[7:16]], ["a", "b", "c"]
-    options = {"temperature": 0.8, "max_new_tokens": 10, "seed": 0}
-    together = generate(lm, prompts, names, **options)
-    assert together == [generate(lm, [prompt], [name], **options)[0] for prompt, name in zip(prompts, names, strict=True)]
+    options = {"max_new_tokens": 10, "seed": 0}
+    together = generate(lm, prompts, names, temperatures=[0.8] * 3, **options)
+    for prompt, name, found in zip(prompts, names, together, strict=True):
+        assert generate(lm, [prompt], [name], temperatures=[0.8], **options) == [found]
 
 
 def test_a_layer_that_adds_up_otherwise_fails_the_self_test(monkeypatch):

@@ -11,8 +11,8 @@ NAMES = ["a", "b", "c", "d"]
 
 
 def run(lm, prompts=PROMPTS, names=NAMES, **changes):
-    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "most": 4}
-    return generate(lm, prompts, names, **options | changes)
+    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "most": 4} | changes
+    return generate(lm, prompts, names, temperatures=[options.pop("temperature")] * len(prompts), **options)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
@@ -21,6 +21,12 @@ def test_tokens_do_not_depend_on_batch_size_or_padding(lm, temperature):
     alone = [run(lm, [prompt], [name], temperature=temperature)[0] for prompt, name in zip(PROMPTS, NAMES, strict=True)]
     assert together == alone
     assert run(lm, temperature=temperature, most=3) == together
+
+
+def test_each_row_has_its_own_temperature(lm):
+    mixed = generate(lm, PROMPTS, NAMES, temperatures=[0.0, 0.9, 3.0, 0.0], max_new_tokens=12, seed=3)
+    for row, temperature in enumerate([0.0, 0.9, 3.0, 0.0]):
+        assert mixed[row] == run(lm, temperature=temperature)[row]
 
 
 def test_tokens_do_not_depend_on_order(lm):

@@ -3,7 +3,7 @@ import torch
 from transformers import LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 from tests.conftest import tiny_config
-from wor.engine import model
+from wor.engine import load, model
 from wor.errors import UserError
 
 
@@ -11,7 +11,7 @@ def test_an_architecture_that_it_does_not_know_is_refused(tmp_path):
     config = OPTConfig(num_hidden_layers=1, num_attention_heads=1, hidden_size=8, ffn_dim=8, vocab_size=10)
     OPTForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="OPTForCausalLM.*LlamaForCausalLM.*GPT2LMHeadModel only"):
-        model.load(tmp_path, model.place("cpu", "float32", 1))
+        load.load(tmp_path, load.place("cpu", "float32", 1))
 
 
 def test_another_attention_backend_is_refused_not_replaced():
@@ -25,17 +25,17 @@ def test_another_attention_backend_is_refused_not_replaced():
 
 def test_a_device_that_is_not_here_is_refused():
     if torch.cuda.is_available():
-        assert model.place("cuda").device == "cuda"
+        assert load.place("cuda").device == "cuda"
     else:
         with pytest.raises(UserError, match="compute.device: cuda"):
-            model.place("cuda")
+            load.place("cuda")
 
 
 def test_auto_is_full_precision_and_says_why():
-    placement = model.place("auto", "auto", 1)
+    placement = load.place("auto", "auto", 1)
     assert placement.dtype == "float32"
     assert "full precision" in placement.dtype_reason
-    assert ("no faster" in placement.dtype_reason) == (not model.fast_bfloat16(placement.device))
+    assert ("no faster" in placement.dtype_reason) == (not load.fast_bfloat16(placement.device))
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):

@@ -197,7 +197,7 @@ def _kl(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor], copies: i
 
 
 def _bytes_a_copy(lm: LM, clean: Clean) -> int:
-    """What one more copy of the window takes at its peak, in a layer: the MLP's inner width, or attention rows."""
+    """What one more copy of the window takes at its peak, in a layer's MLP; attention rows come a few at a time."""
     width, size = len(clean.window), torch.finfo(lm.dtype).bits // 8
     inner = getattr(lm.hf.config, "intermediate_size", None) or 4 * lm.width
-    return size * width * (6 * lm.width + max(4 * inner, 4 * lm.n_heads * clean.window.end))
+    return size * width * (8 * lm.width + 4 * inner)

@@ -17,6 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "wor"
+BYTES = 2**22  # of attention rows at once, so that they stay in the processor's cache
 _mode: ContextVar[Rows | Prefix | None] = ContextVar("attention mode", default=None)
 
 
@@ -116,23 +117,27 @@ class Prefix:
     def attend(self, layer: int, query, key, value, scaling) -> torch.Tensor:
         """Causal attention of copies of a window over the prefix and over themselves.
 
-        query [C, H, W, Dh], key and value [C, KV, W, Dh] -> [C, W, H, Dh]. All copies' queries meet the
-        prefix in one product, as if they were one long window.
+        query [C, H, W, Dh], key and value [C, KV, W, Dh] -> [C, W, H, Dh].
         """
+        kv = key.shape[1]
+        query = (query * scaling).unflatten(1, (kv, -1)).transpose(0, 1)  # [KV, C, G, W, Dh]
+        parts = (query, key.transpose(0, 1), value.transpose(0, 1))
+        copies = max(1, BYTES // (4 * query[:, 0, ..., 0].numel() * (self.keys[layer].shape[1] + query.shape[3])))
+        found = [self._attend(layer, *some) for some in zip(*(part.split(copies, dim=1) for part in parts), strict=True)]
+        out = torch.cat(found, dim=1)
+        return out.permute(1, 3, 0, 2, 4).flatten(2, 3)
+
+    def _attend(self, layer: int, query, key, value) -> torch.Tensor:
+        """All copies' queries meet the prefix in one product, as if they were one long window."""
         before_k, before_v = self.keys[layer], self.values[layer]
-        copies, heads, width, dim = query.shape
-        kv, length = before_k.shape[:2]
-        query = (query * scaling).unflatten(1, (kv, heads // kv)).transpose(0, 1)  # [KV, C, G, W, Dh]
-        flat = query.reshape(kv, -1, dim)
-        key, value = key.transpose(0, 1), value.transpose(0, 1)  # [KV, C, W, Dh]
-        own = (query.flatten(2, 3) @ key.transpose(-1, -2)).unflatten(2, (-1, width))  # [KV, C, G, W, W]
-        future = torch.ones(width, width, dtype=torch.bool, device=query.device).triu(1)
-        own = own.masked_fill(future, -torch.inf)
-        before = (flat @ before_k.transpose(-1, -2)).view(*own.shape[:-1], length)
+        kv, copies, group, width, dim = query.shape
+        length = before_k.shape[1]
+        own = (query.flatten(2, 3) @ key.transpose(-1, -2)).unflatten(2, (group, width))  # [KV, C, G, W, W]
+        own.masked_fill_(torch.ones(width, width, dtype=torch.bool, device=query.device).triu(1), -torch.inf)
+        before = (query.reshape(kv, -1, dim) @ before_k.transpose(-1, -2)).view(kv, copies, group, width, length)
         rows = torch.cat([before, own], dim=-1).softmax(-1, dtype=full(query.dtype)).to(query.dtype)
-        out = rows[..., :length].reshape(kv, -1, length) @ before_v
-        out = out.view(query.shape).add_((rows[..., length:].flatten(2, 3) @ value).view(query.shape))
-        return out.permute(1, 3, 0, 2, 4).reshape(copies, width, heads, dim)
+        out = (rows[..., :length].reshape(kv, -1, length) @ before_v).view(query.shape)
+        return out.add_((rows[..., length:].flatten(2, 3) @ value).view(query.shape))
 
 
 def recording(start: int, end: int, checked: bool = False):

@@ -79,7 +79,7 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
     """Run ``ids`` once and keep what Clean lists, for the positions of ``window``.
 
     ``scored_from`` is the first position whose token's log-probability is wanted (default: the window's
-    first); scoring goes to the end of ``ids``.
+    first); scoring goes to the end of ``ids``. The first token of all has none.
     """
     tokens = token_ids(lm, [ids])
     rows = slice(window.start, window.end)
@@ -106,7 +106,7 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
     registrations.append((lm.norm.register_forward_pre_hook, lambda module, args: last.append(args[0][0])))
     with attention.recording(window.start, window.end) as seen, hooks(*registrations):
         lm.base(tokens, use_cache=False)
-    first = window.start if scored_from is None else scored_from
+    first = max(1, window.start if scored_from is None else scored_from)
     return Clean(
         window=window,
         ids=tokens,

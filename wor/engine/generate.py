@@ -13,6 +13,8 @@ from wor.engine import memory
 from wor.engine.keyed import generator
 from wor.engine.model import LM
 
+_WORKERS = ThreadPoolExecutor()  # numpy draws outside Python's lock
+
 
 def gumbel(seed: int, name: str, step: int, size: int) -> np.ndarray:
     """``size`` standard Gumbel draws that depend on ``(seed, name, step)`` alone."""
@@ -22,29 +24,33 @@ def gumbel(seed: int, name: str, step: int, size: int) -> np.ndarray:
 class KeyedNoise(LogitsProcessor):
     """Sampling at a temperature as greedy decoding over noisy logits (the Gumbel-max identity).
 
-    argmax(logits / T + g), with g standard Gumbel, is a draw from softmax(logits / T). The noise of a
-    row is keyed by its item and its step, so the row's neighbours cannot change it. T = 0 adds none.
+    argmax(logits / T + g), with g standard Gumbel, is a draw from softmax(logits / T). Each row has a
+    temperature of its own, and noise keyed by its item and its step, so the row's neighbours cannot change
+    it. T = 0 adds none.
     """
 
     def __init__(
         self,
         seed: int,
         names: Sequence[str],
-        temperature: float,
+        temperatures: Sequence[float],
         prompt_length: int,
         on_step: Callable[[], None] = lambda: None,
     ):
-        self.seed, self.names, self.temperature, self.start = seed, names, temperature, prompt_length
-        self.on_step = on_step
-        self.workers = ThreadPoolExecutor()  # numpy draws outside Python's lock
+        self.seed, self.start, self.on_step = seed, prompt_length, on_step
+        self.warm = [(row, name) for row, (name, warmth) in enumerate(zip(names, temperatures, strict=True)) if warmth > 0]
+        self.scale = torch.tensor([[warmth] for warmth in temperatures if warmth > 0])
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         self.on_step()
-        if self.temperature == 0:
+        if not self.warm:
             return scores
-        step = input_ids.shape[1] - self.start
-        noise = np.stack(list(self.workers.map(lambda name: gumbel(self.seed, name, step, scores.shape[1]), self.names)))
-        return scores.float() / self.temperature + torch.from_numpy(noise).to(scores.device)
+        step, size = input_ids.shape[1] - self.start, scores.shape[1]
+        noise = np.stack(list(_WORKERS.map(lambda one: gumbel(self.seed, one[1], step, size), self.warm)))
+        rows = [row for row, _ in self.warm]
+        scores = scores.float()
+        scores[rows] = scores[rows] / self.scale.to(scores.device) + torch.from_numpy(noise).to(scores.device)
+        return scores
 
 
 def in_order(prompts: Sequence[Sequence[int]], names: Sequence[str]) -> list[int]:
@@ -58,13 +64,13 @@ def generate(
     prompts: Sequence[Sequence[int]],
     names: Sequence[str],
     *,
-    temperature: float,
+    temperatures: Sequence[float],
     max_new_tokens: int,
     seed: int,
     most: int = 32,
     advance: Callable[[float], None] = lambda done: None,
 ) -> list[list[int]]:
-    """Continue each prompt. Returns token IDs in the order given, end tokens kept.
+    """Continue each prompt at its temperature. Returns token IDs in the order given, end tokens kept.
 
     Prompts of like length share a batch, padded on the left: ``most`` of them, or what ``lm.memory`` holds.
     Where memory runs out, batches halve. ``advance`` is called at each token with the share of the prompts
@@ -89,7 +95,7 @@ def generate(
             steps += 1
             advance(share)
 
-        noise = KeyedNoise(seed, [names[index] for index in chosen], temperature, longest, on_step)
+        noise = KeyedNoise(seed, [names[index] for index in chosen], [temperatures[index] for index in chosen], longest, on_step)
         try:
             out = lm.hf.generate(
                 input_ids=ids.to(lm.device),

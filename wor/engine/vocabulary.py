@@ -108,19 +108,18 @@ def divergence(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> torch.Tenso
     blocks, found = _blocks(lm), []
     for part in hidden.split(LAYERS):
         normed = lm.norm(part)
-        logits = torch.empty(*part.shape[:-1], q.shape[-1], dtype=q.dtype, device=q.device)
-        totals = []
-        for block in blocks:
-            logits[..., block] = _logits(lm, normed, block)
-            totals.append(logits[..., block].logsumexp(-1))
-        total = torch.stack(totals).logsumexp(0)[..., None]
-        entropy_p, entropy_sum = 0.0, 0.0
-        for block in blocks:
-            log_p = logits[..., block] - total
-            p = log_p.exp()
-            entropy_p = entropy_p - torch.linalg.vecdot(p, log_p)
-            both = p.add_(q[:, block])
-            entropy_sum = entropy_sum - torch.linalg.vecdot(both, torch.log(both, out=log_p))
+        kept = [_logits(lm, normed, block) for block in blocks]
+        largest = torch.stack([logits.amax(-1) for logits in kept]).amax(0)[..., None]
+        # With e = exp(logits - largest) and Z its sum: H(p) = log Z - sum e (logits - largest) / Z.
+        total, weighted, entropy_sum = 0.0, 0.0, 0.0
+        for index, logits in enumerate(kept):
+            logits -= largest
+            kept[index] = logits.exp()
+            total = total + kept[index].sum(-1)
+            weighted = weighted + torch.linalg.vecdot(kept[index], logits)
+        for block, e in zip(blocks, kept, strict=True):
+            both = e.div_(total[..., None]).add_(q[:, block])
+            entropy_sum = entropy_sum - torch.linalg.vecdot(both, both.log())
         # H((p + q) / 2) = log 2 + H(p + q) / 2 with H(x) = -sum x log x
-        found.append(math.log(2) + (entropy_sum - entropy_p - entropy_q) / 2)
+        found.append(math.log(2) + (entropy_sum - (total.log() - weighted / total) - entropy_q) / 2)
     return (torch.cat(found) / math.log(2)).clamp(0, 1)

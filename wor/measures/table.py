@@ -43,7 +43,10 @@ def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params
 
 
 def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds: np.ndarray, params: Params) -> pd.DataFrame:
-    """The measures before they are put on one scale, and the covariates; NaN with a reason where undefined."""
+    """The measures before they are put on one scale, and the covariates; NaN with a reason where undefined.
+
+    DTR only where the logit lens was run: of evaluation items.
+    """
     rule = params.measures
     effects = apl.layer_effects(arrays["kl"])
     layer = sib.layer_at(rule.sib_depth, effects.shape[1])
@@ -51,18 +54,20 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
     for index, first in enumerate(frame["window_start"]):
         all_keys = ape.ape(arrays["entropy"][index], first)
         no_sink = ape.ape(arrays["entropy_no_sink"][index], first, skipped_keys=1)
-        rows.append(
-            {
-                "apl": apl.apl(effects[index], thresholds),
-                "ape": no_sink if rule.ape == "no_sink" else all_keys,
-                "sib": sib.sib(arrays["cosine"][index], layer),
-                "dtr": dtr.dtr(arrays["jsd"][index], rule.dtr_g, rule.dtr_rho),
-                "apl_depth": apl.mean_depth(effects[index]),
-                "ape_all_keys": all_keys,
-                "ape_no_sink": no_sink,
-                "ape_nats": ape.ape_nats(arrays["entropy"][index]),
-            }
-        )
+        row = {
+            "apl": apl.apl(effects[index], thresholds),
+            "ape": no_sink if rule.ape == "no_sink" else all_keys,
+            "sib": sib.sib(arrays["cosine"][index], layer),
+        }
+        if "jsd" in arrays:
+            row["dtr"] = dtr.dtr(arrays["jsd"][index], rule.dtr_g, rule.dtr_rho)
+        row |= {
+            "apl_depth": apl.mean_depth(effects[index]),
+            "ape_all_keys": all_keys,
+            "ape_no_sink": no_sink,
+            "ape_nats": ape.ape_nats(arrays["entropy"][index]),
+        }
+        rows.append(row)
     table = pd.concat([frame[ITEM_COLUMNS].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
     reason = frame["reason"].where(frame["reason"] != "", frame["paraphrase_reason"])
     table["reason"] = reason.to_numpy()

@@ -1,0 +1,304 @@
+"""The engine against what people use, side by side in one run: make bench
+
+Prints as it goes and writes benchmarks/RESULTS.md. Every ratio is taken within a round, in which the tools
+take turns; the median over rounds is reported, with the smallest and the largest.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from benchmarks import exactness, inputs, tools
+from wor.engine import ablate
+from wor.engine.capture import Span, capture, hooks
+from wor.engine.generate import generate
+from wor.engine.load import fast_bfloat16
+from wor.engine.model import LM
+from wor.iterations.environment import _cpu
+
+LENGTHS = {134: 7, 512: 5, 1024: 3}  # tokens: rounds
+LAYERS = (0, 6, 12, 18, 24, 29)  # the loops' passes; their time is scaled to all layers
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def timed(work) -> tuple[float, object]:
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
+def spread(values: list[float], form: str = ".2f") -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+class Report:
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def say(self, line: str = "") -> None:
+        print(line, flush=True)
+        self.lines.append(line)
+
+    def table(self, *rows: tuple) -> None:
+        header, *body = rows
+        self.say("| " + " | ".join(header) + " |")
+        self.say("|" + " --- |" * len(header))
+        for row in body:
+            self.say("| " + " | ".join(map(str, row)) + " |")
+        self.say()
+
+
+def parameters(lm: LM) -> tuple[int, int]:
+    """Of all layers, and of the unembedding: what a token's pass multiplies."""
+    layers = sum(p.numel() for layer in lm.layers for p in layer.block.parameters() if p.ndim == 2)
+    return layers, lm.unembed.weight.numel()
+
+
+def peak() -> float:
+    """GFLOP/s of float32 matrix products, the best of several shapes, each the median of 9."""
+    best = 0.0
+    for m, k, n in ((2048, 2048, 2048), (960, 576, 1536), (960, 1536, 576), (512, 576, 2048)):
+        a, b = torch.randn(m, k), torch.randn(n, k)
+        times = [timed(lambda a=a, b=b: torch.nn.functional.linear(a, b))[0] for _ in range(9)]
+        best = max(best, 2e-9 * m * k * n / statistics.median(times))
+    return best
+
+
+def layers_at_once(report: Report, made: dict) -> None:
+    lm, stand_in, text = made["engine"].lm, inputs.stand_in(), inputs.text()
+    layers, head = parameters(lm)
+    report.say("## APL: the MLPs of all layers, one at a time")
+    report.say()
+    report.say(
+        f"Window of {inputs.WINDOW} tokens. The loops run one full pass a layer, timed on a clean pass and "
+        f"{len(LAYERS)} of {lm.n_layers} layers, scaled to all. *Ablation alone* leaves the clean pass out on both sides, as "
+        "the bound T (layers + head) / W (layers / 2 + head) does; *from tokens* has it in on both. Median of "
+        f"{', '.join(f'{rounds} rounds at {length}' for length, rounds in LENGTHS.items())} (smallest to largest)."
+    )
+    report.say()
+    rows = [
+        ("tokens", "against", "ablation alone", "of the bound", "from tokens", "largest relative difference of a layer's mean KL")
+    ]
+    shares = []
+    for length, rounds in LENGTHS.items():
+        ids, start = text[:, :length], length - inputs.WINDOW
+        bound = length * (layers + head) / (inputs.WINDOW * (layers / 2 + head))
+        flops = 2e-9 * inputs.WINDOW * lm.n_layers * (layers / 2 + head)
+        alone = {name: [] for name in made if name != "engine"}
+        whole, differences = {name: [] for name in alone}, dict.fromkeys(alone, 0.0)
+        for _ in range(rounds):
+            captured, clean = timed(lambda ids=ids, start=start: capture(lm, ids[0].tolist(), Span(start, ids.shape[1])))
+            engine, found = timed(lambda clean=clean: ablate.layer_kl(lm, clean, "mlp", stand_in))
+            shares.append((length, flops / engine / peak()))
+            for name in alone:
+                took, theirs = timed(lambda name=name, ids=ids, start=start: made[name](ids, start, stand_in, LAYERS))
+                a_pass = took / (1 + len(LAYERS))
+                alone[name].append(lm.n_layers * a_pass / engine)
+                whole[name].append((lm.n_layers + 1) * a_pass / (captured + engine))
+                own, theirs = found[list(LAYERS)].mean(-1), theirs.mean(-1)
+                difference = ((own - theirs).abs() / theirs).max().item()
+                differences[name] = max(differences[name], difference)
+        for name in alone:
+            share = f"{statistics.median(alone[name]) / bound:.0%} of {bound:.1f}x" if name != "hook loop, window logits" else ""
+            row = (length, name, spread(alone[name], ".1f") + "x", share, spread(whole[name], ".1f") + "x")
+            rows.append((*row, f"{differences[name]:.1e}"))
+            print(row, flush=True)
+    report.table(*rows)
+    report.say("The engine's share of this machine's own matrix-product peak, measured in the same rounds (goal 0.6):")
+    report.say()
+    report.table(
+        ("tokens", "share of peak"),
+        *((length, spread([share for at, share in shares if at == length])) for length in LENGTHS),
+    )
+
+
+def exact(report: Report) -> None:
+    report.say("## Exactness")
+    report.say()
+    report.say(
+        f"Largest relative error of KL over 30 layers and {inputs.WINDOW} positions of {exactness.LENGTH} tokens, against the "
+        "hook loop on the model in float64. The engine takes the KL from differences of the residual stream, the loops from "
+        "differences of log-probabilities, where a small KL drowns."
+    )
+    report.say()
+    errors = exactness.errors(exactness.run())
+    report.table(tuple(errors), tuple(f"{error:.1e}" for error in errors.values()))
+
+
+def heads_at_once(report: Report, lm: LM, hf) -> None:
+    ids, start = inputs.text()[:, :134], 134 - inputs.WINDOW
+    heads = 0.1 * torch.randn(lm.n_layers, lm.n_heads, lm.head_dim, generator=torch.Generator().manual_seed(1))
+    chosen = [(0, 4), (8, 1), (15, 8), (22, 3), (29, 0)]
+    ratios, worst = [], 0.0
+    for _ in range(3):
+        clean = capture(lm, ids[0].tolist(), Span(start, 134))
+        engine, found = timed(lambda clean=clean: ablate.head_kl(lm, clean, heads))
+
+        @torch.inference_mode()
+        def plain():
+            before, rows = hf(ids, use_cache=False).logits[0, start:], []
+            for layer, head in chosen:
+
+                def replace(module, args, layer=layer, head=head):
+                    whole = args[0].clone().unflatten(-1, (lm.n_heads, lm.head_dim))
+                    whole[:, start:, head] = heads[layer, head]
+                    return (whole.flatten(-2),)
+
+                with hooks((hf.model.layers[layer].self_attn.o_proj.register_forward_pre_hook, replace)):
+                    rows.append(tools.kl(before, hf(ids, use_cache=False).logits[0, start:]))
+            return rows
+
+        took, theirs = timed(plain)
+        ratios.append(took / (1 + len(chosen)) * lm.n_layers * lm.n_heads / engine)
+        for (layer, head), row in zip(chosen, theirs, strict=True):
+            worst = max(worst, ((found[layer, head].mean() - row.mean()).abs() / row.mean()).item())
+    layers, head = parameters(lm)
+    bound = 134 * (layers + head) / (inputs.WINDOW * (layers / 2 + head))
+    report.say("## Heads: all of them, one at a time")
+    report.say()
+    report.say(
+        f"134 tokens, {lm.n_layers * lm.n_heads} heads; the hook loop is timed on {len(chosen)} of them and scaled. "
+        f"**{spread(ratios, '.1f')}x**, {statistics.median(ratios) / bound:.0%} of the bound of {bound:.1f}x; largest relative "
+        f"difference of a head's mean KL {worst:.1e}."
+    )
+    report.say()
+
+
+def capturing(report: Report, lm: LM, hf) -> None:
+    report.say("## Capture: one observed pass against one plain forward pass")
+    report.say()
+    rows = [("tokens", "against the forward pass with logits (goal 1.15)", "against the layers alone, no logits")]
+    for length in LENGTHS:
+        ids, against, without = inputs.text()[:, :length], [], []
+        for _ in range(10):
+            took, _ = timed(lambda ids=ids: capture(lm, ids[0].tolist(), Span(ids.shape[1] - inputs.WINDOW, ids.shape[1])))
+            with torch.inference_mode():
+                plain, _ = timed(lambda ids=ids: hf(ids, use_cache=False))
+                layers, _ = timed(lambda ids=ids: hf.model(ids, use_cache=False))
+            against.append(took / plain)
+            without.append(took / layers)
+        rows.append((length, spread(against), spread(without)))
+    report.table(*rows)
+
+
+def generating(report: Report, lm: LM, hf) -> None:
+    text = inputs.text()[0].tolist()
+    prompts = [text[120 * i : 120 * i + 90 + 7 * (i % 5)] for i in range(192)]
+    names, warm = [f"item {i}" for i in range(192)], [0.2] * 192
+    few = [0, 40, 80, 120]
+
+    def ours(chosen, most):
+        picked = [[values[i] for i in chosen] for values in (prompts, names, warm)]
+        return generate(lm, *picked[:2], temperatures=picked[2], max_new_tokens=64, seed=1, most=most)
+
+    def theirs():
+        return [
+            hf.generate(torch.tensor([prompts[i]]), max_new_tokens=64, do_sample=False, pad_token_id=0)[0, len(prompts[i]) :]
+            for i in few
+        ]
+
+    ratios, against = [], []
+    for first in (0, 64, 128):
+        took, said = timed(lambda first=first: ours(range(first, first + 64), 64))
+        rate = sum(map(len, said)) / took
+        took, said = timed(lambda: ours(few, 1))
+        ratios.append(rate / (sum(map(len, said)) / took))
+        took, said = timed(theirs)
+        against.append(rate / (sum(map(len, said)) / took))
+    report.say("## Generation")
+    report.say()
+    report.say(
+        "64 prompts of 90 to 118 tokens in a batch, 64 new tokens, against one at a time (4 prompts): "
+        f"**{spread(ratios, '.1f')}x** the tokens a second (goal 8x); against transformers' own greedy `generate`, one at a "
+        f"time: {spread(against, '.1f')}x."
+    )
+    report.say()
+    together, apart = ours(range(160), 64), ours(range(160), 7)
+    same = flips = 0
+    for one, other in zip(together, apart, strict=True):
+        equal = 0
+        while equal < min(len(one), len(other)) and one[equal] == other[equal]:
+            equal += 1
+        same += equal
+        flips += one != other
+    report.say(
+        f"160 of the prompts at temperature 0.2 in batches of 64 and of 7: {flips} of {same + flips} tokens differ where their "
+        "context was the same (goal: at most 1 in 10,000)."
+    )
+    report.say()
+
+
+def memory(report: Report) -> None:
+    report.say("## Peak memory beyond the loaded model")
+    report.say()
+    report.say("Each tool in a process of its own; the loops run two passes, the engine all layers at once.")
+    report.say()
+    rows = [("tokens", *tools.TOOLS)]
+    for length in (134, 1024):
+        found = []
+        for tool in tools.TOOLS:
+            command = [sys.executable, "-m", "benchmarks.memory", tool, str(length)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found.append(json.loads(done.stdout.splitlines()[-1])["mib"])
+        rows.append((length, *(f"{mib:.0f} MiB ({found[0] / mib:.2f})" for mib in found)))
+    report.table(*rows)
+    report.say("In brackets: the engine's share of it (goal: at most 0.5 of TransformerLens and nnsight).")
+    report.say()
+
+
+def bfloat16(report: Report) -> None:
+    report.say("## bfloat16")
+    report.say()
+    if not fast_bfloat16("cpu"):
+        report.say("Not measured: this CPU multiplies no bfloat16 matrices in hardware, and `compute.dtype: auto` says so.")
+    else:
+        lms = {dtype: LM(tools.transformers_model(inputs.folder()).to(dtype)) for dtype in (torch.float32, torch.bfloat16)}
+        took = {dtype: [] for dtype in lms}
+        for _ in range(5):
+            for dtype, lm in lms.items():
+                clean = capture(lm, inputs.text()[0, :134].tolist(), Span(134 - inputs.WINDOW, 134))
+                took[dtype].append(timed(lambda lm=lm, clean=clean: ablate.layer_kl(lm, clean, "mlp", inputs.stand_in()))[0])
+        ratios = [one / other for one, other in zip(took[torch.bfloat16], took[torch.float32], strict=True)]
+        report.say(f"All layers at 134 tokens: {spread(ratios)} of the float32 time (goal 0.5).")
+    report.say()
+
+
+def main() -> None:
+    torch.set_num_threads(2)
+    report = Report()
+    folder = inputs.folder()
+    report.say("# The engine, measured")
+    report.say()
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "transformer-lens", "nnsight"))
+    report.say(
+        f"{datetime.now(UTC):%Y-%m-%d}, {_cpu()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, "
+        f"float32, Python {platform.python_version()}; {versions}. SmolLM2-135M-Instruct, running text of Wikipedia articles. "
+        f"Matrix-product peak at the start: {peak():.0f} GFLOP/s. Made by `make bench`."
+    )
+    report.say()
+    made = {name: tool(folder) for name, tool in tools.TOOLS.items()}
+    lm, hf = made["engine"].lm, tools.transformers_model(folder)
+    for tool in made.values():  # first passes make buffers
+        tool(inputs.text()[:, :64], 32, inputs.stand_in(), [0])
+    layers_at_once(report, made)
+    exact(report)
+    heads_at_once(report, lm, hf)
+    capturing(report, lm, hf)
+    generating(report, lm, hf)
+    bfloat16(report)
+    memory(report)
+    RESULTS.write_text("\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Groups from a budget, halved when memory runs out. What runs out here is pretended; the errors are torch's own."""
+
+import pytest
+import torch
+
+from wor.engine import ablate, memory
+from wor.engine.capture import Span, capture
+from wor.engine.generate import generate
+from wor.errors import UserError
+
+
+class Model:
+    device = torch.device("cpu")
+
+    def __init__(self, budget):
+        self.memory, self.groups = budget, {}
+
+
+def cannot_allocate():
+    """torch's error for an allocation that no machine has."""
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def test_torch_says_what_is_exhausted_here():
+    with pytest.raises(RuntimeError) as caught:
+        cannot_allocate()
+    assert memory.is_exhausted(caught.value)
+    assert memory.is_exhausted(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"))
+    assert not memory.is_exhausted(RuntimeError("shapes cannot be multiplied"))
+
+
+def test_groups_fit_the_budget():
+    lm = Model(10 * 2**20)
+    assert memory.in_groups(lm, "x", 11, 3 * 2**20, lambda group: (group.start, group.stop)) == [(0, 3), (3, 6), (6, 9), (9, 11)]
+    assert memory.in_groups(lm, "y", 5, 2**10, lambda group: group.stop - group.start, most=2) == [2, 2, 1]
+    assert lm.groups == {"x": 3, "y": 2}
+
+
+def test_what_is_larger_than_the_budget_goes_alone():
+    assert memory.in_groups(Model(2**20), "x", 2, 2**30, lambda group: group.stop) == [1, 2]
+
+
+def test_a_group_for_which_memory_runs_out_is_halved_and_begun_again():
+    lm, tried = Model(2**30), []
+
+    def work(group):
+        tried.append(group.stop - group.start)
+        if tried[-1] > 3:
+            cannot_allocate()
+        return list(range(group.start, group.stop))
+
+    found = memory.in_groups(lm, "x", 10, 32 * 2**20, work)
+    assert [index for group in found for index in group] == list(range(10))
+    assert tried == [10, 5, 2, 2, 2, 2, 2]
+    assert lm.memory == 2 * 32 * 2**20
+    assert memory.in_groups(lm, "x", 4, 32 * 2**20, work) == [[0, 1], [2, 3]]  # it stays halved
+
+
+def test_one_that_does_not_fit_at_all_is_an_error_with_a_remedy():
+    with pytest.raises(UserError, match="memory: ran out in a group of 1. Close other programs"):
+        memory.in_groups(Model(2**30), "x", 4, 2**28, lambda group: cannot_allocate())
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(RuntimeError, match="shapes"):
+        memory.in_groups(Model(2**30), "x", 4, 2**28, lambda group: torch.ones(2, 3) @ torch.ones(2, 3))
+
+
+def test_the_budget_says_where_it_comes_from():
+    assert memory.budget(1.5, "cpu") == (3 * 2**29, "compute.memory_gib is 1.5")
+    chosen, reason = memory.budget(0, "cpu")
+    assert memory.LEAST <= chosen <= memory.MOST
+    assert reason.startswith("auto: half of the ")
+
+
+@pytest.fixture
+def small(lm):
+    """The tiny model with room for one sequence or copy at a time."""
+    whole, lm.memory = lm.memory, 1
+    yield lm
+    lm.memory = whole
+
+
+def test_results_do_not_depend_on_the_budget(lm, small):
+    ids, window = list(range(3, 33)), Span(18, 27)
+    stand_in = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+    prompts, names = [ids[:5], ids[3:15], ids[7:16]], ["a", "b", "c"]
+
+    def both():
+        kl = ablate.layer_kl(lm, capture(lm, ids, window), "mlp", stand_in)
+        lm.groups.clear()
+        return kl, generate(lm, prompts, names, temperatures=[0.8] * 3, max_new_tokens=10, seed=0)
+
+    alone, said = both()
+    assert lm.groups == {"generate": 1}
+    lm.memory = 2**30
+    together, said_together = both()
+    assert lm.groups == {"generate": 3}
+    assert torch.allclose(alone, together, rtol=1e-4, atol=1e-6)
+    assert said == said_together
+
+
+def test_generation_goes_on_in_halves_when_memory_runs_out(lm, monkeypatch):
+    ids = list(range(3, 33))
+    prompts, names = [ids[:4], ids[:5], ids[:6], ids[:7]], ["a", "b", "c", "d"]
+    options = {"temperatures": [0.8] * 4, "max_new_tokens": 10, "seed": 0}
+    expected, plain, done = generate(lm, prompts, names, **options), lm.hf.generate, []
+
+    def limited(input_ids, **kwargs):
+        if len(input_ids) > 2:
+            cannot_allocate()
+        return plain(input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(lm.hf, "generate", limited)
+    monkeypatch.setattr(memory, "LEAST", 1)
+    whole = lm.memory
+    try:
+        assert generate(lm, prompts, names, **options, advance=done.append) == expected
+        assert lm.memory < whole
+    finally:
+        lm.memory = whole
+    assert sum(done) == pytest.approx(4)

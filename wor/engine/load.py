@@ -1,0 +1,73 @@
+"""A model from a folder of weights, placed on this machine and held against its self-test."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from wor.engine import anatomy, attention, memory, selftest
+from wor.engine.model import LM
+from wor.errors import UserError
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where, in what numbers and in how much memory a model computes, and why."""
+
+    device: str
+    dtype: str
+    dtype_reason: str
+    threads: int
+    memory: int
+    memory_reason: str
+
+
+def place(device: str = "auto", dtype: str = "auto", threads: int = 0, memory_gib: float = 0) -> Placement:
+    """Choose device, dtype, threads and memory. ``auto`` takes an accelerator where there is one, and float32.
+
+    Measures are differences of nearly equal distributions, so float32 is the default also where bfloat16
+    would be faster; the reason says whether it would.
+    """
+    have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if have[name])
+    elif not have[device]:
+        raise UserError("compute.device", device, "This machine has none; set it to auto or cpu")
+    reason = f"compute.dtype is {dtype}"
+    if dtype == "auto":
+        dtype, reason = "float32", "auto: KL and entropy differences are taken in full precision"
+        reason += f"; bfloat16 is {'faster' if fast_bfloat16(device) else 'no faster'} here"
+    threads = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    return Placement(device, dtype, reason, threads, *memory.budget(memory_gib, device))
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware; elsewhere it is slower than float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def load(folder: Path, placement: Placement) -> LM:
+    """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    anatomy.check((config.architectures or ["unknown"])[0], config)
+    hf = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=getattr(torch, placement.dtype),
+        attn_implementation=attention.NAME,
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    lm = LM(hf.to(placement.device), tokenizer, placement.memory)
+    selftest.run(lm)
+    return lm
