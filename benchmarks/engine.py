@@ -24,11 +24,16 @@ from wor.engine.capture import Span, capture, hooks
 from wor.engine.generate import generate
 from wor.engine.load import fast_bfloat16
 from wor.engine.model import LM
-from wor.iterations.environment import _cpu
+from wor.iterations.environment import cpu
 
 LENGTHS = {134: 7, 512: 5, 1024: 3}  # tokens: rounds
 LAYERS = (0, 6, 12, 18, 24, 29)  # the loops' passes; their time is scaled to all layers
 RESULTS = Path(__file__).parent / "RESULTS.md"
+HEAD = """# The engine, measured
+
+SmolLM2-135M-Instruct in float32 on running text of Wikipedia articles, all tools on the same weights, tokens and
+threads, taking turns within a round. Made by `make bench`.
+"""
 
 
 def timed(work) -> tuple[float, object]:
@@ -42,20 +47,26 @@ def spread(values: list[float], form: str = ".2f") -> str:
 
 
 class Report:
+    """One section of RESULTS.md, printed as it grows."""
+
     def __init__(self):
         self.lines: list[str] = []
 
-    def say(self, line: str = "") -> None:
+    def say(self, line: str) -> None:
         print(line, flush=True)
-        self.lines.append(line)
+        self.lines += [line, ""]
 
     def table(self, *rows: tuple) -> None:
         header, *body = rows
-        self.say("| " + " | ".join(header) + " |")
-        self.say("|" + " --- |" * len(header))
-        for row in body:
-            self.say("| " + " | ".join(map(str, row)) + " |")
-        self.say()
+        lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+        lines += ["| " + " | ".join(map(str, row)) + " |" for row in body]
+        self.say("\n".join(lines))
+
+
+def models() -> tuple:
+    """The engine's model, with memory for every batch here, and transformers' own."""
+    folder = inputs.folder()
+    return LM(tools.transformers_model(folder), memory=4 * 2**30), tools.transformers_model(folder)
 
 
 def parameters(lm: LM) -> tuple[int, int]:
@@ -74,18 +85,19 @@ def peak() -> float:
     return best
 
 
-def layers_at_once(report: Report, made: dict) -> None:
+def layers_at_once(report: Report) -> None:
+    made = {name: tool(inputs.folder()) for name, tool in tools.TOOLS.items()}
+    for tool in made.values():  # first passes make buffers
+        tool(inputs.text()[:, :64], 32, inputs.stand_in(), [0])
     lm, stand_in, text = made["engine"].lm, inputs.stand_in(), inputs.text()
     layers, head = parameters(lm)
-    report.say("## APL: the MLPs of all layers, one at a time")
-    report.say()
     report.say(
         f"Window of {inputs.WINDOW} tokens. The loops run one full pass a layer, timed on a clean pass and "
         f"{len(LAYERS)} of {lm.n_layers} layers, scaled to all. *Ablation alone* leaves the clean pass out on both sides, as "
         "the bound T (layers + head) / W (layers / 2 + head) does; *from tokens* has it in on both. Median of "
-        f"{', '.join(f'{rounds} rounds at {length}' for length, rounds in LENGTHS.items())} (smallest to largest)."
+        f"{', '.join(f'{rounds} rounds at {length}' for length, rounds in LENGTHS.items())} (smallest to largest). Above "
+        "100 %: the loops, too, run below the machine's peak."
     )
-    report.say()
     rows = [
         ("tokens", "against", "ablation alone", "of the bound", "from tokens", "largest relative difference of a layer's mean KL")
     ]
@@ -115,7 +127,6 @@ def layers_at_once(report: Report, made: dict) -> None:
             print(row, flush=True)
     report.table(*rows)
     report.say("The engine's share of this machine's own matrix-product peak, measured in the same rounds (goal 0.6):")
-    report.say()
     report.table(
         ("tokens", "share of peak"),
         *((length, spread([share for at, share in shares if at == length])) for length in LENGTHS),
@@ -123,19 +134,17 @@ def layers_at_once(report: Report, made: dict) -> None:
 
 
 def exact(report: Report) -> None:
-    report.say("## Exactness")
-    report.say()
     report.say(
         f"Largest relative error of KL over 30 layers and {inputs.WINDOW} positions of {exactness.LENGTH} tokens, against the "
         "hook loop on the model in float64. The engine takes the KL from differences of the residual stream, the loops from "
         "differences of log-probabilities, where a small KL drowns."
     )
-    report.say()
     errors = exactness.errors(exactness.run())
     report.table(tuple(errors), tuple(f"{error:.1e}" for error in errors.values()))
 
 
-def heads_at_once(report: Report, lm: LM, hf) -> None:
+def heads_at_once(report: Report) -> None:
+    lm, hf = models()
     ids, start = inputs.text()[:, :134], 134 - inputs.WINDOW
     heads = 0.1 * torch.randn(lm.n_layers, lm.n_heads, lm.head_dim, generator=torch.Generator().manual_seed(1))
     chosen = [(0, 4), (8, 1), (15, 8), (22, 3), (29, 0)]
@@ -164,19 +173,15 @@ def heads_at_once(report: Report, lm: LM, hf) -> None:
             worst = max(worst, ((found[layer, head].mean() - row.mean()).abs() / row.mean()).item())
     layers, head = parameters(lm)
     bound = 134 * (layers + head) / (inputs.WINDOW * (layers / 2 + head))
-    report.say("## Heads: all of them, one at a time")
-    report.say()
     report.say(
         f"134 tokens, {lm.n_layers * lm.n_heads} heads; the hook loop is timed on {len(chosen)} of them and scaled. "
         f"**{spread(ratios, '.1f')}x**, {statistics.median(ratios) / bound:.0%} of the bound of {bound:.1f}x; largest relative "
         f"difference of a head's mean KL {worst:.1e}."
     )
-    report.say()
 
 
-def capturing(report: Report, lm: LM, hf) -> None:
-    report.say("## Capture: one observed pass against one plain forward pass")
-    report.say()
+def capturing(report: Report) -> None:
+    lm, hf = models()
     rows = [("tokens", "against the forward pass with logits (goal 1.15)", "against the layers alone, no logits")]
     for length in LENGTHS:
         ids, against, without = inputs.text()[:, :length], [], []
@@ -191,7 +196,8 @@ def capturing(report: Report, lm: LM, hf) -> None:
     report.table(*rows)
 
 
-def generating(report: Report, lm: LM, hf) -> None:
+def generating(report: Report) -> None:
+    lm, hf = models()
     text = inputs.text()[0].tolist()
     prompts = [text[120 * i : 120 * i + 90 + 7 * (i % 5)] for i in range(192)]
     names, warm = [f"item {i}" for i in range(192)], [0.2] * 192
@@ -215,14 +221,12 @@ def generating(report: Report, lm: LM, hf) -> None:
         ratios.append(rate / (sum(map(len, said)) / took))
         took, said = timed(theirs)
         against.append(rate / (sum(map(len, said)) / took))
-    report.say("## Generation")
-    report.say()
     report.say(
         "64 prompts of 90 to 118 tokens in a batch, 64 new tokens, against one at a time (4 prompts): "
         f"**{spread(ratios, '.1f')}x** the tokens a second (goal 8x); against transformers' own greedy `generate`, one at a "
         f"time: {spread(against, '.1f')}x."
     )
-    report.say()
+    assert lm.groups == {"generate": 64}
     together, apart = ours(range(160), 64), ours(range(160), 7)
     same = flips = 0
     for one, other in zip(together, apart, strict=True):
@@ -235,14 +239,10 @@ def generating(report: Report, lm: LM, hf) -> None:
         f"160 of the prompts at temperature 0.2 in batches of 64 and of 7: {flips} of {same + flips} tokens differ where their "
         "context was the same (goal: at most 1 in 10,000)."
     )
-    report.say()
 
 
 def memory(report: Report) -> None:
-    report.say("## Peak memory beyond the loaded model")
-    report.say()
     report.say("Each tool in a process of its own; the loops run two passes, the engine all layers at once.")
-    report.say()
     rows = [("tokens", *tools.TOOLS)]
     for length in (134, 1024):
         found = []
@@ -253,12 +253,9 @@ def memory(report: Report) -> None:
         rows.append((length, *(f"{mib:.0f} MiB ({found[0] / mib:.2f})" for mib in found)))
     report.table(*rows)
     report.say("In brackets: the engine's share of it (goal: at most 0.5 of TransformerLens and nnsight).")
-    report.say()
 
 
 def bfloat16(report: Report) -> None:
-    report.say("## bfloat16")
-    report.say()
     if not fast_bfloat16("cpu"):
         report.say("Not measured: this CPU multiplies no bfloat16 matrices in hardware, and `compute.dtype: auto` says so.")
     else:
@@ -270,34 +267,43 @@ def bfloat16(report: Report) -> None:
                 took[dtype].append(timed(lambda lm=lm, clean=clean: ablate.layer_kl(lm, clean, "mlp", inputs.stand_in()))[0])
         ratios = [one / other for one, other in zip(took[torch.bfloat16], took[torch.float32], strict=True)]
         report.say(f"All layers at 134 tokens: {spread(ratios)} of the float32 time (goal 0.5).")
-    report.say()
+
+
+SECTIONS = {
+    "APL: the MLPs of all layers, one at a time": layers_at_once,
+    "Exactness": exact,
+    "Heads: all of them, one at a time": heads_at_once,
+    "Capture: one observed pass against one plain forward pass": capturing,
+    "Generation": generating,
+    "bfloat16": bfloat16,
+    "Peak memory beyond the loaded model": memory,
+}
 
 
 def main() -> None:
+    """All sections, or those whose titles begin with an argument; the others stay as they were measured."""
     torch.set_num_threads(2)
-    report = Report()
-    folder = inputs.folder()
-    report.say("# The engine, measured")
-    report.say()
+    found = dict.fromkeys(SECTIONS, "")
+    if RESULTS.exists():
+        found |= dict(part.split("\n\n", 1) for part in RESULTS.read_text(encoding="utf-8").split("\n## ")[1:])
+    for title, measure in SECTIONS.items():
+        if len(sys.argv) > 1 and not any(title.startswith(wanted) for wanted in sys.argv[1:]):
+            continue
+        print(f"\n## {title}\n", flush=True)
+        report = Report()
+        measure(report)
+        report.say(f"*{datetime.now(UTC):%Y-%m-%d}, {machine()}.*")
+        found[title] = "\n".join(report.lines)
+        sections = [f"## {name}\n\n{text.strip()}\n" for name, text in found.items() if text]
+        RESULTS.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+
+
+def machine() -> str:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "transformer-lens", "nnsight"))
-    report.say(
-        f"{datetime.now(UTC):%Y-%m-%d}, {_cpu()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, "
-        f"float32, Python {platform.python_version()}; {versions}. SmolLM2-135M-Instruct, running text of Wikipedia articles. "
-        f"Matrix-product peak at the start: {peak():.0f} GFLOP/s. Made by `make bench`."
+    return (
+        f"{cpu()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, Python "
+        f"{platform.python_version()}, {versions}; matrix-product peak just then: {peak():.0f} GFLOP/s"
     )
-    report.say()
-    made = {name: tool(folder) for name, tool in tools.TOOLS.items()}
-    lm, hf = made["engine"].lm, tools.transformers_model(folder)
-    for tool in made.values():  # first passes make buffers
-        tool(inputs.text()[:, :64], 32, inputs.stand_in(), [0])
-    layers_at_once(report, made)
-    exact(report)
-    heads_at_once(report, lm, hf)
-    capturing(report, lm, hf)
-    generating(report, lm, hf)
-    bfloat16(report)
-    memory(report)
-    RESULTS.write_text("\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

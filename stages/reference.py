@@ -17,7 +17,7 @@ def work(params, log, model):
         raise UserError("calibration controls", f"{len(usable)} have a window", "Raise the control's n, or lower window.min")
     folder = paths.REFERENCE / model
     observation.write_reference(folder, observation.refer(run, usable))
-    frame, arrays = observation.observe_all(run, said, observation.read_reference(folder))
+    frame, arrays = observation.observe_all(run, said, observation.read_reference(folder), lens=False)
     storage.write_records(folder, frame, arrays)
     return run.finish()
 

@@ -12,7 +12,7 @@ def work(params, log, model):
     temperatures = [temperature for temperature in settings.temperatures for _ in subset]
     run = session.begin(params, model, log)
     said = observation.ask(run, entries, temperatures)
-    frame, arrays = observation.observe_all(run, said, observation.read_reference(paths.REFERENCE / model))
+    frame, arrays = observation.observe_all(run, said, observation.read_reference(paths.REFERENCE / model), lens=False)
     storage.write_records(paths.TEMPERATURES / model, frame.assign(temperature=temperatures), arrays)
     return run.finish()
 

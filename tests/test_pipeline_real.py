@@ -95,7 +95,7 @@ def test_the_numbers_can_be_recomputed_by_hand_from_the_csvs(results, table):
     # APL and SIB from the layers.
     for dataset, rows in kept.groupby("dataset"):
         layers = storage.read_csv(results / f"{LABEL}_{dataset}_layers.csv")
-        effects = layers.pivot(index="item_id", columns="layer", values="mlp_kl").loc[rows["item_id"]]
+        effects = layers.pivot(index="item_id", columns="layer", values="ablation_kl").loc[rows["item_id"]]
         assert np.allclose((effects.to_numpy() > np.array(fixed["apl_thresholds"])).mean(1), rows["apl"])
         cosine = layers.pivot(index="item_id", columns="layer", values="paraphrase_cosine").loc[rows["item_id"]]
         assert np.allclose(cosine[15], rows["sib"])
@@ -140,7 +140,7 @@ def real(study):
 def test_stored_effects_equal_full_forward_passes_with_hooks(study, real):
     """One item's APL raw material, again, by the obvious way: the transformers model with a hook on one MLP."""
     frame, arrays = storage.read_records(study.folder / "data" / "activations" / MODEL / "gsm-symbolic")
-    means = storage.read_arrays(study.folder / "data" / "reference" / MODEL / "means.safetensors")
+    means = storage.read_arrays(study.folder / "data" / "reference" / MODEL / "reference.safetensors")
     row = frame.iloc[0]
     ids = torch.tensor([[*row["prompt_ids"], *row["continuation_ids"]]])
     window = slice(int(row["window_start"]), int(row["window_end"]))

@@ -5,11 +5,13 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from tests.study import TINY, Study, tiny_model
+from wor import storage
 
 pytestmark = pytest.mark.dvc
 
@@ -174,7 +176,7 @@ def test_experiments_can_be_shown_and_compared(study):
     page = (study.folder / "differing" / "index.html").read_text()
     for name in (by_number[1], by_number[2]):
         assert name in page
-    for title in ("ROC, reasoning against control", "REV over temperatures", "How much each layer's MLP matters"):
+    for title in ("ROC, reasoning against control", "REV over temperatures", "How much each layer matters"):
         assert title in page
     specs = [json.loads(text) for text in re.findall(r"var spec = (\{.*?\});\n", page)]
     assert len(specs) == 6
@@ -244,6 +246,22 @@ def test_a_temporary_copy_records_in_the_real_repository(study):
     config = yaml.safe_load((study.folder / "experiments" / "iteration_003" / "config_used.yaml").read_text())
     assert config["measures"]["tau"] == 1.5
     assert (study.folder / "params.yaml").read_text() == params_before
+
+
+def test_another_ablation_reaches_what_is_stored(study, tmp_path):
+    """Another part and another stand-in: other effects, from the same continuations and attention."""
+    copy = Study(tmp_path / "copy")
+    shutil.copytree(study.folder, copy.folder, ignore=shutil.ignore_patterns(".git", "cache", "tmp", "experiments"))
+    place = copy.folder / "data" / "activations" / "tiny" / "syllogism"
+    frame, arrays = storage.read_records(place)
+    copy.change({"ablation": {"part": "attention", "stand_in": "resample"}})
+    copy.stage("reference", "--model", "tiny")
+    copy.stage("activations", "--model", "tiny", "--dataset", "syllogism")
+    other_frame, others = storage.read_records(place)
+    pd.testing.assert_frame_equal(frame, other_frame)
+    for name in arrays:
+        assert np.array_equal(arrays[name], others[name], equal_nan=True) == (name != "kl"), name
+    assert np.nanmin(others["kl"]) >= 0
 
 
 class TestRefusals:

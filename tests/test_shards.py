@@ -42,9 +42,17 @@ def squares(seen):
 ENTRIES = [7, 3, 9, 1, 8, 2, 6, 4, 5, 0]
 
 
-def run(work, identity="a", entries=ENTRIES, inputs="x", lm=None):
+def run(work, identity="a", entries=ENTRIES, settings="x", size=4, lm=None):
     made = Shards(lm or Budget(), {"identity": identity}, Log("test"))
-    return made, made.run("squared", 4, entries, entries, inputs, work)
+    try:
+        return made, made.run("squared", size, entries, lambda entry: entry, lambda entry: entry, settings, work)
+    finally:
+        for lock in made.locks:  # as when the process ends
+            lock.close()
+
+
+def folders():
+    return [path for path in paths.shards().iterdir() if path.is_dir()]
 
 
 def test_results_come_in_the_order_of_the_entries_from_shards_of_like_length():
@@ -72,11 +80,11 @@ def test_an_interrupted_run_goes_on_where_it_was():
     assert [list(parts) for parts in frame["parts"]] == [[entry, entry] for entry in ENTRIES]
 
 
-@pytest.mark.parametrize("change", [{"identity": "b"}, {"inputs": "y"}, {"entries": [*ENTRIES[:-1], 10]}])
+@pytest.mark.parametrize("change", [{"identity": "b"}, {"settings": "y"}, {"entries": [*ENTRIES[:-1], 10]}, {"size": 5}])
 def test_no_shard_of_other_inputs_is_taken(change):
     seen = []
     run(squares([]))
-    run(squares(seen), **{"inputs": change.get("entries", "x")} | change)
+    run(squares(seen), **change)
     assert sum(map(len, seen)) == len(ENTRIES)
 
 
@@ -90,9 +98,9 @@ def test_half_a_shard_is_no_shard():
 
 def test_collecting_leaves_nothing_and_the_next_run_computes_anew():
     made, _ = run(squares([]))
-    assert list(paths.shards().iterdir())
+    assert folders()
     made.collect()
-    assert not list(paths.shards().iterdir())
+    assert not folders()
     seen = []
     run(squares(seen))
     assert len(seen) == 3
@@ -118,6 +126,28 @@ def test_a_resumed_run_has_the_memory_budget_of_the_interrupted_one():
     later = Budget(2**33)
     run(squares([]), lm=later)
     assert later.memory == 2**27
+    smaller = Budget(2**26)
+    run(squares([]), lm=smaller)
+    assert smaller.memory == 2**26
+
+
+def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
+    """One has finished and removes its shards while the other, at the same work, is at its second."""
+    first = Shards(Budget(), {"identity": "a"}, Log("test"))
+    arguments = (4, ENTRIES, lambda entry: entry, lambda entry: entry, "x")
+    first.run("squared", *arguments, squares([]))
+    second, seen = Shards(Budget(), {"identity": "a"}, Log("test")), []
+
+    def while_the_other_ends(entries, advance):
+        if len(seen) == 1:
+            first.collect()
+        return squares(seen)(entries, advance)
+
+    _, arrays = second.run("squared", *arguments, while_the_other_ends)
+    assert arrays["square"].tolist() == [entry**2 for entry in ENTRIES]
+    assert len(seen) == 3
+    second.collect()
+    assert not folders()
 
 
 KILLED = {

@@ -61,8 +61,7 @@ def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFra
             advance()
         return pd.DataFrame({"first": [first for _, first in chosen]}), {"effect": np.stack(effects)}
 
-    inputs = [texts, heads.tolist()]
-    _, arrays = run.shards.run("items for ranking heads", SHARD, texts, [len(ids) for ids, _ in texts], inputs, work)
+    _, arrays = run.shards.run("items for ranking heads", SHARD, texts, _length, list, heads.tolist(), work)
     roles = np.array([item.role for item in items])
     effects = {role: arrays["effect"][roles == role].mean(0) for role in ("reasoning", "control")}
     layer, head = np.divmod(np.arange(lm.n_layers * lm.n_heads), lm.n_heads)
@@ -95,9 +94,8 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
             advance()
         return pd.DataFrame({"first": [first for _, first in chosen]}), {"accuracy": np.array(accuracies)}
 
-    inputs = [texts, removed, heads.tolist()]
     what = "items scored with heads removed"
-    _, arrays = run.shards.run(what, SHARD, texts, [len(ids) for ids, _ in texts], inputs, work)
+    _, arrays = run.shards.run(what, SHARD, texts, _length, list, [removed, heads.tolist()], work)
     rows = [
         (item.item_id, item.dataset, item.role, share, kind, draw, len(plan), accuracy)
         for item, accuracies in zip(items, arrays["accuracy"], strict=True)
@@ -105,3 +103,7 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
     ]
     columns = ["item_id", "dataset", "role", "share", "kind", "draw", "n_heads", "accuracy"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _length(text: tuple[list[int], int]) -> int:
+    return len(text[0])

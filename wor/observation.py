@@ -72,7 +72,7 @@ def ask(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> l
         return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
 
     asked = [(item.item_id, prompt, warmth) for item, prompt, warmth in zip(items, prompts, temperatures, strict=True)]
-    frame, _ = run.shards.run("generated", TOGETHER, asked, [len(prompt) for prompt in prompts], [room, seed, asked], work)
+    frame, _ = run.shards.run("generated", TOGETHER, asked, lambda one: len(one[1]), list, [room, seed], work)
     return [
         _read(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
@@ -90,11 +90,10 @@ def refer(run: Session, said: Sequence[Said]) -> Reference:
             advance()
         return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
 
-    lengths = [one.case.window.end for one in said]
-    return pool(run.shards.run("averaged", TOGETHER, said, lengths, [samples, *map(_described, said)], work)[1])
+    return pool(run.shards.run("averaged", TOGETHER, said, _length, _described, [samples], work)[1])
 
 
-def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: bool = False) -> Records:
+def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: bool) -> Records:
     """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be.
 
     ``lens``: with the logit lens, which DTR is made from.
@@ -118,10 +117,12 @@ def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: 
             advance()
         return pd.DataFrame(rows), _padded(lm, observed, params, lens)
 
-    settings = [params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})]
-    lengths = [len(one.case.ids) for one in said]
-    inputs = [settings, lens, _digest(reference), *map(_described, said)]
-    return run.shards.run("observed", SHARD, said, lengths, inputs, work)
+    settings = params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
+    return run.shards.run("observed", SHARD, said, _length, _described, [settings, lens, _digest(reference)], work)
+
+
+def _length(one: Said) -> int:
+    return len(one.case.ids)
 
 
 def _described(one: Said) -> list:

@@ -67,7 +67,7 @@ class Log:
                 nonlocal done, last
                 done += step
                 now = time.perf_counter()
-                if now - last >= LINE_EVERY and done < total:
+                if now - last >= LINE_EVERY and 0 < done < total:
                     last = now
                     left = (now - began) / done * (total - done)
                     print(f"{self.stage}: {what} {done:.0f}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)

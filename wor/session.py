@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else; tqdm reads it when it is imported
+
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
@@ -32,15 +35,15 @@ class Session:
     def finish(self) -> dict:
         """Let go of the shards, and say for env_info.json where and how the model was run."""
         self.shards.collect()
-        placed = asdict(self.placement)
-        memory = {"budget_bytes": placed.pop("memory"), "reason": placed.pop("memory_reason")}
-        if self.lm.memory != memory["budget_bytes"]:
+        budget, reason = self.lm.budget
+        memory = {"budget_bytes": budget, "reason": reason}
+        if self.lm.memory != budget:
             memory["used_bytes"] = self.lm.memory  # halved when memory ran out, or kept from before an interruption
             self.log.say(f"groups were made for {self.lm.memory / 2**20:.0f} MiB")
         return {
             "memory": {**memory, "largest_groups": self.lm.groups},
             "compute": {
-                **placed,
+                **asdict(self.placement),
                 "attention": "sdpa, with the window's rows beside it",
                 "torch": torch.__version__,
                 "cuda": torch.version.cuda,
@@ -54,11 +57,12 @@ def begin(params: Params, model: str, log: Log) -> Session:
     """The carded model, placed as params.compute says."""
     quiet_libraries()
     compute = params.compute
-    placement = place(compute.device, compute.dtype, compute.threads, compute.memory_gib)
+    placement = place(compute.device, compute.dtype, compute.threads)
     card = storage.read_json(paths.card(model))
-    lm = load(weights.open_card(card), placement)
+    lm = load(weights.open_card(card), placement, compute.memory_gib)
     log.say(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
-    log.say(f"groups for {placement.memory / 2**20:.0f} MiB ({placement.memory_reason}); model self-test passed")
+    budget, reason = lm.budget
+    log.say(f"groups for {budget / 2**20:.0f} MiB ({reason}); model self-test passed")
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
     machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
     identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
@@ -67,6 +71,5 @@ def begin(params: Params, model: str, log: Log) -> Session:
 
 def quiet_libraries() -> None:
     """No progress bars or advice from transformers: a stage shows its own."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -7,11 +7,15 @@ a resumed stage writes what an undisturbed one writes. A killed stage loses the 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -30,13 +34,14 @@ class Shards:
 
     Parameters
     ----------
-    lm : the engine's model. Its memory budget is kept beside the shards: a resumed stage makes the groups that
-        the killed one would have made.
+    lm : the engine's model. Its memory budget is kept beside the shards, so that a resumed stage makes the
+        groups that the killed one would have made; a smaller budget that is given now wins.
     identity : weights, code, versions and machine, as JSON can say it.
     """
 
     def __init__(self, lm, identity: dict, log: Log):
-        self.lm, self.identity, self.log, self.used = lm, identity, log, []
+        self.lm, self.identity, self.log = lm, identity, log
+        self.used, self.locks = [], []
         _remove_old()
 
     def run(
@@ -44,26 +49,28 @@ class Shards:
         what: str,
         size: int,
         entries: Sequence[T],
-        lengths: Sequence[int],
-        inputs: object,
-        work: Callable[..., Records],
+        length: Callable[[T], int],
+        describe: Callable[[T], object],
+        settings: object,
+        work: Callable[[list[T], Callable], Records],
     ) -> Records:
         """``work(entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
 
         Parameters
         ----------
         size : entries in a shard.
-        lengths : one for each entry; a shard has neighbours in this order.
-        inputs : what else decides the result, as JSON can say it: the entries themselves, and settings.
+        length : of an entry, in tokens; neighbours in this order share a shard.
+        describe : all of an entry that decides its result, as JSON can say it.
+        settings : what else decides the results.
         work : gives one row and one index of each array an entry, and calls ``advance`` with the number done.
 
         Returns
         -------
         Rows and arrays in the order of ``entries``.
         """
-        order = sorted(range(len(entries)), key=lambda index: (lengths[index], index))
+        order = sorted(range(len(entries)), key=lambda index: (length(entries[index]), index))
         parts = [order[first : first + size] for first in range(0, len(order), size)]
-        folder = self._folder(what, size, inputs)
+        folder = self._folder([what, size, settings, [describe(entry) for entry in entries]])
         names = [folder / f"{index:05d}-of-{len(parts):05d}" for index in range(len(parts))]
         missing = [index for index, name in enumerate(names) if not _is_whole(name)]
         left = sum(len(parts[index]) for index in missing)
@@ -71,8 +78,9 @@ class Shards:
             self.log.say(f"{what}: {len(entries) - left} of {len(entries)} were done before an interruption")
         with self.log.bar(what, left) as advance:
             for index in missing:
-                storage.write_records(names[index], *work([entries[place] for place in parts[index]], advance))
+                records = work([entries[place] for place in parts[index]], advance)
                 self._keep_memory(folder)
+                storage.write_records(names[index], *records)
         # Also what was made just now is read back, so that a resumed run cannot differ from an undisturbed one.
         frames, arrays = zip(*(storage.read_records(name) for name in names), strict=True)
         back = np.argsort(np.concatenate(parts))
@@ -83,26 +91,45 @@ class Shards:
         """Remove the shards: the stage has written its output."""
         for folder in self.used:
             shutil.rmtree(folder, ignore_errors=True)
+        for lock in self.locks:
+            lock.close()
 
-    def _folder(self, what: str, size: int, inputs: object):
-        described = json.dumps([self.identity, what, size, inputs], sort_keys=True, default=str)
+    def _folder(self, inputs: list) -> Path:
+        described = json.dumps([self.identity, inputs], sort_keys=True, default=str)
         folder = paths.shards() / hashlib.sha256(described.encode()).hexdigest()[:32]
+        if not self._is_ours(folder):  # the same work in another process, which will remove its shards
+            folder = folder.with_name(f"{folder.name}-{os.getpid()}")
         self.used.append(folder)
         if (kept := folder / "memory.json").is_file():
-            self.lm.memory = storage.read_json(kept)["bytes"]
-        else:
-            self._keep_memory(folder)
+            self.lm.memory = min(self.lm.memory, storage.read_json(kept)["bytes"])
+        self._keep_memory(folder)
         return folder
 
-    def _keep_memory(self, folder) -> None:
+    def _is_ours(self, folder: Path) -> bool:
+        """Take the folder until this process ends or collects, unless another process has it."""
+        paths.shards().mkdir(parents=True, exist_ok=True)
+        lock = open(folder.with_suffix(".lock"), "w")  # noqa: SIM115 - held until `collect`
+        self.locks.append(lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _keep_memory(self, folder: Path) -> None:
         storage.write_json(folder / "memory.json", {"bytes": self.lm.memory})
 
 
-def _is_whole(folder) -> bool:
+def _is_whole(folder: Path) -> bool:
     return (folder / "arrays.safetensors").is_file()  # the second of its two files; each is written whole
 
 
 def _remove_old() -> None:
-    for folder in paths.shards().glob("*"):
-        if time.time() - folder.stat().st_mtime > KEPT:
-            shutil.rmtree(folder, ignore_errors=True)
+    for path in paths.shards().glob("*"):
+        with suppress(FileNotFoundError):  # another process removes too
+            if time.time() - path.stat().st_mtime <= KEPT:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

@@ -1,5 +1,7 @@
 """Each architecture that the engine knows, tiny and random: the same exactness, self-test and refusals for all."""
 
+from functools import partial
+
 import pytest
 import torch
 import transformers as tf
@@ -111,6 +113,72 @@ def test_head_ablation_equals_full_passes(lm):
             assert ((found[index, head] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
 
 
+def test_a_whole_layer_skipped_equals_a_full_pass(lm):
+    zero = torch.zeros(lm.n_layers, lm.width)
+    found, clean = ablate.layer_kl(lm, capture(lm, IDS, WINDOW), "layer", zero), logits(lm)
+    for index, layer in enumerate(lm.layers):
+
+        def skip(module, args, output):
+            whole = (output if torch.is_tensor(output) else output[0]).clone()
+            whole[:, WINDOW.start : WINDOW.end] = args[0][:, WINDOW.start : WINDOW.end]
+            return whole if torch.is_tensor(output) else (whole, *output[1:])
+
+        with hooks((layer.block.register_forward_hook, skip)):
+            expected = kl(clean, logits(lm))
+        assert expected.max() > 0.01
+        assert ((found[index] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
+
+
+def test_accuracy_with_heads_removed_equals_full_passes(lm):
+    heads = torch.randn(lm.n_layers, lm.n_heads, lm.head_dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    first, plan = 12, [(0, 1), (1, 0), (1, 2), (2, 3)]
+    clean = lm.hf(torch.tensor([IDS])).logits[0, first - 1 : -1].argmax(-1).tolist()
+    ids = [*IDS[:first], *clean]  # some tokens that the model ranks first
+
+    def replace(module, args, layer):
+        whole = args[0].clone().unflatten(-1, (lm.n_heads, lm.head_dim))
+        for at, head in plan:
+            if at == layer:
+                whole[:, first - 1 :, head] = heads[at, head]
+        return (whole.flatten(-2),)
+
+    with hooks(*((layer.projection.register_forward_pre_hook, partial(replace, layer=i)) for i, layer in enumerate(lm.layers))):
+        best = lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1)
+    targets = torch.tensor(ids[first:])
+    found = ablate.removal_accuracy(lm, ids, first, [[], plan], heads)
+    assert found[1] == pytest.approx((best == targets).float().mean().item())
+    untouched = (lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1) == targets).float().mean().item()
+    assert found[0] == pytest.approx(untouched)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 5), (1, 6), (12, 13), (29, 30)])
+def test_windows_at_the_edges(lm, start, end):
+    window, stand_in = Span(start, end), torch.ones(lm.n_layers, lm.width)
+    found = ablate.layer_kl(lm, capture(lm, IDS, window), "mlp", stand_in)
+    clean = lm.hf(torch.tensor([IDS])).logits[0, start:end]
+    with ablate.replaced(lm, 1, "mlp", window, stand_in[1]):
+        expected = kl(clean, lm.hf(torch.tensor([IDS])).logits[0, start:end])
+    assert ((found[1] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_temperature_zero_is_greedy_decoding_of_transformers(name):
+    theirs, lm = make(name, torch.float32).eval(), LM(make(name, torch.float32))
+    (found,) = generate(lm, [IDS[:7]], ["a"], temperatures=[0.0], max_new_tokens=12, seed=0)
+    ids = torch.tensor([IDS[:7]])
+    said = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=1)
+    assert found == said[0, 7:].tolist()
+
+
+def test_a_models_own_repetition_penalty_is_left_out():
+    """It would be no draw from softmax(logits / T), and would count the padding, so that batches mattered."""
+    plain, given = make("qwen2", torch.float32), make("qwen2", torch.float32)
+    given.generation_config.repetition_penalty = 5.0
+    options = {"temperatures": [0.8] * 2, "max_new_tokens": 20, "seed": 0}
+    prompts, names = [IDS[:5], IDS[3:15]], ["a", "b"]
+    assert generate(LM(given), prompts, names, **options) == generate(LM(plain), prompts, names, **options)
+
+
 def test_tokens_do_not_depend_on_the_batch(request, lm):
     lm = LM(make(request.node.callspec.params["lm"], torch.float32))
     prompts, names = [IDS[:5], IDS[3:15], IDS[7:16]], ["a", "b", "c"]
@@ -129,7 +197,7 @@ def test_a_layer_that_adds_up_otherwise_fails_the_self_test(monkeypatch):
         return hidden_states + 0.5 * (plain(self, hidden_states, *args, **kwargs) - hidden_states)
 
     monkeypatch.setattr(tf.models.llama.modeling_llama.LlamaDecoderLayer, "forward", scaled)
-    with pytest.raises(UserError, match=r"model self-test: no-op mlp off by"):
+    with pytest.raises(UserError, match=r"self-test of LlamaForCausalLM: no-op mlp off by"):
         selftest.run(LM(hf))
 
 
@@ -142,13 +210,15 @@ def test_attention_that_is_not_causal_softmax_fails_the_self_test(monkeypatch):
         return plain(module, 1.1 * query, key, value, mask, **kwargs)
 
     monkeypatch.setattr(attention, "sdpa_attention_forward", sharper)
-    with pytest.raises(UserError, match=r"model self-test: (attention rows|no-op \w+) off by"):
+    with pytest.raises(UserError, match=r"self-test of LlamaForCausalLM: (attention rows|no-op \w+) off by"):
         selftest.run(LM(make("llama")))
 
 
 def test_attention_over_a_sliding_window_is_refused():
     config = tf.Qwen2Config(**ROTARY, use_sliding_window=True, sliding_window=8, max_window_layers=1)
-    with pytest.raises(UserError, match="Qwen2ForCausalLM layer_types: sliding_attention. Only full causal attention"):
+    with pytest.raises(
+        UserError, match="Qwen2ForCausalLM layer_types: sliding_attention. Take a model with full causal attention"
+    ):
         anatomy.check("Qwen2ForCausalLM", config)
 
 

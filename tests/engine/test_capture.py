@@ -53,14 +53,15 @@ def test_hidden_states_equal_those_of_transformers(lm, eager):
 
 def test_middle_plus_mlp_is_the_next_residual_stream(lm):
     clean = capture(lm, IDS, WINDOW)
-    assert torch.allclose(clean.middle + clean.mlp_out, clean.hidden[1:], atol=1e-6)
+    for index in range(4):
+        assert torch.allclose(clean.middle(index) + clean.mlp_out[index], clean.hidden[index + 1], atol=1e-6)
 
 
 def test_heads_projected_are_the_attention_output(lm):
     clean = capture(lm, IDS, WINDOW)
     for index, layer in enumerate(lm.layers):
         projected = layer.projection(clean.head_out[index].flatten(-2))
-        assert torch.allclose(clean.hidden[index] + projected, clean.middle[index], atol=1e-6)
+        assert torch.allclose(clean.hidden[index] + projected, clean.middle(index), atol=1e-6)
 
 
 def test_log_probs_are_those_of_the_full_logits(lm, eager):

@@ -53,11 +53,35 @@ def test_a_group_for_which_memory_runs_out_is_halved_and_begun_again():
     assert [index for group in found for index in group] == list(range(10))
     assert tried == [10, 5, 2, 2, 2, 2, 2]
     assert lm.memory == 2 * 32 * 2**20
+
+
+def test_halving_goes_down_to_one_also_where_each_is_small():
+    lm, tried = Model(2**30), []
+
+    def work(group):
+        tried.append(group.stop - group.start)
+        if tried[-1] > 1:
+            cannot_allocate()
+
+    memory.in_groups(lm, "x", 6, 2**20, work)
+    assert tried == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert lm.memory == memory.LEAST
+
+
+def test_a_halved_budget_stays_halved():
+    lm = Model(2**30)
+
+    def work(group):
+        if group.stop - group.start > 3:
+            cannot_allocate()
+        return list(range(group.start, group.stop))
+
+    memory.in_groups(lm, "x", 10, 32 * 2**20, work)
     assert memory.in_groups(lm, "x", 4, 32 * 2**20, work) == [[0, 1], [2, 3]]  # it stays halved
 
 
 def test_one_that_does_not_fit_at_all_is_an_error_with_a_remedy():
-    with pytest.raises(UserError, match="memory: ran out in a group of 1. Close other programs"):
+    with pytest.raises(UserError, match="memory: x: one alone, of some 256 MiB, does not fit. Free memory"):
         memory.in_groups(Model(2**30), "x", 4, 2**28, lambda group: cannot_allocate())
 
 
@@ -88,14 +112,14 @@ def test_results_do_not_depend_on_the_budget(lm, small):
 
     def both():
         kl = ablate.layer_kl(lm, capture(lm, ids, window), "mlp", stand_in)
-        lm.groups.clear()
         return kl, generate(lm, prompts, names, temperatures=[0.8] * 3, max_new_tokens=10, seed=0)
 
+    lm.groups.clear()
     alone, said = both()
-    assert lm.groups == {"generate": 1}
+    assert lm.groups == {"ablate layers": 1, "generate": 1}
     lm.memory = 2**30
     together, said_together = both()
-    assert lm.groups == {"generate": 3}
+    assert lm.groups == {"ablate layers": 4, "generate": 3}
     assert torch.allclose(alone, together, rtol=1e-4, atol=1e-6)
     assert said == said_together
 
@@ -106,13 +130,14 @@ def test_generation_goes_on_in_halves_when_memory_runs_out(lm, monkeypatch):
     options = {"temperatures": [0.8] * 4, "max_new_tokens": 10, "seed": 0}
     expected, plain, done = generate(lm, prompts, names, **options), lm.hf.generate, []
 
-    def limited(input_ids, **kwargs):
-        if len(input_ids) > 2:
+    def limited(input_ids, logits_processor, **kwargs):
+        if len(input_ids) > 2:  # after some steps, which the progress then takes back
+            for _ in range(3):
+                logits_processor(input_ids, torch.zeros(len(input_ids), 320))
             cannot_allocate()
-        return plain(input_ids=input_ids, **kwargs)
+        return plain(input_ids=input_ids, logits_processor=logits_processor, **kwargs)
 
     monkeypatch.setattr(lm.hf, "generate", limited)
-    monkeypatch.setattr(memory, "LEAST", 1)
     whole = lm.memory
     try:
         assert generate(lm, prompts, names, **options, advance=done.append) == expected

@@ -10,7 +10,9 @@ from wor.errors import UserError
 def test_an_architecture_that_it_does_not_know_is_refused(tmp_path):
     config = OPTConfig(num_hidden_layers=1, num_attention_heads=1, hidden_size=8, ffn_dim=8, vocab_size=10)
     OPTForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="OPTForCausalLM.*LlamaForCausalLM.*GPT2LMHeadModel only"):
+    with pytest.raises(
+        UserError, match="architecture: OPTForCausalLM. Take a model of one that the engine knows: LlamaForCausalLM.*GPT2"
+    ):
         load.load(tmp_path, load.place("cpu", "float32", 1))
 
 

@@ -42,7 +42,14 @@ def test_a_window_shorter_than_the_samples_is_sampled_again():
         head_out = torch.zeros(3, 2, 1, 1)
         hidden = torch.zeros(4, 2, 1)
 
-    assert summarise(Short(), 4)["mlp_samples"].shape == (4, 3, 1)
+    assert summarise(Short(), 4)["mlp_samples"][:, 0, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_few_samples_are_not_all_of_the_windows_first_position(passes):
+    clean = passes[0]  # nine positions
+    outputs = clean.mlp_out.transpose(0, 1)
+    for samples, positions in ((1, [4]), (2, [2, 6])):
+        assert (summarise(clean, samples)["mlp_samples"] == outputs[positions].numpy()).all()
 
 
 def test_stand_ins(made):

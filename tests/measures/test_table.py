@@ -62,7 +62,7 @@ def test_measures_can_be_recomputed_from_the_layers(settings):
     measured = table.measure(frame, arrays, calibration, settings).set_index("item_id")
     layers = table.layers(frame, arrays)
     for item, rows in layers.groupby("item_id"):
-        assert (rows["mlp_kl"].to_numpy() > calibration.thresholds).mean() == measured.loc[item, "apl"]
+        assert (rows["ablation_kl"].to_numpy() > calibration.thresholds).mean() == measured.loc[item, "apl"]
         assert rows["entropy"].mean() == pytest.approx(measured.loc[item, "ape_all_keys"])
         assert rows["entropy_no_sink"].mean() == pytest.approx(measured.loc[item, "ape_no_sink"])
         assert rows.set_index("layer").loc[3, "paraphrase_cosine"] == pytest.approx(measured.loc[item, "sib"])

@@ -55,7 +55,7 @@ def _layer_entrants(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tenso
         if part == "layer":
             return clean.hidden[index] + given
         if part == "mlp":
-            return clean.middle[index] + given
+            return clean.middle(index) + given
         return _with_mlp(lm.layers[index], clean.hidden[index] + given, clean.mlp_out[index])
 
     return entrants
@@ -80,7 +80,7 @@ def head_kl(lm: LM, clean: Clean, stand_in: torch.Tensor) -> torch.Tensor:
     def entrants(index: int) -> torch.Tensor:
         change = stand_in[index] - clean.head_out[index]  # [W, H, Dh]
         moved = torch.einsum("whk,hkd->hwd", change, lm.layers[index].columns(lm.n_heads))
-        return _with_mlp(lm.layers[index], clean.middle[index] + moved, clean.mlp_out[index])
+        return _with_mlp(lm.layers[index], clean.middle(index) + moved, clean.mlp_out[index])
 
     return _kl(lm, clean, entrants, copies=lm.n_heads).unflatten(0, (lm.n_layers, lm.n_heads))
 

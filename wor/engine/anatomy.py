@@ -67,11 +67,11 @@ class Layer:
 def check(architecture: str, config) -> None:
     """Refuse what the engine does not understand, before any weight is read."""
     if architecture not in ARCHITECTURES:
-        remedy = f"The engine knows where to intervene in {', '.join(ARCHITECTURES)} only"
+        remedy = f"Take a model of one that the engine knows: {', '.join(ARCHITECTURES)}"
         raise UserError("architecture", architecture, remedy)
     kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
     if kinds:
-        remedy = "Only full causal attention is understood: attention rows over a shorter window would be wrong"
+        remedy = "Take a model with full causal attention only: its rows over a shorter window would be wrong"
         raise UserError(f"{architecture} layer_types", ", ".join(sorted(kinds)), remedy)
 
 

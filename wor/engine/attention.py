@@ -81,7 +81,8 @@ class Rows:
     """What `recording` keeps of one unpadded sequence: a list entry a layer.
 
     entropy, no_sink : [H, W]. keys, values : [KV, start, Dh], of everything before the window.
-    error : when ``checked``, how far the rows are from summing to 1 or giving the forward pass's own output.
+    error : when ``checked``, how far the rows are from summing to 1, or from giving the forward pass's own
+        output, in its standard deviations.
     """
 
     def __init__(self, start: int, end: int, checked: bool):
@@ -104,7 +105,8 @@ class Rows:
         self.values.append(value[0, :, : self.start])
         if self.checked:
             again = (rows @ value[0, :, None, : self.end].to(dtype)).flatten(0, 1).transpose(0, 1)
-            differences = (again - out[0, self.start : self.end], rows.sum(-1) - 1)
+            own = out[0, self.start : self.end].to(dtype)
+            differences = ((again - own) / own.std(), rows.sum(-1) - 1)
             self.error = max(self.error, *(difference.abs().max().item() for difference in differences))
 
 
@@ -136,7 +138,7 @@ class Prefix:
         own.masked_fill_(torch.ones(width, width, dtype=torch.bool, device=query.device).triu(1), -torch.inf)
         before = (query.reshape(kv, -1, dim) @ before_k.transpose(-1, -2)).view(kv, copies, group, width, length)
         rows = torch.cat([before, own], dim=-1).softmax(-1, dtype=full(query.dtype)).to(query.dtype)
-        out = (rows[..., :length].reshape(kv, -1, length) @ before_v).view(query.shape)
+        out = (rows[..., :length].reshape(kv, copies * group * width, length) @ before_v).view(query.shape)
         return out.add_((rows[..., length:].flatten(2, 3) @ value).view(query.shape))
 
 

@@ -49,10 +49,9 @@ class Clean:
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
 
-    @property
-    def middle(self) -> torch.Tensor:
-        """[L, W, D] residual stream with the attention's output added, the MLP's not."""
-        return self.hidden[:-1] + self.attention_out
+    def middle(self, layer: int) -> torch.Tensor:
+        """[W, D] residual stream with the layer's attention added, its MLP not."""
+        return self.hidden[layer] + self.attention_out[layer]
 
 
 @contextmanager
@@ -78,8 +77,8 @@ def token_ids(lm: LM, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
 def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None) -> Clean:
     """Run ``ids`` once and keep what Clean lists, for the positions of ``window``.
 
-    ``scored_from`` is the first position whose token's log-probability is wanted (default: the window's
-    first); scoring goes to the end of ``ids``. The first token of all has none.
+    ``scored_from``, at least 1, is the first position whose token's log-probability is wanted; scoring goes to
+    the end of ``ids``. None: no log-probabilities.
     """
     tokens = token_ids(lm, [ids])
     rows = slice(window.start, window.end)
@@ -106,7 +105,7 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
     registrations.append((lm.norm.register_forward_pre_hook, lambda module, args: last.append(args[0][0])))
     with attention.recording(window.start, window.end) as seen, hooks(*registrations):
         lm.base(tokens, use_cache=False)
-    first = max(1, window.start if scored_from is None else scored_from)
+    first = len(ids) if scored_from is None else scored_from
     return Clean(
         window=window,
         ids=tokens,

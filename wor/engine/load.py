@@ -15,18 +15,16 @@ from wor.errors import UserError
 
 @dataclass(frozen=True)
 class Placement:
-    """Where, in what numbers and in how much memory a model computes, and why."""
+    """Where and in what numbers a model computes, and why."""
 
     device: str
     dtype: str
     dtype_reason: str
     threads: int
-    memory: int
-    memory_reason: str
 
 
-def place(device: str = "auto", dtype: str = "auto", threads: int = 0, memory_gib: float = 0) -> Placement:
-    """Choose device, dtype, threads and memory. ``auto`` takes an accelerator where there is one, and float32.
+def place(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placement:
+    """Choose device, dtype and threads. ``auto`` takes an accelerator where there is one, and float32.
 
     Measures are differences of nearly equal distributions, so float32 is the default also where bfloat16
     would be faster; the reason says whether it would.
@@ -40,9 +38,9 @@ def place(device: str = "auto", dtype: str = "auto", threads: int = 0, memory_gi
     if dtype == "auto":
         dtype, reason = "float32", "auto: KL and entropy differences are taken in full precision"
         reason += f"; bfloat16 is {'faster' if fast_bfloat16(device) else 'no faster'} here"
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     torch.set_num_threads(threads)
-    return Placement(device, dtype, reason, threads, *memory.budget(memory_gib, device))
+    return Placement(device, dtype, reason, threads)
 
 
 def fast_bfloat16(device: str) -> bool:
@@ -54,8 +52,11 @@ def fast_bfloat16(device: str) -> bool:
     return False
 
 
-def load(folder: Path, placement: Placement) -> LM:
-    """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model."""
+def load(folder: Path, placement: Placement, memory_gib: float = 0) -> LM:
+    """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model.
+
+    ``memory_gib`` is what the engine may use beside the weights; 0 is half of what is free once they are there.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -68,6 +69,7 @@ def load(folder: Path, placement: Placement) -> LM:
         trust_remote_code=False,
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    lm = LM(hf.to(placement.device), tokenizer, placement.memory)
+    hf = hf.to(placement.device)
+    lm = LM(hf, tokenizer, *memory.budget(memory_gib, placement.device))
     selftest.run(lm)
     return lm

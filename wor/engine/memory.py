@@ -13,7 +13,7 @@ from wor.errors import UserError
 T = TypeVar("T")
 GIB = 2**30
 MOST = 8 * GIB  # groups larger than this holds are no faster
-LEAST = 16 * 2**20
+LEAST = 16 * 2**20  # a budget below this would only be slow
 
 
 def budget(gib: float, device: str) -> tuple[int, str]:
@@ -38,28 +38,28 @@ def is_exhausted(error: Exception) -> bool:
 def in_groups(lm, what: str, n: int, size: int, work: Callable[[slice], T], most: int | None = None) -> list[T]:
     """``work`` over 0..n, in as few groups as fit at ``size`` bytes each and ``most`` together; what each group gave.
 
-    ``lm.groups[what]`` remembers the largest group.
-
-    A group for which memory runs out is begun again at half the size, and so are those after it:
-    ``lm.memory`` halves. Below LEAST, or with one left in the group, that is a UserError.
+    ``lm.groups[what]`` remembers the largest group. A group for which memory runs out is begun again at half
+    the size, and so are those after it; ``lm.memory`` follows, down to LEAST. When one alone does not fit,
+    that is a UserError.
     """
     found, first = [], 0
+    limit = most or n
     while first < n:
-        together = min(max(1, lm.memory // size), most or n)
-        group = slice(first, min(first + together, n))
+        group = slice(first, min(first + min(max(1, lm.memory // size), limit), n))
+        count = group.stop - group.start
         try:
             found.append(work(group))
-            lm.groups[what] = max(lm.groups.get(what, 0), group.stop - first)
+            lm.groups[what] = max(lm.groups.get(what, 0), count)
             first = group.stop
             continue
         except (RuntimeError, MemoryError) as error:
             if not is_exhausted(error):
                 raise
-            if lm.memory // 2 < LEAST or group.stop - first == 1:
-                remedy = "Close other programs, shorten the items or take a smaller model"
-                raise UserError("memory", f"ran out in a group of {group.stop - first}", remedy) from error
-        # Half of what was tried, where the budget had room for more than there was to do.
-        lm.memory = max(LEAST, min(lm.memory // 2, (group.stop - first) // 2 * size))
+            if count == 1:
+                tried = f"{what}: one alone, of some {size / 2**20:.0f} MiB, does not fit"
+                raise UserError("memory", tried, "Free memory, shorten the items or take a smaller model") from error
+        limit = count // 2  # out of the handler, whose traceback holds on to what the group had made
+        lm.memory = max(LEAST, min(lm.memory // 2, limit * size))
         if lm.device.type == "cuda":
             torch.cuda.empty_cache()
     return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from torch import nn
+from transformers import GenerationConfig
 
 from wor.engine import anatomy, attention
 from wor.errors import UserError
@@ -19,7 +19,10 @@ class LM:
     ----------
     hf : a transformers causal LM of a supported architecture, on sdpa attention or the engine's.
     tokenizer : its tokenizer, or None where only token IDs go in.
-    memory : bytes that the engine may use beside the weights; it halves when the machine has less.
+    memory : bytes that the engine may use beside the weights, and the ``reason``; it halves when the machine has less.
+
+    ``hf`` itself is changed: its attention becomes the engine's, its gradients are off, and its generation
+    settings keep nothing but the end tokens. A repetition penalty, say, would be no draw from softmax(logits / T).
 
     Raises
     ------
@@ -29,14 +32,15 @@ class LM:
         numbers would not be theirs.
     """
 
-    def __init__(self, hf: nn.Module, tokenizer=None, memory: int = 2**30):
+    def __init__(self, hf: nn.Module, tokenizer=None, memory: int = 2**30, reason: str = "the engine's default"):
         anatomy.check(type(hf).__name__, hf.config)
         backend = hf.config._attn_implementation
         if backend not in (attention.NAME, "sdpa"):
             remedy = "It gives no attention rows of chosen queries; load the model with attn_implementation='sdpa'"
             raise UserError("attention", backend, remedy)
         hf.set_attn_implementation(attention.NAME)
-        self.hf, self.tokenizer, self.memory = hf.eval().requires_grad_(False), tokenizer, memory
+        self.hf, self.tokenizer = hf.eval().requires_grad_(False), tokenizer
+        self.memory, self.budget = memory, (memory, reason)
         self.groups: dict[str, int] = {}
         self.base, self.layers = hf.base_model, anatomy.layers(hf)
         self.norm, self.unembed = anatomy.norm(hf), hf.get_output_embeddings()
@@ -46,18 +50,19 @@ class LM:
         self.n_layers, self.n_heads = config.num_hidden_layers, config.num_attention_heads
         self.width, self.context = config.hidden_size, config.max_position_embeddings
         self.head_dim = getattr(config, "head_dim", None) or self.width // self.n_heads
+        ends = hf.generation_config.eos_token_id
+        ends = config.eos_token_id if ends is None else ends
+        self._ends = frozenset([] if ends is None else ends if isinstance(ends, list) else [ends])
+        hf.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
         self.device = next(hf.parameters()).device
         self.dtype = next(hf.parameters()).dtype
 
-    @cached_property
+    @property
     def end_tokens(self) -> frozenset[int]:
         """Tokens that end a continuation; they are not part of what was said."""
-        ends = self.hf.generation_config.eos_token_id
-        if ends is None:
-            ends = self.hf.config.eos_token_id
-        if ends is None:
+        if not self._ends:
             raise UserError("eos_token_id", None, "Name the token that ends a continuation in the model's config.json")
-        return frozenset(ends if isinstance(ends, list) else [ends])
+        return self._ends
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Residual stream -> final norm -> unembedding, in float32 at least. ``[..., D] -> [..., V]``."""

@@ -51,7 +51,7 @@ def observe(
     part: ablate.LayerPart,
     stand_in: torch.Tensor,
     belief: torch.Tensor,
-    lens: bool = True,
+    lens: bool,
 ) -> tuple[dict[str, np.ndarray], Fluency]:
     """What one item showed. W window positions, L layers, H heads, P paraphrases.
 
@@ -60,7 +60,7 @@ def observe(
     paraphrases : token IDs of each paraphrased prompt.
     part, stand_in : what is taken out of each layer, and what stands in for it (see Reference.stand_in).
     belief : [L + 1, D], on which beliefs are centred.
-    lens : whether jsd is wanted; it costs as much as a seventh of the rest.
+    lens : whether jsd is wanted.
 
     Returns
     -------

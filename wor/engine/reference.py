@@ -57,7 +57,7 @@ class Reference:
 def summarise(clean: Clean, samples: int) -> dict[str, np.ndarray]:
     """One pass's sums over its window, in float64, and ``samples`` of its positions, evenly spread."""
     parts = {"mlp": clean.mlp_out, "attention": clean.attention_out, "head": clean.head_out}
-    spread = torch.linspace(0, len(clean.window) - 1, samples).long()
+    spread = ((torch.arange(samples) + 0.5) * len(clean.window) / samples).long()
     found = {name: part.cpu().double().sum(1) for name, part in {**parts, "belief": clean.hidden}.items()}
     found |= {f"{name}_samples": part.cpu().float()[:, spread].transpose(0, 1) for name, part in parts.items()}
     return {"positions": np.array(len(clean.window))} | {name: array.numpy() for name, array in found.items()}

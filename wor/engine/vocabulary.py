@@ -1,8 +1,8 @@
 """Predictions over the vocabulary, a block of tokens at a time.
 
 A 49k vocabulary makes logits the largest arrays by far, and passes over them the slowest. A block of
-logits stays in the processor's cache while everything that is wanted of it is added up; whole rows of
-logits exist only for a clean window (and for `divergence`, which needs them twice).
+logits stays in the processor's cache while everything that is wanted of it is added up. Whole rows exist only
+for a clean window, for LAYERS layers of a window in `divergence`, and for rows of `kl` that overflow.
 """
 
 from __future__ import annotations
@@ -83,9 +83,15 @@ def log_probs(lm: LM, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tens
 
 
 def best(lm: LM, hidden: torch.Tensor) -> torch.Tensor:
-    """The token ranked first after each residual stream: ``[..., D] -> [...]``."""
-    rows = hidden.flatten(0, -2)
-    return torch.cat([lm.unembed(lm.norm(part)).argmax(-1) for part in rows.split(ROWS // 2)]).view(hidden.shape[:-1])
+    """The token ranked first after each residual stream, the lower of two that tie: ``[..., D] -> [...]``."""
+    found = []
+    for rows in hidden.flatten(0, -2).split(ROWS):
+        normed = lm.norm(rows)
+        tops = [_logits(lm, normed, block).max(-1) for block in _blocks(lm)]
+        values, places = torch.stack([top.values for top in tops]), torch.stack([top.indices for top in tops])
+        block = values.argmax(0)
+        found.append(block * BLOCK + places.gather(0, block[None])[0])
+    return torch.cat(found).view(hidden.shape[:-1])
 
 
 def divergence(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> torch.Tensor:

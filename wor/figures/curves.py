@@ -36,6 +36,6 @@ def distributions(items: pd.DataFrame, model: str) -> pd.DataFrame:
 
 def layer_profile(layers: pd.DataFrame, model: str) -> pd.DataFrame:
     """Mean over items of log10 of each layer's ablation KL, by class."""
-    kept = layers[layers["mlp_kl"] > 0]
-    table = kept.assign(log10_kl=np.log10(kept["mlp_kl"])).groupby(["role", "layer"], as_index=False)["log10_kl"].mean()
+    kept = layers[layers["ablation_kl"] > 0]
+    table = kept.assign(log10_kl=np.log10(kept["ablation_kl"])).groupby(["role", "layer"], as_index=False)["log10_kl"].mean()
     return placed(table, model, table["role"])

@@ -62,7 +62,7 @@ def describe(computes: list[dict]) -> dict:
         "compute": computes[0] if computes else None,
         "compute_differs_between_stages": any(one != computes[0] for one in computes),
         "platform": platform.platform(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
     }
@@ -82,7 +82,7 @@ def _blas() -> str:
     return f"{found.get('name')} {found.get('version')} (numpy)"
 
 
-def _cpu() -> str:
+def cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

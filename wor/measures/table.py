@@ -108,7 +108,7 @@ def layers(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
             {
                 "item_id": np.repeat(frame["item_id"].to_numpy(), n_layers),
                 "layer": np.tile(np.arange(1, n_layers + 1), n_items),
-                "mlp_kl": apl.layer_effects(arrays["kl"]).ravel(),
+                "ablation_kl": apl.layer_effects(arrays["kl"]).ravel(),
                 "entropy": per_layer("entropy", 0),
                 "entropy_no_sink": per_layer("entropy_no_sink", 1),
                 "lens_jsd_bits": np.nanmean(arrays["jsd"].astype(np.float64), -1).ravel(),
