@@ -8,8 +8,6 @@ def work(params, log, model):
     controls = [
         item for dataset in params.of_role("control") for item in items.read(paths.items(dataset)) if item.split == "calibration"
     ]
-    if len(controls) < 2:
-        raise UserError("calibration controls", len(controls), "Raise the control's n, or control.calibration_share")
     run = session.begin(params, model, log)
     said = observation.ask(run, controls, [params.reference.temperature] * len(controls))
     usable = [one for one in said if not one.reason]
