@@ -53,11 +53,6 @@ class KeyedNoise(LogitsProcessor):
         return scores
 
 
-def in_order(prompts: Sequence[Sequence[int]], names: Sequence[str]) -> list[int]:
-    """Indices by prompt length, names breaking ties: neighbours waste little padding on each other."""
-    return sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
-
-
 @torch.inference_mode()
 def generate(
     lm: LM,
@@ -76,7 +71,7 @@ def generate(
     Where memory runs out, batches halve. ``advance`` is called at each token with the share of the prompts
     that it brings done.
     """
-    order = in_order(prompts, names)
+    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
     pad = min(lm.end_tokens)
     found: list[list[int]] = [[] for _ in prompts]
 

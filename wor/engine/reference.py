@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 import torch
 
+from wor.engine.ablate import LayerPart
 from wor.engine.capture import Clean
 from wor.engine.keyed import generator
 
-Part = Literal["mlp", "attention", "layer", "head"]
+Part = LayerPart | Literal["head"]
 Mode = Literal["mean", "zero", "resample"]
 SAMPLES = 64  # positions kept for `resample`, at least
 
