@@ -14,6 +14,7 @@ debug: setup
 	wor run --profile debug
 
 test: setup
+	tests/system-packages.sh
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
 

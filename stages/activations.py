@@ -4,7 +4,7 @@ from wor import items, observation, paths, session, stage, storage
 
 
 def work(params, log, model, dataset):
-    entries = observation.evaluated(items.read(paths.items(dataset)))
+    entries = items.evaluated(items.read(paths.items(dataset)))
     run = session.begin(params, model, log)
     reference = observation.read_reference(paths.REFERENCE / model)
     said = observation.ask(run, entries, [params.temperature] * len(entries))

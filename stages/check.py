@@ -4,12 +4,13 @@ What it writes follows only the local files in use: stages after it rerun for th
 """
 
 from wor import params as parameters
-from wor import paths, stage, storage
+from wor import paths, preregistration, stage, storage
 from wor.sources import datasets, frozen, weights
 
 
 def work(params, log):
     frozen.check_sizes(params)
+    preregistration.departures(preregistration.load(), params)  # for its faults, before any model runs
     own = [weights.local_files(params.model_specs[model]) for model in params.models]
     own += [datasets.local_files(params.spec(dataset)) for dataset in params.datasets]
     digests = {str(path): storage.sha256(paths.project() / path) for files in own for path in files}

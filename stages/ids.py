@@ -14,6 +14,7 @@ def work(params, log):
         items.write(paths.items(dataset), entries)
         calibration = sum(item.split == "calibration" for item in entries)
         log.say(f"{dataset}: {len(entries)} items verified ({calibration} with a calibration ID)")
+    items.write(paths.LITERAL_ITEMS, build.literal(params, built))
 
 
 if __name__ == "__main__":

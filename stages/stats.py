@@ -2,23 +2,26 @@
 
 import pandas as pd
 
-from wor import analysis, items, paths, stage, storage
+from wor import items, paths, preregistration, stage, storage
+from wor.analysis import contrasts, curve, robustness, separation
+from wor.analysis.evaluation import Evaluation
 from wor.statistics import criteria
 
 
 def work(params, log):
+    registered = preregistration.load()
     prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read(paths.items(dataset))}
     judged, summary = {}, {}
     for model in params.models:
-        table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets])
-        result = analysis.analyse(table, prompts, params)
-        result["temperatures"] = analysis.temperatures(storage.read_csv(paths.metrics(model, "temperatures")), params)
-        result["heads"] = analysis.head_curve(storage.read_csv(paths.HEADS / model / "accuracy.csv"), params)
         card = storage.read_json(paths.card(model))
-        result["confidence"] = params.statistics.confidence
-        result |= {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")}
+        result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(model, prompts, params, log)
+        result["preregistration"] = {
+            "sha256": storage.sha256(paths.PREREGISTRATION),
+            **preregistration.standing(registered, params, card["label"], result["n"], preregistration.provenance()),
+            "hypotheses": preregistration.judge(registered, result),
+        }
         storage.write_json(paths.STATS / f"{model}.json", result)
-        delta, partial = result["added"]["rev"]["delta"], result["partial"]["rev"]["pearson"]
+        delta, partial = result["added"]["rev"]["delta"], result["partial"]["rev"]["clustered"]
         judged[model] = {
             "n_params": card["n_params"],
             "delta_auc": delta,
@@ -34,8 +37,36 @@ def work(params, log):
             "n": result["n"]["used"],
         }
         log.say(f"{model}: AUROC of REV {summary[model]['auroc_rev']:.3f}, dAUC {delta['value']:+.3f}")
-    storage.write_json(paths.STATS / "criteria.json", criteria.judge(judged, params.criteria))
-    storage.write_json(paths.SUMMARY, summary)
+    verdicts = criteria.judge(judged, params.criteria)
+    storage.write_json(paths.STATS / "criteria.json", verdicts)
+    # No model's name has an underscore.
+    storage.write_json(paths.SUMMARY, summary | {"all_models": {"criteria": criteria.tally(verdicts)}})
+
+
+def _analyse(model, prompts, params, log):
+    table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
+    evaluation = Evaluation(table, params)
+    result = separation.analyse(evaluation, prompts)
+    frame, arrays = storage.read_records(paths.settings(model))
+    place = {name: index for index, name in enumerate(frame["item_id"])}
+    heads = arrays["entropy_heads"].reshape(len(frame), -1)[[place[name] for name in evaluation.kept["item_id"]]]
+    result["rivals"] = contrasts.beside_rivals(evaluation, heads)
+    result["dose_response"] = contrasts.dose_response(evaluation)
+    result["twin"] = contrasts.twin(evaluation, storage.read_csv(paths.metrics(model, "twin")))
+    matched = params.control.match != "none"
+    literal = storage.read_csv(paths.metrics(model, "literal")) if matched else None
+    result["literal"] = contrasts.literal(evaluation, literal)
+    scores = pd.DataFrame(arrays["scores"], index=frame["item_id"])
+    scores = scores[~scores.index.duplicated()]
+    settings = storage.read_csv(paths.METRICS / f"{model}_settings.csv")
+    specifications = curve.specification_curve(evaluation, settings, scores)
+    storage.write_csv(paths.STATS / f"{model}_specifications.csv", specifications)
+    result["specification_curve"] = curve.summarise(specifications)
+    log.say(f"{model}: {len(specifications)} settings in the specification curve")
+    result["temperatures"] = robustness.temperatures(storage.read_csv(paths.metrics(model, "temperatures")), params)
+    result["heads"] = robustness.head_curve(storage.read_csv(paths.HEADS / model / "accuracy.csv"), params)
+    result["confidence"] = params.statistics.confidence
+    return result
 
 
 if __name__ == "__main__":

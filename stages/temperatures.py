@@ -5,9 +5,7 @@ from wor import items, observation, paths, session, stage, storage
 
 def work(params, log, model):
     settings = params.robustness
-    subset = [
-        item for dataset in params.datasets for item in observation.evaluated(items.read(paths.items(dataset)))[: settings.n]
-    ]
+    subset = [item for dataset in params.datasets for item in items.evaluated(items.read(paths.items(dataset)))[: settings.n]]
     entries = [item for _ in settings.temperatures for item in subset]
     temperatures = [temperature for temperature in settings.temperatures for _ in subset]
     run = session.begin(params, model, log)

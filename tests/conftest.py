@@ -37,7 +37,7 @@ def tiny_config(**changes: object) -> LlamaConfig:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 8,
-        "max_position_embeddings": 1024,
+        "max_position_embeddings": 2048,
         "tie_word_embeddings": True,
         "bos_token_id": 0,
         "eos_token_id": 1,
@@ -87,6 +87,13 @@ def values() -> dict:
 @pytest.fixture(scope="session")
 def settings() -> params.Params:
     return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def quick(settings: params.Params) -> params.Params:
+    """The study's parameters with fewer draws."""
+    fewer = {"bootstrap_draws": 500, "permutations": 199, "repeats": 3}
+    return settings.model_copy(update={"statistics": settings.statistics.model_copy(update=fewer)})
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

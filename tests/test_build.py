@@ -33,7 +33,7 @@ def everything(built):
 
 
 def test_every_item_has_what_it_needs(settings, built):
-    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 24, "syllogism": 24, "wiki": 72}
+    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 20, "syllogism": 20, "wiki": 64}
     for item in everything(built):
         assert item.prompt.startswith(settings.prompt.frames[0])
         assert item.prompt.endswith(settings.spec(item.dataset).instruction)
@@ -54,6 +54,31 @@ def test_both_classes_get_the_same_frames(settings, built):
     for item in everything(built):
         openings = [text.split("\n")[0] for text in item.paraphrases]
         assert openings == settings.prompt.frames[1:]
+
+
+def test_literal_controls_are_the_same_articles_whole(settings, built):
+    whole = build.literal(settings, built)
+    controls = [item for item in built["wiki"] if item.split == "evaluation"][: settings.nulls.literal_n]
+    assert {item.item_id for item in whole} == {item.item_id for item in controls}
+    by_id = {item.item_id: item for item in controls}
+    for item in whole:
+        cut = by_id[item.item_id]
+        assert item.gold in item.prompt
+        assert item.gold == cut.gold
+        assert len(item.prompt) >= len(cut.prompt)
+        assert item.sha256 == cut.sha256
+    assert sum(len(item.prompt) > len(by_id[item.item_id].prompt) for item in whole) >= 8
+    unmatched = settings.model_copy(update={"control": settings.control.model_copy(update={"match": "none"})})
+    assert build.literal(unmatched, build.build(unmatched, count)) == []
+
+
+def test_steps_are_the_results_that_a_worked_solution_states(built):
+    for item in everything(built):
+        if item.dataset == "gsm-symbolic":
+            assert item.steps == item.gold.count("=") >= 1
+        else:
+            assert item.steps is None
+    assert len({item.steps for item in built["gsm-symbolic"]}) >= 4
 
 
 def test_a_phrase_is_swapped_everywhere_or_nowhere():

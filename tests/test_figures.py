@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from wor import analysis
+from wor.analysis.evaluation import SCORES
 from wor.figures import ablation, curves, scaling, style, temperature
 from wor.statistics import auc
 
@@ -69,6 +69,22 @@ def test_nothing_lies_outside_its_figure_or_over_another_text(figure):
     plt.close(drawn)
 
 
+def test_an_empty_panel_says_why():
+    few = result(135e6, "Small")
+    for row in few["temperatures"]["by_temperature"]:
+        row["auroc"] = estimate(np.nan) | {"reason": "fewer than 10 items in a class (6 positive, 3 negative)"}
+    drawn = temperature.draw(temperature.table({"a": few}))
+    said = " ".join(text.get_text().replace("\n", " ") for axis in drawn.axes for text in axis.texts)
+    assert said == "Not there: fewer than 10 items in a class (6 positive, 3 negative)"
+    plt.close(drawn)
+
+
+def test_an_interval_that_misses_its_value_is_drawn_all_the_same():
+    odd = result(135e6, "Small")
+    odd["added"]["rev"]["delta"] = {"value": 0.02, "low": 0.03, "high": 0.05, "n": 40}
+    plt.close(scaling.draw(scaling.table({"a": odd})))
+
+
 def test_the_same_numbers_give_the_same_files(tmp_path):
     for name in ("one", "two"):
         style.save(scaling.draw(scaling.table(RESULTS)), tmp_path / name)
@@ -85,7 +101,7 @@ def test_drawing_leaves_matplotlibs_settings_alone():
 
 def items(n=30):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({name: rng.normal(size=n) for name in analysis.SCORES})
+    frame = pd.DataFrame({name: rng.normal(size=n) for name in SCORES})
     frame["role"] = np.where(np.arange(n) % 2, "reasoning", "control")
     frame.loc[3, "rev"] = np.nan
     return frame

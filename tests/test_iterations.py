@@ -20,7 +20,7 @@ from wor.iterations.materialise import fingerprint, materialise, result_files
 
 pytestmark = pytest.mark.dvc
 LOG = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
-STAGES = ["check", "models", "ids", "reference", "activations", "temperatures", "heads", "metrics", "stats", "figures"]
+STAGES = ["check", "models", "ids", "reference", "activations", "temperatures", "nulls", "heads", "metrics", "stats", "figures"]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ ALL = [
     "activations@tiny-syllogism",
     "activations@tiny-wiki",
     "temperatures@tiny",
+    "nulls@tiny",
     "heads@tiny",
     "metrics",
     "stats",
@@ -63,6 +64,10 @@ def test_the_iteration_holds_everything(study):
             "results/model_results.json",
             "results/aggregate_statistics.json",
             "results/metrics_summary.json",
+            "results/Tiny-Random_specifications.csv",
+            "results/Tiny-Random_twin_metrics.csv",
+            "results/Tiny-Random_literal_metrics.csv",
+            "prereg.yaml",
         }
         | figures
     )
@@ -76,8 +81,9 @@ def test_the_iteration_holds_everything(study):
     assert about["packages"]["torch"].startswith("2.13")
     timing = study.json("experiments/iteration_001/timing.json")
     assert len(timing["stages"]) == len(ALL) - 1  # check keeps no log
+    assert about["preregistration"]["committed"] == study.run("git", "log", "-1", "--format=%cI").stdout.strip()
     log = (folder / "logs" / "run.log").read_text()
-    for stage in ("models", "ids", "reference", "activations", "temperatures", "heads", "metrics", "stats", "figures"):
+    for stage in ("models", "ids", "reference", "activations", "nulls", "temperatures", "heads", "metrics", "stats", "figures"):
         assert f" {stage}" in log
 
 
@@ -119,6 +125,31 @@ def test_every_number_is_there_or_says_why(study):
     visit(found, "")
 
 
+def test_the_report_has_nulls_rivals_doses_settings_and_hypotheses(study):
+    """The tiny model is random itself, so its own REV and its twin's are alike: noise, and said to be."""
+    found = study.json("experiments/iteration_001/results/aggregate_statistics.json")["models"]["tiny"]
+    assert found["preregistration"]["kind"] == "exploratory"
+    assert "max_new_tokens is 24 (registered: 64)" in found["preregistration"]["reasons"]
+    h8 = found["preregistration"]["hypotheses"]["H8"]
+    trend = found["dose_response"]["gsm-symbolic"]["trend"]["rev"]
+    assert (h8["status"] == "undecided") == (trend["low"] <= 0 <= trend["high"])
+    assert set(found["rivals"]["difference"]) == {"apl", "ape", "sib", "dtr", "heads"}
+    assert found["literal"]["literal"]["n"] == 10
+    assert found["literal"]["literal"]["tokens"] > found["literal"]["matched"]["tokens"]
+    assert sum(row["n"] for row in found["dose_response"]["gsm-symbolic"]["by_steps"]) == 12
+    curve = pd.read_csv(study.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_specifications.csv")
+    assert len(curve) == found["specification_curve"]["settings"] == 182
+    primary = curve[curve["primary"]]
+    assert len(primary) == 1
+    assert primary["auroc_value"].iloc[0] == pytest.approx(found["auroc"]["rev"]["delong"]["value"])
+    twin = pd.read_csv(study.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_twin_metrics.csv")
+    own = pd.read_csv(study.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_metrics.csv")
+    both = twin.merge(own, on="item_id", suffixes=("", "_own"))
+    assert len(both) == len(twin) == 20
+    assert (both["token_len"] == both["token_len_own"]).all()  # the same tokens,
+    assert (both["ape"] != both["ape_own"]).all()  # another model
+
+
 def test_nothing_changed_runs_nothing_and_makes_no_iteration(study):
     before = study.run("git", "status", "--short").stdout
     assert study.experiment() == ["check"]  # which runs each time, in a second, to hash the local model's files
@@ -149,7 +180,7 @@ def test_a_new_temperature_reruns_what_depends_on_it_alone(study):
     assert "New iteration" in study.output
 
 
-AFTER_TEMPERATURE = ("check", "activations", "metrics", "stats", "figures", "iteration")
+AFTER_TEMPERATURE = ("check", "activations", "nulls", "metrics", "stats", "figures", "iteration")
 
 
 def test_the_old_temperature_points_to_the_old_iteration(study):
@@ -183,6 +214,27 @@ def test_experiments_can_be_shown_and_compared(study):
     for spec in specs:
         assert {row["rev"] for row in spec["data"]["values"]} == {by_number[1], by_number[2]}
         assert all(row["panel"] and row["line"] for row in spec["data"]["values"])
+
+
+def test_a_change_of_the_registration_is_a_new_iteration_and_reruns_no_model(study):
+    path = study.folder / "prereg.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("  reasoning: 40", "  reasoning: 4"))
+    ran = study.experiment()
+    assert sorted(ran) == ["check", "figures", "iteration", "stats"]
+    newest = study.iterations()[-1]
+    model = study.json(f"experiments/{newest}/results/aggregate_statistics.json")["models"]["tiny"]
+    assert any("changed since its commit" in reason for reason in model["preregistration"]["reasons"])
+    about = study.json(f"experiments/{newest}/env_info.json")["preregistration"]
+    assert about["committed"] is None
+    assert about["reason"].startswith("changed since its commit")
+    assert (study.folder / "experiments" / newest / "prereg.yaml").read_text() != before
+    path.write_text(before)
+    study.experiment()
+    assert study.json("metrics/iteration.json") == {"iteration": 1}
+    shutil.rmtree(study.folder / "experiments" / newest)  # the tests after this count from two
+    registry = study.folder / "experiments" / "iteration_registry.csv"
+    registry.write_text("".join(line for line in registry.read_text().splitlines(keepends=True) if newest not in line))
 
 
 REFUSED = [
@@ -264,6 +316,37 @@ def test_another_ablation_reaches_what_is_stored(study, tmp_path):
     assert np.nanmin(others["kl"]) >= 0
 
 
+def test_a_study_without_matching_doses_or_any_rev_still_reports(study, tmp_path):
+    """Controls as they are, no dataset with steps, and a tau that no calibration control passes."""
+    copy = Study(tmp_path / "copy")
+    shutil.copytree(study.folder, copy.folder, ignore=shutil.ignore_patterns("cache", "tmp", "experiments"))
+    copy.change({"control": {"match": "none"}, "datasets": ["syllogism", "wiki"]})
+    for stage in (
+        "ids",
+        "reference",
+        "activations",
+        "nulls",
+        "temperatures",
+        "heads",
+        "metrics",
+        "stats",
+        "figures",
+        "iteration",
+    ):
+        for dataset in ("syllogism", "wiki") if stage == "activations" else ("",):
+            model = [] if stage in ("ids", "metrics", "stats", "figures", "iteration") else ["--model", "tiny"]
+            done = copy.stage(stage, *model, *(["--dataset", dataset] if dataset else []))
+    assert "Matching: the controls of this run are not matched" in done.stdout
+    assert "is not in this run" in done.stdout  # the trend of H8
+    copy.change({"measures": {"tau": 1.45}})
+    arrays = storage.read_arrays(copy.folder / "data" / "reference" / "tiny" / "arrays.safetensors")
+    arrays["kl"][:] = 1.0  # alike in every control: APL is the same everywhere
+    storage.write_arrays(copy.folder / "data" / "reference" / "tiny" / "arrays.safetensors", arrays)
+    for stage in ("metrics", "stats", "figures", "iteration"):
+        done = copy.stage(stage)
+    assert "none: no reasoning item has a REV" in done.stdout
+
+
 class TestRefusals:
     """Each fault at the stage that meets it: exit code 2, one line, what was there before still there."""
 
@@ -312,10 +395,10 @@ class TestRefusals:
         assert outputs(copy) == before
 
     def test_a_prompt_longer_than_the_context(self, copy):
-        copy.change({"max_new_tokens": 1000})
+        copy.change({"max_new_tokens": 2000})
         before = outputs(copy)
         line = copy.refusal(copy.stage("activations", "--model", "tiny", "--dataset", "wiki", expect=2))
-        assert re.match(r"error: wiki/.+: prompt has \d+ tokens\. The context holds 1024: .*max_new_tokens \(1000\)", line)
+        assert re.match(r"error: wiki/.+: prompt has \d+ tokens\. The context holds 2048: .*max_new_tokens \(2000\)", line)
         assert outputs(copy) == before
 
     def test_a_missing_wheel(self, copy):

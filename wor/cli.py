@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from wor import params, paths, profiles, stage, storage, terminal
+from wor import params, paths, preregistration, profiles, stage, storage, terminal
 from wor.errors import UserError
 from wor.iterations import registry
 from wor.iterations.materialise import Outcome
@@ -53,9 +53,12 @@ def run(
 def check(
     set_: Annotated[list[str], typer.Option("--set", "-S", help="key=value to try.")] = [],  # noqa: B006
 ) -> None:
-    """Check params.yaml and the frozen lists, and run nothing."""
+    """Check params.yaml, the frozen lists and prereg.yaml, and run nothing."""
     checked = profiles.check(profiles.settings(set_))
     typer.echo(f"{paths.PARAMS}: {', '.join(checked.models)} on {', '.join(checked.datasets)}: no fault found")
+    departures = preregistration.departures(preregistration.load(), checked)
+    standing = f"exploratory: {'; '.join(departures)}" if departures else "every registered parameter at its registered value"
+    typer.echo(f"{paths.PREREGISTRATION}: {standing}")
 
 
 @app.command()

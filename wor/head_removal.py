@@ -11,7 +11,7 @@ import torch
 from wor.engine import ablate
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
-from wor.items import Item
+from wor.items import Item, in_turn
 from wor.measures.heads import matched_random, ranked
 from wor.session import Session
 from wor.shards import Records
@@ -35,14 +35,8 @@ def teacher_forced(lm: LM, item: Item, span: int) -> tuple[list[int], int]:
 
 
 def choose(items: Sequence[Item], role: str, split: str, n: int) -> list[Item]:
-    """The first ``n`` items of a role and split, the datasets in turn."""
-    by_dataset: dict[str, list[Item]] = {}
-    for item in items:
-        if item.role == role and item.split == split and item.gold:
-            by_dataset.setdefault(item.dataset, []).append(item)
-    most = max(map(len, by_dataset.values()), default=0)
-    turns = [group[index] for index in range(most) for group in by_dataset.values() if index < len(group)]
-    return turns[:n]
+    """The first ``n`` items of a role and split that have a gold text, the datasets in turn."""
+    return in_turn([item for item in items if item.role == role and item.split == split and item.gold], n)
 
 
 def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,10 @@ class Source(BaseModel):
 
 
 class Item(BaseModel):
-    """One frozen item, ready to be asked. ``gold`` is the text that head removal is scored on."""
+    """One frozen item, ready to be asked.
+
+    ``gold`` is the text that head removal is scored on; ``steps`` the results that a worked solution states.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,6 +49,7 @@ class Item(BaseModel):
     answer: str
     answer_kind: AnswerKind
     gold: str
+    steps: int | None = None
     paired_with: str = ""
 
 
@@ -71,6 +76,20 @@ def uniform(*key: object) -> float:
 def split_of(identifier: str, calibration_share: float) -> Literal["calibration", "evaluation"]:
     """Which side an item is on: a hash of the ID against the share, so a study's size never moves an item."""
     return "calibration" if uniform("split", identifier) < calibration_share else "evaluation"
+
+
+def evaluated(items: Iterable[Item]) -> list[Item]:
+    """The items that are scored: every reasoning item, and the controls that calibrate nothing."""
+    return [item for item in items if item.role == "reasoning" or item.split == "evaluation"]
+
+
+def in_turn(items: Iterable[Item], n: int) -> list[Item]:
+    """The first ``n``, one of each dataset in turn."""
+    by_dataset: dict[str, list[Item]] = {}
+    for item in items:
+        by_dataset.setdefault(item.dataset, []).append(item)
+    most = max(map(len, by_dataset.values()), default=0)
+    return [group[index] for index in range(most) for group in by_dataset.values() if index < len(group)][:n]
 
 
 def write(path: Path, items: list[Item]) -> None:

@@ -41,11 +41,6 @@ class Said:
     reason: str
 
 
-def evaluated(items: Sequence[Item]) -> list[Item]:
-    """The items that are scored: every reasoning item, and the controls that calibrate nothing."""
-    return [item for item in items if item.role == "reasoning" or item.split == "evaluation"]
-
-
 def write_reference(folder: Path, reference: Reference) -> None:
     storage.write_arrays(folder / "reference.safetensors", {name: part.numpy() for name, part in vars(reference).items()})
 
@@ -77,6 +72,20 @@ def ask(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> l
         _read(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
     ]
+
+
+def recall(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list[Said]:
+    """What a model said to ``items`` when ``frame`` was written, with at most so many paraphrases."""
+    rows = {row["item_id"]: row for _, row in frame.iterrows()}
+    said = []
+    for item in items:
+        row = rows[item.item_id]
+        prompt, continuation = ([int(token) for token in row[name]] for name in ("prompt_ids", "continuation_ids"))
+        case = Continued(prompt, continuation, row["window_start"] - len(prompt), row["window_end"] - len(prompt))
+        fewer = {name: getattr(item, name)[:paraphrases] for name in ("paraphrases", "paraphrase_shares")}
+        about = {name: row[name] for name in ("text", "answer", "correct", "finished", "reason")}
+        said.append(Said(item=item.model_copy(update=fewer), case=case, thought=row["cot_len"], **about))
+    return said
 
 
 def refer(run: Session, said: Sequence[Said]) -> Reference:
@@ -191,6 +200,7 @@ def _row(one: Said, spoken: Fluency) -> dict:
         "cluster": item.cluster,
         "token_len": len(case.prompt),
         "cot_len": one.thought,
+        "steps": math.nan if item.steps is None else item.steps,
         "n_generated": len(case.continuation),
         "avg_logprob": spoken.continuation,
         "perplexity": math.exp(-spoken.continuation),

@@ -24,6 +24,7 @@ def _slug(value: str) -> str:
     return value
 
 
+RESERVED = ("calibration", "temperatures", "literal", "twin", "settings")  # name files beside the datasets'
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # stands in file names
 Slug = Annotated[str, AfterValidator(_slug)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -145,6 +146,14 @@ class Robustness(Strict):
     n: Annotated[int, Field(ge=1)]
 
 
+class Nulls(Strict):
+    """Sizes of the groups in which the study should find nothing, or something else."""
+
+    twin_n: Annotated[int, Field(ge=1)]
+    twin_calibration: Annotated[int, Field(ge=2)]
+    literal_n: Annotated[int, Field(ge=1)]
+
+
 class Heads(Strict):
     shares: Annotated[list[Annotated[float, Field(ge=0, le=0.9)]], Field(min_length=1)]
     random_draws: Annotated[int, Field(ge=1)]
@@ -194,6 +203,7 @@ class Params(Strict):
     reference: Reference
     ablation: Ablation
     robustness: Robustness
+    nulls: Nulls
     heads: Heads
     statistics: Statistics
     criteria: Criteria
@@ -281,6 +291,9 @@ def _cross_check(params: Params) -> None:
                 raise UserError(kind, f"unknown name {name!r}", f"{hint}{kind[:-1]}_specs has {known}")
         if len(set(names)) < len(names):
             raise UserError(kind, names, "Name each one once")
+    for name in params.datasets:
+        if name in RESERVED:
+            raise UserError("datasets", repr(name), f"Files of the study itself are called so; rename it ({', '.join(RESERVED)})")
     labels = [params.model_specs[name].label for name in params.models]
     if len(set(labels)) < len(labels):
         raise UserError("model_specs.*.label", labels, "Give each model a label of its own: it names files")
@@ -292,6 +305,10 @@ def _cross_check(params: Params) -> None:
     if params.control.length_model not in params.models:
         remedy = f"Name one of models ({', '.join(params.models)}): its tokenizer measures the prompts"
         raise UserError("control.length_model", params.control.length_model, remedy)
+    spread = (params.nulls.twin_calibration - 1) / params.nulls.twin_calibration**0.5
+    if spread <= params.measures.tau:
+        remedy = f"Of so few none lies more than {spread:.2f} deviations above their mean: raise it, or lower measures.tau"
+        raise UserError("nulls.twin_calibration", params.nulls.twin_calibration, remedy)
     if params.window.min > params.window.size:
         raise UserError("window.min", params.window.min, f"It can be at most window.size ({params.window.size})")
     if params.paraphrase.n >= len(params.prompt.frames):

@@ -7,13 +7,16 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
+PREREGISTRATION = Path("prereg.yaml")
 FROZEN = Path("data/frozen")
 CHECK = Path("data/check.json")
 MODELS = Path("data/models")
 ITEMS = Path("data/items")
+LITERAL_ITEMS = Path("data/literal.jsonl")  # of the nulls alone: beside ITEMS, on which every model's stage depends
 REFERENCE = Path("data/reference")
 ACTIVATIONS = Path("data/activations")
 TEMPERATURES = Path("data/temperatures")
+NULLS = Path("data/nulls")
 HEADS = Path("data/heads")
 METRICS = Path("data/metrics")
 LOGS = Path("data/logs")
@@ -42,6 +45,11 @@ def activations(model: str, dataset: str) -> Path:
 
 def metrics(model: str, dataset: str) -> Path:
     return METRICS / f"{model}_{dataset}.csv"
+
+
+def settings(model: str) -> Path:
+    """Every other way to set the measures: see measures.settings."""
+    return METRICS / f"{model}_settings"
 
 
 def log(stage: str, *grid: str) -> Path:

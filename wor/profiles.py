@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from wor import params, paths
+from wor import params, paths, preregistration
 from wor.errors import UserError
 from wor.sources import frozen
 
@@ -49,6 +49,7 @@ def check(changes: dict[str, object]) -> params.Params:
         place[last] = value
     checked = params.parse(values, paths.PARAMS)
     frozen.check_sizes(checked)
+    preregistration.departures(preregistration.load(), checked)  # for its faults
     return checked
 
 

@@ -15,6 +15,7 @@ from transformers.utils import logging
 from wor import paths, storage
 from wor.engine.load import Placement, load, place
 from wor.engine.model import LM
+from wor.engine.twin import random_twin
 from wor.iterations.environment import code_hash
 from wor.params import Params
 from wor.progress import Log
@@ -31,6 +32,13 @@ class Session:
     params: Params
     log: Log
     shards: Shards
+    identity: dict
+
+    def twin(self) -> Session:
+        """The same with a model of the same shape and random weights; the parameters' seed draws them."""
+        identity = {**self.identity, "twin": self.params.seed}
+        lm = random_twin(self.lm, self.params.seed)
+        return Session(lm, self.placement, self.params, self.log, Shards(lm, identity, self.log), identity)
 
     def finish(self) -> dict:
         """Let go of the shards, and say for env_info.json where and how the model was run."""
@@ -66,7 +74,7 @@ def begin(params: Params, model: str, log: Log) -> Session:
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
     machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
     identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
-    return Session(lm, placement, params, log, Shards(lm, identity, log))
+    return Session(lm, placement, params, log, Shards(lm, identity, log), identity)
 
 
 def quiet_libraries() -> None:

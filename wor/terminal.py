@@ -3,34 +3,101 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from wor import storage
+from wor.errors import UserError
 from wor.iterations.materialise import Outcome
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
 NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
 
 
+HELD = {"supported": "green", "contradicted": "red", "undecided": "yellow", "not evaluable": "yellow"}
+
+
 def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
-    """The table of results with intervals, the criteria, and where the iteration is."""
+    """The table of results with intervals, how the run stands to its registration, the criteria, and where it all is."""
     console = console or Console(highlight=False)
     if not console.is_terminal:
         console.width = 120  # a log has no edge to wrap at
     found = storage.read_json(outcome.folder / "results" / "aggregate_statistics.json")
     for model, result in found["models"].items():
+        if "preregistration" not in result:
+            remedy = "Look into its results/aggregate_statistics.json"
+            raise UserError("iteration", f"{outcome.folder.name} was made by an earlier version", remedy)
         console.print(results_table(model, result))
         n = result["n"]
         line = f"n = {n['used']} of {n['items']} items ({n['reasoning']} reasoning, {n['control']} control)"
         for reason, count in result["excluded"].items():
             line += f"; {count} excluded, {reason}"
-        surface, null = result["nulls"]["surface_ceiling"], result["nulls"]["permuted_labels"]
-        console.print(line)
-        console.print(f"Wording alone (TF-IDF of the prompt): AUROC {interval(surface)}; shuffled labels: {interval(null)}")
+        for text in (line, *remarks(result), *checks(result)):
+            console.print(text, soft_wrap=True)
+        registered = result["preregistration"]
+        console.print(f"[bold]Hypotheses[/bold] ({registered['kind']}{_because(registered['reasons'])})", soft_wrap=True)
+        for key, entry in registered["hypotheses"].items():
+            colour = HELD[entry["status"]]
+            name = f"{key} (decisive)" if entry["decisive"] else key
+            line = f"[{colour}]{entry['status']}[/{colour}] {name}, {entry['claim']}: {escape(entry['why'])}"
+            console.print(line, soft_wrap=True)
+    console.print("[bold]Criteria[/bold]")
     for key, entry in found["criteria"].items():
-        console.print(f"{MARK[entry['status']]} {key}: {entry['why']}", soft_wrap=True)
+        console.print(f"{MARK[entry['status']]} {key}: {escape(entry['why'])}", soft_wrap=True)
     kind = "New iteration" if outcome.new else "The same run as"
     console.print(f"[bold]{kind}: {outcome.folder}[/bold]", soft_wrap=True)
+
+
+def _because(reasons: list[str]) -> str:
+    return f": {'; '.join(reasons)}" if reasons else ""
+
+
+def remarks(result: dict) -> list[str]:
+    """What to mind about the table's numbers, once each."""
+    estimates = [result["auroc"][name]["bootstrap"] for name in NAMES]
+    estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
+    notes = dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)
+    return [f"Mind: {note}" for note in notes]
+
+
+def checks(result: dict) -> list[str]:
+    """What to hold the table against: nulls, rivals, other settings, and what a study of this size can find."""
+    nulls, twin, literal = result["nulls"], result["twin"], result["literal"]
+    rivals, curve, detectable = result["rivals"], result["specification_curve"], result["detectable"]
+    lines = [
+        f"Wording alone (TF-IDF of the prompt): AUROC {interval(nulls['surface_ceiling'])}; "
+        f"shuffled labels: {interval(nulls['permuted_labels'])}",
+        f"Twin with random weights: AUROC of REV {interval(twin['auroc']['rev'])}; the model on the same "
+        f"{sum(twin['n'].values())} items: {interval(twin['auroc']['rev_real'])}: {twin['verdict']}",
+        "REV minus "
+        + ", ".join(f"{NAMES.get(name, name)} {interval(entry, sign=True)}" for name, entry in rivals["difference"].items())
+        + " (AUROC; heads: sparse logistic on their entropies, cross-fitted)",
+    ]
+    if "reason" in literal:
+        lines.append(f"Matching: {literal['reason']}")
+    else:
+        auroc = {name: {score: interval(entry) for score, entry in group["auroc"].items()} for name, group in literal.items()}
+        lines.append(
+            f"The same {literal['literal']['n']} articles cut to length and whole: AUROC of prompt length "
+            f"{auroc['matched']['token_len']} and {auroc['literal']['token_len']}, of REV {auroc['matched']['rev']} "
+            f"and {auroc['literal']['rev']}"
+        )
+    for dataset, dose in result["dose_response"].items():
+        lines.append(f"REV over solution steps of {dataset}: Kendall's tau {interval(dose['trend']['rev'], sign=True)}")
+    shown = {"auroc": "AUROC", "delta_auc": "dAUC"}
+    agree = ", ".join(f"{name} agrees in sign in {_share(curve[key]['agree'])}" for key, name in shown.items())
+    lines.append(f"{curve['settings']} settings of window, tau, normalisation, components and matching: {agree}")
+    least = ", ".join(f"{name} from {_number(detectable[key])}" for key, name in shown.items())
+    lines.append(f"Found with a probability of 0.8 at this size: {least}")
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "no setting with a value" if value is None else f"{value:.0%}"
+
+
+def _number(estimate: dict) -> str:
+    return f"none: {estimate['reason']}" if estimate["value"] is None else f"{estimate['value']:.2f}"
 
 
 def results_table(model: str, result: dict) -> Table:
@@ -47,7 +114,7 @@ def results_table(model: str, result: dict) -> Table:
             shown,
             interval(result["auroc"][name]["bootstrap"]),
             interval(result["added"][name]["delta"], sign=True),
-            interval(result["partial"][name]["pearson"], sign=True),
+            interval(result["partial"][name]["clustered"], sign=True),
             "" if adjusted is None else f"{adjusted:.2g}",
             result["direction"].get(name, ""),
         )

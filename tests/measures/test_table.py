@@ -24,6 +24,7 @@ def records(n, reasons=(), seed=0):
             "finished": False,
             "answer": "",
             "correct": np.nan,
+            "steps": 3,
             "paraphrase_share": 0.1,
             "paraphrase_reason": "",
             "reason": [reasons[index] if index < len(reasons) else "" for index in range(n)],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from wor.statistics import auc
@@ -85,21 +86,40 @@ def test_a_score_against_itself_has_no_test():
     found = auc.delong_difference(label, score, 2 * score + 1)
     assert (found.value, found.low, found.high) == (0, 0, 0)
     assert math.isnan(found.p)
+    assert found.note == "the scores rank the items alike"
 
 
-@pytest.mark.parametrize(
-    ("label", "score", "reason"),
-    [
-        ([1, 1, 1], [1, 2, 3], "one class only"),
-        ([1, 1, 0, 0], [2, 2, 2, 2], "constant score"),
-        ([1, 1, 0, 0], [2, math.nan, 2, 1], "scores hold NaN"),
-        ([1, 0, 0], [1, 2, 3], "fewer than 2 items in a class (1 positive, 2 negative)"),
-    ],
-)
-def test_undefined_is_nan_and_a_reason(label, score, reason):
-    found = auc.delong(np.array(label), np.array(score, float))
-    assert math.isnan(found.value)
-    assert found.reason == reason
+def test_unpaired_difference_is_welchs_with_delongs_variances():
+    (label, score), (other_label, other) = study(), study(20, 25, shift=0.3)
+    found = auc.delong_unpaired((label, score), (other_label, other))
+    (a,), ((va,),) = brute_force(label, score)
+    (b,), ((vb,),) = brute_force(other_label, other)
+    # scipy's Welch test of two means with these variances of the mean: it takes spreads and sizes.
+    n, m = len(label), len(other_label)
+    theirs = stats.ttest_ind_from_stats(a, (va * n) ** 0.5, n, b, (vb * m) ** 0.5, m, equal_var=False)
+    freedom = (va + vb) ** 2 / (va**2 / (n - 1) + vb**2 / (m - 1))
+    half = stats.t.ppf(0.975, freedom) * (va + vb) ** 0.5
+    assert found.value == pytest.approx(a - b)
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert (found.low, found.high) == pytest.approx((a - b - half, a - b + half))
+    assert found.n == n + m
+    back = auc.delong_unpaired((other_label, other), (label, score))
+    assert (back.value, back.p) == pytest.approx((-found.value, found.p))
+
+
+def test_perfect_separation_has_a_value_and_a_note_but_no_test():
+    label, noise = study()
+    apart, opposite = noise + 100 * label, noise - 100 * label
+    for found, value in (
+        (auc.delong(label, apart), 1),
+        (auc.delong(label, opposite), 0),
+        (auc.delong_difference(label, apart, opposite), 1),
+        (auc.delong_unpaired((label, apart), (label, opposite)), 1),
+    ):
+        assert (found.value, found.low, found.high) == (value, value, value)
+        assert math.isnan(found.p)
+        assert found.note
+        assert not found.reason
 
 
 def test_under_the_null_p_is_uniform_enough():

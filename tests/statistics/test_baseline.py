@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from wor.statistics import baseline, bootstrap, nulls
+from wor.statistics import auc, baseline, bootstrap
 
-SETTINGS = {"folds": 5, "repeats": 5, "seed": 0}
+SETTINGS = {"folds": 5, "repeats": 3, "seed": 0}
 
 
 def study(n=160, effect=0.0, confound=0.0, seed=0):
@@ -18,13 +20,16 @@ def study(n=160, effect=0.0, confound=0.0, seed=0):
     return label, covariates, rng.normal(size=n) + effect * label, np.arange(n)
 
 
+def held(label, covariates, cluster, **changes):
+    return baseline.Baseline(label, covariates, cluster, bootstrap.weights(cluster, label, 1000, seed=0), **SETTINGS | changes)
+
+
 def added(label, covariates, score, cluster, **changes):
-    drawn = bootstrap.weights(cluster, label, 1000, seed=0)
-    return baseline.added_value(label, covariates, score, cluster, drawn, **SETTINGS | changes)
+    return held(label, covariates, cluster, **changes).added(score)
 
 
 def test_an_effect_adds_and_its_size_is_right():
-    found = added(*study(n=1000, effect=1.0))
+    found = added(*study(n=800, effect=1.0), repeats=1)
     # Normal scores one deviation apart: AUROC = Phi(1 / sqrt 2); the covariates know nothing.
     assert found.full.value == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.04)
     assert found.baseline.value == pytest.approx(0.5, abs=0.05)
@@ -36,7 +41,7 @@ def test_an_effect_adds_and_its_size_is_right():
 def test_no_effect_adds_nothing():
     deltas, p = [], []
     for seed in range(12):
-        found = added(*study(seed=seed))
+        found = added(*study(seed=seed), repeats=2)
         deltas.append(found.delta.value)
         p.append(found.likelihood_ratio.p)
     assert abs(np.mean(deltas)) < 0.03
@@ -55,7 +60,7 @@ def test_scores_are_out_of_sample():
     rng = np.random.default_rng(0)
     label = (np.arange(80) % 2).astype(int)
     found = [
-        baseline.cross_fit(label, rng.normal(size=(80, 60)), np.arange(80), folds=5, repeats=3, seed=seed).auroc(label)
+        baseline.cross_fit(label, rng.normal(size=(80, 60)), baseline.splits(label, np.arange(80), 5, 3, seed)).auroc(label)
         for seed in range(6)
     ]
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
@@ -64,7 +69,7 @@ def test_scores_are_out_of_sample():
 def test_a_cluster_is_never_on_both_sides():
     label, covariates, _, _ = study()
     cluster = np.arange(160) // 8
-    fit = baseline.cross_fit(label, covariates, cluster, folds=5, repeats=3, seed=0)
+    fit = baseline.cross_fit(label, covariates, baseline.splits(label, cluster, 5, 3, 0))
     assert not np.isnan(fit.log_odds).any()
     for fold in fit.fold:
         for name in np.unique(cluster):
@@ -73,7 +78,7 @@ def test_a_cluster_is_never_on_both_sides():
 
 def test_within_fold_auroc_of_a_constant_feature_is_one_half():
     label = (np.arange(60) % 2).astype(int)
-    fit = baseline.cross_fit(label, np.ones((60, 1)), np.arange(60), folds=5, repeats=2, seed=0)
+    fit = baseline.cross_fit(label, np.ones((60, 1)), baseline.splits(label, np.arange(60), 5, 2, 0))
     assert fit.auroc(label) == 0.5  # pooled over folds it would be below: each fold's intercept leans against it
 
 
@@ -86,56 +91,160 @@ def test_likelihood_ratio_equals_statsmodels():
     assert found.p == pytest.approx(stats.chi2.sf(2 * (fits[1].llf - fits[0].llf), 1), rel=1e-3)
 
 
-def test_perfect_separation_has_no_likelihood_ratio_but_a_penalised_fit():
+@pytest.mark.parametrize("repeat", [0, 1])
+def test_log_odds_are_those_of_sklearns_cross_validation(repeat):
+    label, covariates, score, _ = study(effect=0.5)
+    features, cluster = np.column_stack([covariates, score]), np.arange(160) // 2 * 2 + label  # two items a cluster
+    fit = baseline.cross_fit(label, features, baseline.splits(label, cluster, 5, 2, 3))
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3 + repeat)
+    theirs = cross_val_predict(baseline.ridge(), features, label, groups=cluster, cv=splitter, method="decision_function")
+    assert fit.log_odds[repeat] == pytest.approx(theirs)
+    for index, (_, test) in enumerate(splitter.split(features, label, cluster)):
+        assert (fit.fold[repeat, test] == index).all()
+
+
+def test_auroc_is_sklearns_within_folds_weighted_by_their_pairs():
+    label, covariates, score, cluster = study(effect=0.5)
+    fit = baseline.cross_fit(label, np.column_stack([covariates, score]), baseline.splits(label, cluster, 5, 3, 0))
+    won = counted = 0.0
+    for log_odds, fold in zip(fit.log_odds, fit.fold, strict=True):
+        for name in range(5):
+            rows = fold == name
+            pairs = label[rows].sum() * (1 - label[rows]).sum()
+            won, counted = won + pairs * roc_auc_score(label[rows], log_odds[rows]), counted + pairs
+    assert fit.auroc(label) == pytest.approx(won / counted)
+
+
+def test_pairs_of_a_fold_without_both_classes_to_learn_from_do_not_count():
+    """All positives in one cluster: whichever fold tests it can't be fitted, and its pairs are not lost ones."""
+    label = np.repeat([1, 0], [20, 80])
+    cluster = np.r_[np.zeros(40, int), 1 + np.arange(60) % 6]
+    fit = baseline.cross_fit(label, np.random.default_rng(0).normal(size=(100, 2)), baseline.splits(label, cluster, 2, 1, 0))
+    gone = fit.fold[0] == -1
+    assert gone[cluster == 0].all()
+    assert 0 < (~gone).sum() < 80
+    assert np.isnan(fit.log_odds[0, gone]).all()
+    assert np.isfinite(fit.log_odds[0, ~gone]).all()
+    wins, counted = fit.pairs(label)
+    assert wins.sum() == counted.sum() == 0
+
+
+def test_the_interval_is_that_of_items_drawn_again_with_the_fits_as_they_are():
+    label, covariates, score, _ = study(n=80, effect=0.7)
+    cluster = np.arange(80) // 4 * 2 + label  # two items of a class a cluster
+    drawn = bootstrap.weights(cluster, label, 60, seed=1)
+    found = baseline.Baseline(label, covariates, cluster, drawn, 4, 2, 0)
+    fits = [
+        baseline.cross_fit(label, rows, baseline.splits(label, cluster, 4, 2, 0))
+        for rows in (covariates, np.column_stack([covariates, score]))
+    ]
+    changes = []
+    for times in drawn:
+        again = np.repeat(np.arange(80), times.astype(int))
+        before, after = (baseline.CrossFit(fit.log_odds[:, again], fit.fold[:, again]).auroc(label[again]) for fit in fits)
+        changes.append(after - before)
+    delta, full, fit = found.delta(score)
+    assert delta.value == pytest.approx(fits[1].auroc(label) - fits[0].auroc(label))
+    assert (delta.low, delta.high) == pytest.approx(tuple(np.quantile(changes, [0.025, 0.975])), abs=1e-6)
+    assert full.value == pytest.approx(fits[1].auroc(label))
+    assert np.array_equal(fit.log_odds, fits[1].log_odds)
+
+
+def test_one_baseline_serves_every_score():
+    label, covariates, score, cluster = study(effect=0.5)
+    shared = held(label, covariates, cluster, repeats=2)
+    first, second = shared.added(score), shared.added(score**3)
+    assert first == added(label, covariates, score, cluster, repeats=2)
+    assert first.baseline == second.baseline == shared.estimate()
+    assert first.delta.value == pytest.approx(first.full.value - first.baseline.value)
+    pooled = [each.log_odds.mean(0) for each in (shared.delta(score)[2], shared.fit)]
+    assert first.delong == auc.delong_difference(label, *pooled)
+
+
+def test_near_copies_of_a_column_are_not_taken_for_separation():
+    label, covariates, score, _ = study(effect=0.5)
+    truth = baseline.likelihood_ratio(label, covariates, score)
+    for distance in (1e-2, 1e-4, 1e-6):
+        found = baseline.likelihood_ratio(label, covariates, covariates[:, 0] + distance * score)
+        assert found.value == pytest.approx(truth.value, rel=1e-5)
+
+
+def test_constant_covariates_are_no_covariates():
+    label, _, score, cluster = study(effect=0.5)
+    found = added(label, np.ones((160, 2)), score, cluster)
+    alone = sm.Logit(label, sm.add_constant(score)).fit(disp=0)
+    assert found.baseline.value == 0.5
+    assert found.likelihood_ratio.value == pytest.approx(alone.llr)
+    assert found.likelihood_ratio.p == pytest.approx(alone.llr_pvalue)
+
+
+def test_a_score_that_the_covariates_hold_already_adds_nothing():
+    label, covariates, _, _ = study(confound=1.0)
+    found = baseline.likelihood_ratio(label, covariates, covariates.sum(1))
+    assert (found.value, found.p) == pytest.approx((0, 1), abs=1e-4)
+
+
+def test_perfect_separation_has_no_likelihood_ratio_but_a_penalised_fit_and_a_note():
     label, covariates, score, cluster = study()
+    assert added(label, covariates, score, cluster).baseline.note == ""
     covariates[:, 0] = label * 10.0 + score * 0.01
     found = added(label, covariates, score, cluster)
-    assert math.isnan(found.likelihood_ratio.value)
+    assert np.isnan([found.likelihood_ratio.value, found.likelihood_ratio.p]).all()
     assert "perfectly separated" in found.likelihood_ratio.reason
     assert found.baseline.value == 1
+    assert found.baseline.note == found.delta.note == baseline.SEPARATED
+
+
+def test_a_score_that_separates_the_classes_has_no_likelihood_ratio_either():
+    label, covariates, score, cluster = study()
+    found = added(label, covariates, score + 100 * label, cluster)
+    assert math.isnan(found.likelihood_ratio.value)
+    assert "perfectly separated" in found.likelihood_ratio.reason
+    assert found.full.value > 0.99
+    assert found.baseline.note == ""
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda label, covariates, score, cluster: (np.ones_like(label), covariates, score, cluster), "one class only"),
-        (lambda label, covariates, score, cluster: (label, covariates, np.zeros(160), cluster), "constant score"),
         (lambda label, covariates, score, cluster: (label, covariates * np.nan, score, cluster), "covariates hold NaN"),
         (
-            lambda label, covariates, score, cluster: (label, covariates, score, label),
-            "a class has 1 clusters, fewer than 5 folds",
+            lambda label, covariates, score, cluster: (label, np.where(covariates > 2, np.nan, covariates), score, cluster),
+            "covariates hold NaN",
         ),
+        (
+            lambda label, covariates, score, cluster: (label, covariates, score, cluster // 54 * 2 + label),
+            "a class has 3 clusters, fewer than 5 folds",
+        ),
+        (
+            lambda *parts: tuple(part[:19] for part in parts),
+            "fewer than 10 items in a class (9 positive, 10 negative)",
+        ),
+        (lambda *parts: tuple(part[:0] for part in parts), "no items"),
     ],
 )
-def test_undefined_is_nan_and_a_reason(change, reason):
+def test_without_a_baseline_everything_is_nan_and_a_reason(change, reason):
     found = added(*change(*study()))
     for estimate in (found.baseline, found.full, found.delta, found.delong, found.likelihood_ratio):
-        assert math.isnan(estimate.value)
+        assert np.isnan([estimate.value, estimate.low, estimate.high, estimate.p]).all()
         assert estimate.reason == reason
 
 
-def test_shuffled_labels_sit_around_one_half_and_p_is_theirs():
-    label, _, score, _ = study(effect=0.6)
-    found = nulls.permuted_auroc(label, score, 2000, seed=0)
-    assert found.value == pytest.approx(0.5, abs=0.01)
-    theirs = stats.permutation_test(
-        (score[label == 1], score[label == 0]),
-        lambda a, b: abs(stats.mannwhitneyu(a, b).statistic / (len(a) * len(b)) - 0.5),
-        n_resamples=2000,
-        vectorized=False,
-        alternative="greater",
-        rng=np.random.default_rng(1),
-    )
-    assert found.p == pytest.approx(theirs.pvalue, abs=0.01)
-
-
-def test_wording_gives_the_classes_away_when_it_differs_and_only_then():
-    rng = np.random.default_rng(0)
-    label = (np.arange(60) % 2).astype(int)
-    words = ["tree", "house", "river", "stone", "cloud", "bread"]
-    same = [" ".join(rng.choice(words, 12)) for _ in label]
-    told = [f"{text} {'sum' if value else 'retell'}" for text, value in zip(same, label, strict=True)]
-    drawn = bootstrap.weights(np.arange(60), label, 500, seed=0)
-    clusters = np.arange(60)
-    assert nulls.surface_ceiling(label, told, clusters, drawn, folds=5, seed=0).value == 1
-    assert nulls.surface_ceiling(label, same, clusters, drawn, folds=5, seed=0).value < 0.75
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [
+        (np.zeros(160), "constant score"),
+        (np.full(160, np.nan), "every score is NaN"),
+        (np.where(np.arange(160) == 5, np.nan, np.arange(160.0)), "scores hold NaN"),
+    ],
+)
+def test_a_score_that_is_none_leaves_the_baseline_as_it_is(score, reason):
+    label, covariates, _, cluster = study()
+    found = added(label, covariates, score, cluster)
+    assert found.baseline == held(label, covariates, cluster).estimate()
+    assert 0 < found.baseline.value < 1
+    for estimate in (found.full, found.delta, found.delong, found.likelihood_ratio):
+        assert np.isnan([estimate.value, estimate.low, estimate.high, estimate.p]).all()
+        assert estimate.reason == reason
+    assert held(label, covariates, cluster).delta(score)[2] is None

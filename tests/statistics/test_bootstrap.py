@@ -35,21 +35,86 @@ def test_weights_of_one_give_the_auroc_itself():
     assert found[0] == pytest.approx(auc.auroc(LABEL, SCORE))
 
 
-def test_the_interval_agrees_with_scipys_bootstrap():
+def of_two_samples(positive, negative, axis=-1):
+    """AUROC for scipy.stats.bootstrap."""
+    ranks = stats.rankdata(np.concatenate([positive, negative], axis=axis), axis=axis)
+    m, n = positive.shape[axis], negative.shape[axis]
+    return (np.take(ranks, np.arange(m), axis=axis).sum(axis=axis) - m * (m + 1) / 2) / (m * n)
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_the_interval_agrees_with_scipys_bootstrap(method):
     """Without clusters and stratified by class, it is scipy's two-sample bootstrap of the same statistic."""
     drawn = bootstrap.weights(np.arange(60), LABEL, 10_000, seed=3)
-    ours = bootstrap.auroc_interval(LABEL, SCORE, drawn)
-
-    def statistic(positive, negative, axis=-1):
-        ranks = stats.rankdata(np.concatenate([positive, negative], axis=axis), axis=axis)
-        m, n = positive.shape[axis], negative.shape[axis]
-        return (np.take(ranks, np.arange(m), axis=axis).sum(axis=axis) - m * (m + 1) / 2) / (m * n)
-
+    ours = bootstrap.auroc_interval(LABEL, SCORE, drawn, cluster=np.arange(60) if method == "BCa" else None)
     theirs = stats.bootstrap(
-        (SCORE[LABEL == 1], SCORE[LABEL == 0]), statistic, n_resamples=10_000, method="percentile", rng=np.random.default_rng(0)
+        (SCORE[LABEL == 1], SCORE[LABEL == 0]), of_two_samples, n_resamples=10_000, method=method, rng=np.random.default_rng(0)
     ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
     assert ours.value == pytest.approx(auc.auroc(LABEL, SCORE))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
+    """Of two samples scipy weighs each jackknife by its size: (n - 1) / n, a difference in the third decimal at most."""
+    score = np.random.default_rng(4).normal(size=60) + shift * LABEL
+    theirs = stats.bootstrap(
+        (score[LABEL == 1], score[LABEL == 0]), of_two_samples, n_resamples=4000, method="BCa", rng=np.random.default_rng(0)
+    )
+    value, wins = auc.auroc(LABEL, score), bootstrap.pairs(LABEL, score)
+    jackknife = bootstrap.weighted_auroc(LABEL, bootstrap.left_out(np.arange(60)), wins)
+    plain = bootstrap.percentile(theirs.bootstrap_distribution, 0.95)
+    ours = bootstrap.bca(theirs.bootstrap_distribution, value, jackknife, 0.95)
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.002)
+    if shift == 2.5:
+        assert max(abs(a - b) for a, b in zip(plain, ours, strict=True)) > 0.004  # so it is not just the percentiles
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("statistic", [np.mean, np.median, np.std])
+def test_bca_of_one_sample_is_scipys_to_the_last_digit(confidence, statistic):
+    data = np.round(np.random.default_rng(5).exponential(size=41), 2)
+    theirs = stats.bootstrap(
+        (data,), statistic, n_resamples=3000, confidence_level=confidence, method="BCa", rng=np.random.default_rng(0)
+    )
+    jackknife = np.array([statistic(np.delete(data, i)) for i in range(41)])
+    ours = bootstrap.bca(theirs.bootstrap_distribution, statistic(data), jackknife, confidence)
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), rel=1e-9)
+
+
+def test_the_jackknife_leaves_whole_clusters_out():
+    left = bootstrap.left_out(CLUSTER)
+    names = np.unique(CLUSTER)
+    found = bootstrap.weighted_auroc(LABEL, left, bootstrap.pairs(LABEL, SCORE))
+    assert left.shape == (len(names), 60)
+    for name, value in zip(names, found, strict=True):
+        kept = name != CLUSTER
+        assert value == pytest.approx(auc.auroc(LABEL[kept], SCORE[kept]), abs=1e-6)
+
+
+def test_bca_is_undefined_where_nothing_varies():
+    for samples, value, jackknife in (
+        (np.ones(50), 1.0, np.ones(10)),  # classes apart
+        (np.linspace(0.6, 0.9, 50), 0.5, np.linspace(0, 1, 10)),  # every sample above the estimate
+        (np.full(50, np.nan), 0.5, np.linspace(0, 1, 10)),
+        (np.linspace(0, 1, 50), 0.5, np.full(10, np.nan)),
+    ):
+        assert np.isnan(bootstrap.bca(samples, value, jackknife, 0.95)).all()
+    found = bootstrap.auroc_interval(LABEL, SCORE + 100 * LABEL, bootstrap.weights(CLUSTER, LABEL, 50, 0), cluster=CLUSTER)
+    assert found.value == 1
+    assert (found.low, found.high) == (1, 1)  # the percentiles'
+    assert "no BCa interval" in found.note
+
+
+def test_counts_are_those_of_drawing_with_replacement():
+    """Mean 1, variance 1 - 1 / C and covariance -1 / C of the C clusters' counts, also past the draws that share a histogram."""
+    drawn = bootstrap.weights(np.arange(8), np.zeros(8), 20_000, seed=7)
+    assert 3 * bootstrap.TOGETHER < 20_000
+    assert (drawn.sum(1) == 8).all()
+    assert np.cov(drawn.T) == pytest.approx(np.eye(8) - 1 / 8, abs=0.04)
+    assert drawn.max() <= 8
+    first, second = drawn[: bootstrap.TOGETHER], drawn[bootstrap.TOGETHER : 2 * bootstrap.TOGETHER]
+    assert not np.array_equal(first, second)
 
 
 def test_the_same_seed_gives_the_same_interval():

@@ -30,8 +30,12 @@ def model(n_params=135e6, delta=0.1, r=0.4, p=0.001, undefined=0, variance=0.01)
     return {
         "n_params": n_params,
         "delta_auc": {"value": delta, "low": delta - 0.1, "high": delta + 0.1, "reason": "constant score"},
-        "partial_r": {"value": r, "p": p, "reason": "constant score"},
-        "temperatures": {"undefined": undefined, "n": 40, "variance": variance},
+        "partial_r": {"value": r, "low": r - 0.2, "high": r + 0.2, "p": p, "reason": "constant score"},
+        "temperatures": {
+            "undefined": undefined,
+            "n": 40,
+            "variance": {"value": variance, "low": 0, "high": 2 * variance, "n": 10, "reason": "one temperature only"},
+        },
     }
 
 
@@ -74,3 +78,14 @@ def test_each_threshold_decides(change, key, status):
     entry = criteria.judge({"a": model(**change)}, RULES)[key]
     assert entry["status"] == status
     assert entry["why"]
+
+
+def test_a_verdict_shows_the_interval_and_why_there_is_none():
+    found = criteria.judge({"a": model(n_params=362e6, variance=0.021)}, RULES)
+    assert "+0.400 [+0.200, +0.600]" in found["partial_r"]["why"]
+    assert "+0.100 [+0.000, +0.200]" in found["delta_auc_360m"]["why"]
+    assert "0.021 [0.000, 0.042] (10 items)" in found["temperature_variance"]["why"]
+    missing = criteria.judge({"a": model(n_params=362e6, delta=math.nan, r=math.nan, variance=math.nan)}, RULES)
+    assert "constant score" in missing["delta_auc_360m"]["why"]
+    assert "constant score" in missing["partial_r"]["why"]
+    assert "one temperature only" in missing["temperature_variance"]["why"]

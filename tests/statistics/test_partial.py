@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
+import statsmodels.api as sm
+from scipy import stats
 
-from wor.statistics.partial import partial_correlation
+from wor.statistics import bootstrap, partial
+from wor.statistics.partial import partial_correlation, permuted_partial
 
 RNG = np.random.default_rng(3)
 N = 80
@@ -15,15 +18,58 @@ Y = (GIVEN @ [0.5, 0.5] + 0.4 * X + RNG.normal(size=N) > 0).astype(float)
 
 
 @pytest.mark.parametrize("method", ["pearson", "spearman"])
-def test_it_equals_pingouins(method):
+@pytest.mark.parametrize("semi", [False, True])
+def test_it_equals_pingouins(method, semi):
     frame = pd.DataFrame({"x": X, "y": Y, "a": GIVEN[:, 0], "b": GIVEN[:, 1]})
-    theirs = pingouin.partial_corr(frame, "x", "y", ["a", "b"], method=method)
-    ours = partial_correlation(X, Y, GIVEN, method)
+    theirs = pingouin.partial_corr(frame, "x", "y", **{"x_covar" if semi else "covar": ["a", "b"]}, method=method)
+    ours = partial_correlation(X, Y, GIVEN, method, semi=semi)
     assert ours.n == N
     assert ours.value == pytest.approx(theirs["r"].iloc[0], abs=1e-9)
     assert ours.p == pytest.approx(theirs["p_val"].iloc[0], rel=1e-6)
     interval = next(theirs[column].iloc[0] for column in theirs if column.upper().startswith("CI95"))
     assert (ours.low, ours.high) == pytest.approx(tuple(interval), abs=0.006)  # pingouin rounds to 2 decimals
+
+
+def test_it_is_the_regression_coefficients_test():
+    """statsmodels: t and p of x in y ~ x + given; the squared part correlation is x's share of R squared."""
+    small, full = (sm.OLS(Y, sm.add_constant(rows)).fit() for rows in (GIVEN, np.column_stack([GIVEN, X])))
+    t, freedom = full.tvalues[-1], full.df_resid
+    ours = partial_correlation(X, Y, GIVEN)
+    assert ours.value == pytest.approx(t / math.sqrt(t * t + freedom))
+    assert ours.p == pytest.approx(full.pvalues[-1])
+    assert partial_correlation(X, Y, GIVEN, semi=True).value ** 2 == pytest.approx(full.rsquared - small.rsquared)
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_permuted_p_is_that_of_scipys_permutation_of_residuals(method):
+    weak = X + 2 * np.random.default_rng(1).normal(size=N)
+    x, y, given = (stats.rankdata(values, axis=0) if method == "spearman" else values for values in (weak, Y, GIVEN))
+    a, b = (sm.OLS(values, sm.add_constant(given)).fit().resid for values in (x, y))
+    theirs = stats.permutation_test(
+        (a,),
+        lambda first, axis: np.abs((first * b).sum(axis)),
+        permutation_type="pairings",
+        n_resamples=4000,
+        alternative="greater",
+        rng=np.random.default_rng(1),
+    )
+    ours = permuted_partial(weak, Y, GIVEN, 4000, seed=0, method=method)
+    assert 0.005 < theirs.pvalue < 0.5  # where the two could differ
+    assert ours.p == pytest.approx(theirs.pvalue, abs=0.03)
+    assert ours.value == pytest.approx(partial_correlation(weak, Y, GIVEN, method).value)
+
+
+def test_permuted_p_is_near_the_normal_theorys_for_normal_residuals_and_never_0():
+    rng = np.random.default_rng(6)
+    x, y = GIVEN @ [1, 1] + rng.normal(size=(2, N))
+    y = y + 0.15 * x
+    assert permuted_partial(x, y, GIVEN, 5000, seed=0).p == pytest.approx(partial_correlation(x, y, GIVEN).p, abs=0.02)
+    assert permuted_partial(x, x + 0.01 * y, GIVEN, 99, seed=0).p == pytest.approx(1 / 100)
+
+
+def test_the_seed_decides_the_permutations():
+    found = [permuted_partial(X, Y, GIVEN, 200, seed) for seed in (1, 1)]
+    assert found[0] == found[1]
 
 
 def test_without_covariates_it_is_the_plain_correlation():
@@ -49,10 +95,69 @@ def test_scale_does_not_matter():
         (X, np.ones(N), GIVEN, "constant label"),
         (GIVEN.sum(1), Y, GIVEN, "the covariates determine the score"),
         (np.where(np.arange(N) == 3, np.nan, X), Y, GIVEN, "values hold NaN"),
+        (np.full(N, np.nan), Y, GIVEN, "values hold NaN"),
+        (X, Y, np.where(np.arange(2 * N).reshape(N, 2) == 3, np.nan, GIVEN), "values hold NaN"),
+        (X, GIVEN[:, 0], GIVEN, "the covariates determine the label"),
         (X[:5], Y[:5], GIVEN[:5], "5 items are too few for 2 covariates"),
+        (X[:0], Y[:0], GIVEN[:0], "no items"),
     ],
 )
-def test_undefined_is_nan_and_a_reason(x, y, given, reason):
-    found = partial_correlation(x, y, given)
-    assert math.isnan(found.value)
-    assert found.reason == reason
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_undefined_is_nan_and_a_reason(x, y, given, reason, method):
+    if method == "spearman" and reason == "the covariates determine the score":
+        x = given[:, 0]  # ranks of a sum are not a sum of ranks
+    for found in (
+        partial_correlation(x, y, given, method),
+        partial_correlation(x, y, given, method, semi=True),
+        permuted_partial(x, y, given, 20, 0, method),
+    ):
+        assert np.isnan([found.value, found.low, found.high, found.p]).all()
+        assert found.reason == reason
+        assert found.n == len(x)
+
+
+def test_one_more_item_is_enough():
+    for found in (partial_correlation(X[:6], X[1:7] ** 2, GIVEN[:6]), permuted_partial(X[:6], X[1:7] ** 2, GIVEN[:6], 20, 0)):
+        assert math.isfinite(found.value)
+        assert not found.reason
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_a_clustered_draw_is_the_partial_correlation_of_the_repeated_items(method):
+    """Each draw against pingouin on the rows that it repeats; ranks are taken before drawing."""
+    drawn = bootstrap.weights(np.arange(N) // 2, np.zeros(N), 40, seed=1)
+    columns = np.column_stack([X, Y, GIVEN])
+    columns = stats.rankdata(columns, axis=0) if method == "spearman" else columns
+    z = []
+    for times in drawn.astype(int):
+        frame = pd.DataFrame(np.repeat(columns, times, axis=0), columns=["x", "y", "a", "b"])
+        z.append(np.arctanh(pingouin.partial_corr(frame, "x", "y", ["a", "b"])["r"].iloc[0]))
+    found = partial.clustered_partial(X, Y, GIVEN, drawn, method)
+    assert found.value == partial_correlation(X, Y, GIVEN, method).value
+    middle, error = np.arctanh(found.value), np.std(z, ddof=1)
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(middle) / error), rel=1e-4)
+    assert (found.low, found.high) == pytest.approx(tuple(np.tanh(middle + np.array([-1.959964, 1.959964]) * error)), rel=1e-4)
+
+
+def test_clusters_widen_the_interval_of_a_partial_correlation():
+    rng = np.random.default_rng(0)
+    cluster = np.repeat(np.arange(20), 8)
+    x, y, given = rng.normal(size=20)[cluster], rng.normal(size=20)[cluster], rng.normal(size=(160, 2))
+    alone = partial.clustered_partial(x, y, given, bootstrap.weights(np.arange(160), np.zeros(160), 1000, seed=0))
+    whole = partial.clustered_partial(x, y, given, bootstrap.weights(cluster, np.zeros(160), 1000, seed=0))
+    assert whole.high - whole.low > 2 * (alone.high - alone.low)
+    plain = partial_correlation(x, y, given)
+    assert alone.high - alone.low == pytest.approx(plain.high - plain.low, rel=0.15)
+
+
+def test_a_redundant_covariate_changes_no_draw():
+    drawn = bootstrap.weights(np.arange(N), np.zeros(N), 200, seed=0)
+    wide = np.column_stack([GIVEN, GIVEN.sum(1), np.ones(N)])
+    a, b = (partial.clustered_partial(X, Y, given, drawn) for given in (GIVEN, wide))
+    assert (a.low, a.high, a.p) == pytest.approx((b.low, b.high, b.p), rel=1e-5)
+
+
+def test_what_a_plain_partial_correlation_refuses_a_clustered_one_does_too():
+    drawn = bootstrap.weights(np.arange(N), np.zeros(N), 100, seed=0)
+    assert partial.clustered_partial(np.ones(N), Y, GIVEN, drawn).reason == "constant score"
+    assert partial.clustered_partial(X * np.nan, Y, GIVEN, drawn).reason == "values hold NaN"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from wor.analysis import SCORES
+from wor.analysis.evaluation import SCORES
 from wor.figures.panels import placed
 
 

@@ -35,7 +35,7 @@ def draw(points: pd.DataFrame) -> Figure:
             axis.errorbar(
                 rows["n_params"] * shift,
                 rows["value"],
-                yerr=[rows["value"] - rows["low"], rows["high"] - rows["value"]],
+                yerr=[(rows["value"] - rows["low"]).clip(0), (rows["high"] - rows["value"]).clip(0)],  # a bootstrap's may miss it
                 fmt=f"{marker}-",
                 color=colour,
                 capsize=3,

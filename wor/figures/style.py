@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,6 +11,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wor import storage
@@ -47,6 +49,12 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 def canvas(columns: int = 1, rows: int = 1, width: float = 3.4, height: float = 2.6) -> tuple[Figure, list]:
     figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False)
     return figure, list(axes.flat)
+
+
+def explain(axis: Axes, reason: str) -> None:
+    """Say in an empty panel why it is empty."""
+    text = "\n".join(textwrap.wrap(f"Not there: {reason}", 36))
+    axis.text(0.5, 0.7, text, transform=axis.transAxes, ha="center", va="center", color=NEUTRAL)
 
 
 def save(figure: Figure, stem: Path) -> None:

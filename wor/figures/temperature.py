@@ -15,7 +15,7 @@ def table(results: dict[str, dict]) -> pd.DataFrame:
     for model, result in results.items():
         for entry in result["temperatures"]["by_temperature"]:
             for series in ("reasoning", "control", "auroc"):
-                found = {key: entry[series][key] for key in ("value", "low", "high", "n")}
+                found = {key: entry[series][key] for key in ("value", "low", "high", "n", "reason")}
                 rows.append(
                     {"model": model, "label": result["label"], "temperature": entry["temperature"], "series": series, **found}
                 )
@@ -46,4 +46,8 @@ def draw(points: pd.DataFrame) -> Figure:
         right.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":")
         right.set_ylim(0, 1.02)
         right.set_ylabel("AUROC of REV")
+        missing = of_model[(of_model["series"] == "auroc") & of_model["value"].isna()]
+        if len(missing):
+            style.explain(right, missing["reason"].iloc[0])
+        right.set_xlim(left.get_xlim())
     return figure

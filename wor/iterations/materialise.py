@@ -16,9 +16,10 @@ from pathlib import Path
 
 import yaml
 
-from wor import paths, storage
+from wor import paths, preregistration, storage
 from wor.iterations import environment, registry
 from wor.params import Params
+from wor.statistics import criteria as criterion
 
 NOTES = "notes.md"  # the one file that is yours to edit, and no part of the seal
 
@@ -53,10 +54,12 @@ def result_files(params: Params) -> dict[str, Path]:
     files = {}
     for model in params.models:
         label = params.model_specs[model].label
-        for part in (*params.datasets, "calibration", "temperatures"):
+        literal = () if params.control.match == "none" else ("literal",)
+        for part in (*params.datasets, "calibration", "temperatures", "twin", *literal):
             files[f"{label}_{part}_metrics.csv"] = paths.metrics(model, part)
         for dataset in params.datasets:
             files[f"{label}_{dataset}_layers.csv"] = paths.METRICS / f"{model}_{dataset}_layers.csv"
+        files[f"{label}_specifications.csv"] = paths.STATS / f"{model}_specifications.csv"
         files[f"{label}_head_ranking.csv"] = paths.HEADS / model / "ranking.csv"
         files[f"{label}_head_removal.csv"] = paths.HEADS / model / "accuracy.csv"
     return files
@@ -113,6 +116,8 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
     storage.write_text(folder / "config_used.yaml", yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
     about = environment.describe(computes)
     about["memory"] = {log["stage"]: log["memory"] for log in logs if "memory" in log}
+    about["preregistration"] = preregistration.provenance()
+    shutil.copyfile(paths.PREREGISTRATION, folder / paths.PREREGISTRATION.name)
     storage.write_json(folder / "env_info.json", about)
     storage.write_json(folder / "timing.json", _timing(logs))
     storage.write_text(folder / "logs" / "run.log", "".join(f"{line}\n" for log in logs for line in log["lines"]))
@@ -161,7 +166,7 @@ def _log_paths(params: Params) -> list[Path]:
     for model in params.models:
         grid.append(paths.log("reference", model))
         grid += [paths.log("activations", model, dataset) for dataset in params.datasets]
-        grid += [paths.log("temperatures", model), paths.log("heads", model)]
+        grid += [paths.log(stage, model) for stage in ("nulls", "temperatures", "heads")]
     return grid + [paths.log(stage) for stage in ("metrics", "stats", "figures")]
 
 
@@ -192,8 +197,7 @@ def _model_result(model: str) -> dict:
 
 def _row(params: Params, stats: dict[str, dict], criteria: dict, about: dict, mark: str) -> dict:
     deltas = [result["added"]["rev"]["delta"] for result in stats.values()]
-    partials = [result["partial"]["rev"]["pearson"]["value"] for result in stats.values()]
-    verdicts = [entry["status"] for entry in criteria.values()]
+    partials = [result["partial"]["rev"]["clustered"]["value"] for result in stats.values()]
     # An interval of a mean over models would need their joint draws; with several models it is left out.
     alone = deltas[0] if len(deltas) == 1 else {"low": None, "high": None}
     return {
@@ -209,7 +213,8 @@ def _row(params: Params, stats: dict[str, dict], criteria: dict, about: dict, ma
         "ci_low": alone["low"],
         "ci_high": alone["high"],
         "partial_r_mean": _mean(partials),
-        "criteria": " ".join(f"{verdicts.count(status)} {status}," for status in ("pass", "fail", "not evaluable")).rstrip(","),
+        "kind": " ".join(sorted({result["preregistration"]["kind"] for result in stats.values()})),
+        "criteria": criterion.tally(criteria),
     }
 
 
@@ -223,7 +228,16 @@ def _notes(name: str, row: dict, stats: dict[str, dict], criteria: dict) -> str:
         found = result["auroc"]["rev"]["bootstrap"]
         shown = f"{found['value']:.3f}" if found["value"] is not None else f"none ({found['reason']})"
         lines.append(f"- {model}: AUROC of REV {shown}, n = {result['n']['used']} of {result['n']['items']}")
+        lines.append(f"- {model}: {result['twin']['verdict']}")
     lines += ["", "## Criteria", ""]
     lines += [f"- {key}: {entry['status']}. {entry['why']}" for key, entry in criteria.items()]
+    for model, result in stats.items():
+        registered = result["preregistration"]
+        lines += ["", f"## Hypotheses: {model}, {registered['kind']}", ""]
+        lines += [f"{reason}." for reason in registered["reasons"]] + [""] * bool(registered["reasons"])
+        lines += [
+            f"- {key}{' (decisive)' if entry['decisive'] else ''}, {entry['claim']}: {entry['status']}. {entry['why']}"
+            for key, entry in registered["hypotheses"].items()
+        ]
     lines += ["", "## What I expected", "", "", "## What I see", "", "", "## Next", "", ""]
     return "\n".join(lines)

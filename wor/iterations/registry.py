@@ -11,7 +11,7 @@ from wor import storage
 
 COLUMNS = [
     "iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "n_items", "temperature",
-    "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "criteria", "comments",
+    "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "comments",
 ]  # fmt: skip
 _NAME = re.compile(r"^iteration_(\d{3,})$")
 

@@ -25,6 +25,23 @@ def build(params: Params, count: CountTokens) -> dict[str, list[Item]]:
     return {name: built[name] for name in params.datasets}
 
 
+def literal(params: Params, built: dict[str, list[Item]]) -> list[Item]:
+    """The first evaluation controls once more with whole articles, not cut to length: what matching changes.
+
+    The same articles, so that nothing but the length differs. None where the controls are not matched anyway.
+    """
+    if params.control.match == "none":
+        return []
+    controls = [item for name in params.of_role("control") for item in items.evaluated(built[name])]
+    chosen = {item.item_id for item in items.in_turn(controls, params.nulls.literal_n)}
+    whole = []
+    for name in params.of_role("control"):
+        for row, source in frozen.take(name, params.spec(name)):
+            if row["item_id"] in chosen:
+                whole.append(_item(name, row, source, source.text, source.text, params))
+    return whole
+
+
 def assemble(frame: str, body: str, instruction: str) -> str:
     """The words a user would type. Chat templates are the model's and are applied by the engine."""
     return "\n\n".join(part for part in (frame, body, instruction) if part)
@@ -96,5 +113,6 @@ def _item(dataset: str, row: pd.Series, source: Source, body: str, gold: str, pa
         answer=source.answer,
         answer_kind=source.answer_kind,
         gold=gold,
+        steps=gold.count("=") if source.answer_kind == "number" else None,
         paired_with=paired_with,
     )

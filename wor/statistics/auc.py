@@ -9,9 +9,15 @@ from scipy import stats
 
 from wor.statistics.result import Estimate, undefined
 
+LEAST = 10  # items a class: with fewer, neither DeLong's normal limit nor a bootstrap says much
 
-def usable(label: np.ndarray, score: np.ndarray, least: int = 2) -> str:
-    """Why an AUROC of these would be undefined; empty when it is not."""
+
+def usable(label: np.ndarray, score: np.ndarray, least: int = LEAST) -> str:
+    """Why an estimate of these is refused; empty when it is not."""
+    if not len(label):
+        return "no items"
+    if np.isnan(score).all():
+        return "every score is NaN"
     if np.isnan(score).any():
         return "scores hold NaN"
     counts = int((label == 1).sum()), int((label == 0).sum())
@@ -62,8 +68,8 @@ def covariance(label: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 def delong(label: np.ndarray, score: np.ndarray, confidence: float = 0.95) -> Estimate:
     """AUROC with DeLong's interval (normal, cut to [0, 1]) and the p-value of AUROC = 0.5.
 
-    DeLong, DeLong & Clarke-Pearson 1988. NaN with a reason for one class, a constant score, or fewer than
-    two items in a class. Where the classes separate perfectly the variance is 0 and the interval a point,
+    DeLong, DeLong & Clarke-Pearson 1988. NaN with a reason for one class, a constant score, NaN scores, or
+    fewer than LEAST items in a class. Where the classes separate perfectly the variance is 0 and the interval a point,
     which understates what is unknown; the bootstrap's does too.
     """
     label, score = np.asarray(label), np.asarray(score, float)
@@ -72,7 +78,8 @@ def delong(label: np.ndarray, score: np.ndarray, confidence: float = 0.95) -> Es
     (value,), ((variance,),) = covariance(label, score[None])
     half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(variance)
     p = 2 * stats.norm.sf(abs(value - 0.5) / math.sqrt(variance)) if variance > 0 else math.nan
-    return Estimate(float(value), max(0.0, value - half), min(1.0, value + half), float(p), len(label))
+    note = "" if variance > 0 else "the score separates the classes perfectly: no variance, no test"
+    return Estimate(float(value), max(0.0, value - half), min(1.0, value + half), float(p), len(label), note=note)
 
 
 def delong_difference(label: np.ndarray, first: np.ndarray, second: np.ndarray, confidence: float = 0.95) -> Estimate:
@@ -86,9 +93,34 @@ def delong_difference(label: np.ndarray, first: np.ndarray, second: np.ndarray, 
     difference = float(values[0] - values[1])
     variance = float(matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1])
     if variance <= 1e-15:
-        same = difference == 0
-        reason = "the scores rank the items alike" if same else "the difference has no variance"
-        return Estimate(difference, difference, difference, math.nan, len(label), "" if same else reason)
+        note = "the scores rank the items alike" if difference == 0 else "the difference has no variance"
+        return Estimate(difference, difference, difference, math.nan, len(label), note=note)
     half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(variance)
     p = 2 * stats.norm.sf(abs(difference) / math.sqrt(variance))
     return Estimate(difference, difference - half, difference + half, float(p), len(label))
+
+
+def delong_unpaired(
+    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray], confidence: float = 0.95
+) -> Estimate:
+    """AUROC(first) - AUROC(second) of different items, each given as ``(label, score)``; DeLong's variances add.
+
+    The test is Welch's t with Satterthwaite's degrees of freedom, as in pROC (Robin et al. 2011), and so is
+    the interval. ``n`` counts the items of both.
+    """
+    parts = []
+    for label, score in (first, second):
+        label, score = np.asarray(label), np.asarray(score, float)
+        if reason := usable(label, score):
+            return undefined(reason, len(label))
+        (value,), ((variance,),) = covariance(label, score[None])
+        parts.append((float(value), float(variance), len(label)))
+    (a, va, na), (b, vb, nb) = parts
+    difference, variance = a - b, va + vb
+    if variance <= 0:
+        return Estimate(difference, difference, difference, math.nan, na + nb, note="both separate the classes perfectly")
+    freedom = variance**2 / (va**2 / (na - 1) + vb**2 / (nb - 1))
+    error = math.sqrt(variance)
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * error
+    p = 2 * stats.t.sf(abs(difference) / error, freedom)
+    return Estimate(difference, difference - half, difference + half, float(p), na + nb)

@@ -1,9 +1,11 @@
-"""What REV adds to a baseline of covariates, out of sample."""
+"""What a score adds to a baseline of covariates, out of sample."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import stats
@@ -11,13 +13,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from wor.statistics import bootstrap
 from wor.statistics.auc import delong_difference, usable
 from wor.statistics.result import Estimate, undefined
 
+SEPARATED = "the covariates separate the classes perfectly: the fit is penalised, and nothing can be added"
 
-def _model():
+
+def ridge():
     """L2-penalised, so that classes which a covariate separates perfectly still give finite log-odds."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
 
@@ -27,7 +32,7 @@ class CrossFit:
     """Out-of-fold log-odds: ``log_odds`` and ``fold`` are [R, N], R repeats."""
 
     log_odds: np.ndarray
-    fold: np.ndarray
+    fold: np.ndarray  # -1 for an item that no fit could be made for
 
     def pairs(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Wins and counts over pairs that share a fold, summed over repeats: two [M, N0] matrices.
@@ -37,7 +42,8 @@ class CrossFit:
         """
         wins = counted = 0.0
         for score, fold in zip(self.log_odds, self.fold, strict=True):
-            same = (fold[label == 1][:, None] == fold[label == 0][None, :]).astype(float)
+            positive, negative = fold[label == 1][:, None], fold[label == 0][None, :]
+            same = ((positive == negative) & (positive >= 0)).astype(float)
             wins = wins + same * bootstrap.pairs(label, score)
             counted = counted + same
         return wins, counted
@@ -47,17 +53,36 @@ class CrossFit:
         return float(wins.sum() / counted.sum())
 
 
-def cross_fit(label: np.ndarray, features: np.ndarray, cluster: np.ndarray, folds: int, repeats: int, seed: int) -> CrossFit:
-    """Repeated stratified cross-fitting of a logistic regression, clusters kept together."""
-    log_odds = np.full((repeats, len(label)), np.nan)
-    fold = np.full((repeats, len(label)), -1)
-    for repeat in range(repeats):
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat)
-        for index, (train, test) in enumerate(splitter.split(features, label, cluster)):
-            if len(np.unique(label[train])) == 2:
-                log_odds[repeat, test] = _model().fit(features[train], label[train]).decision_function(features[test])
-                fold[repeat, test] = index
+Splits = list[list[tuple[np.ndarray, np.ndarray]]]
+
+
+def splits(label: np.ndarray, cluster: np.ndarray, folds: int, repeats: int, seed: int) -> Splits:
+    """Train and test items of each fold of each repeat: stratified by class, clusters kept together."""
+    each = (StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat) for repeat in range(repeats))
+    return [list(one.split(label, label, cluster)) for one in each]
+
+
+def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Callable = ridge) -> CrossFit:
+    """Repeated cross-fitting of a classifier (default: logistic regression) over `splits`.
+
+    ``features`` may be anything that is indexed by rows, texts too. A fold without both classes to learn from
+    is left out.
+    """
+    log_odds = np.full((len(parts), len(label)), np.nan)
+    fold = np.full((len(parts), len(label)), -1)
+    with threadpool_limits(1):  # fits this small lose by threads, badly where something else runs beside them
+        for repeat, part in enumerate(parts):
+            for index, (train, test) in enumerate(part):
+                if len(np.unique(label[train])) == 2:
+                    log_odds[repeat, test] = model().fit(features[train], label[train]).decision_function(features[test])
+                    fold[repeat, test] = index
     return CrossFit(log_odds, fold)
+
+
+def too_few_clusters(label: np.ndarray, cluster: np.ndarray, folds: int) -> str:
+    """Why clusters cannot be kept together over so many folds; empty when they can."""
+    smallest = min(len(np.unique(cluster[label == value])) for value in (0, 1))
+    return f"a class has {smallest} clusters, fewer than {folds} folds" if smallest < folds else ""
 
 
 @dataclass(frozen=True)
@@ -74,58 +99,100 @@ class Added:
         return {part: estimate.as_dict() for part, estimate in vars(self).items()}
 
 
-def added_value(
-    label: np.ndarray,
-    covariates: np.ndarray,
-    score: np.ndarray,
-    cluster: np.ndarray,
-    drawn: np.ndarray,
-    *,
-    folds: int,
-    repeats: int,
-    seed: int,
-    confidence: float = 0.95,
-) -> Added:
-    """dAUC = AUROC(covariates + score) - AUROC(covariates), both cross-fitted on the same folds.
+@dataclass(frozen=True)
+class Baseline:
+    """The covariates' own fit, once for every score that is held against it.
 
     Parameters
     ----------
-    covariates : [N, K]; score : [N]; cluster : [N], the cross-fitting's and the bootstrap's unit.
-    drawn : [draws, N] from `bootstrap.weights`. The interval reflects the drawing of items; the fits are
-        not repeated within it.
-
-    Returns
-    -------
-    ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold log-odds
-    averaged over repeats and pooled over folds, so its difference is not exactly ``delta``; it takes items
-    as independent, and for nested models it is conservative (Demler et al. 2012). ``likelihood_ratio`` is
-    the in-sample test of the score's coefficient (chi squared, 1 degree of freedom), with the statistic as
-    its value.
+    label : [N] of 0 and 1. covariates : [N, K]. cluster : [N], the cross-fitting's and the bootstrap's unit.
+    drawn : [draws, N] from `bootstrap.weights`. The intervals reflect the drawing of items; the fits are not
+        repeated within them.
     """
-    n = len(label)
-    if reason := usable(label, score, least=folds) or ("covariates hold NaN" if np.isnan(covariates).any() else ""):
-        missing = undefined(reason, n)
-        return Added(missing, missing, missing, missing, missing)
-    smallest = min(len(np.unique(cluster[label == value])) for value in (0, 1))
-    if smallest < folds:
-        missing = undefined(f"a class has {smallest} clusters, fewer than {folds} folds", n)
-        return Added(missing, missing, missing, missing, missing)
-    both = np.column_stack([covariates, score])
-    fits = [cross_fit(label, features, cluster, folds, repeats, seed) for features in (covariates, both)]
-    tables = [fit.pairs(label) for fit in fits]
-    values = [float(wins.sum() / counted.sum()) for wins, counted in tables]
-    samples = [bootstrap.weighted_auroc(label, drawn, *table) for table in tables]
-    estimates = [
-        Estimate(value, *bootstrap.percentile(sample, confidence), n=n) for value, sample in zip(values, samples, strict=True)
-    ]
-    interval = bootstrap.percentile(samples[1] - samples[0], confidence)
-    return Added(
-        baseline=estimates[0],
-        full=estimates[1],
-        delta=Estimate(values[1] - values[0], *interval, n=n),
-        delong=delong_difference(label, fits[1].log_odds.mean(0), fits[0].log_odds.mean(0), confidence),
-        likelihood_ratio=likelihood_ratio(label, covariates, score),
-    )
+
+    label: np.ndarray
+    covariates: np.ndarray
+    cluster: np.ndarray
+    drawn: np.ndarray
+    folds: int
+    repeats: int
+    seed: int
+    confidence: float = 0.95
+
+    @cached_property
+    def _splits(self) -> Splits:
+        return splits(self.label, self.cluster, self.folds, self.repeats, self.seed)
+
+    def _cross_fit(self, features: np.ndarray) -> CrossFit:
+        return cross_fit(self.label, features, self._splits)
+
+    @cached_property
+    def fit(self) -> CrossFit:
+        return self._cross_fit(self.covariates)
+
+    @cached_property
+    def _sampled(self) -> tuple[float, np.ndarray]:
+        return self._sample(self.fit)
+
+    def _sample(self, fit: CrossFit) -> tuple[float, np.ndarray]:
+        wins, counted = fit.pairs(self.label)
+        return float(wins.sum() / counted.sum()), bootstrap.weighted_auroc(self.label, self.drawn, wins, counted)
+
+    @cached_property
+    def _separated(self) -> bool:
+        return math.isnan(_log_likelihood(self.label, self.covariates))
+
+    @cached_property
+    def refusal(self) -> str:
+        """Why there is no fit; empty when there is."""
+        if np.isnan(self.covariates).any():
+            return "covariates hold NaN"
+        least = usable(self.label, np.arange(len(self.label), dtype=float))
+        return least or too_few_clusters(self.label, self.cluster, self.folds)
+
+    def estimate(self) -> Estimate:
+        """The baseline's own cross-fitted AUROC."""
+        if self.refusal:
+            return undefined(self.refusal, len(self.label))
+        value, samples = self._sampled
+        note = SEPARATED if self._separated else ""
+        return Estimate(value, *bootstrap.percentile(samples, self.confidence), n=len(self.label), note=note)
+
+    def delta(self, score: np.ndarray) -> tuple[Estimate, Estimate, CrossFit | None]:
+        """AUROC(covariates + score) - AUROC(covariates); AUROC(covariates + score); its fit."""
+        n = len(self.label)
+        if reason := usable(self.label, score) or self.refusal:
+            return undefined(reason, n), undefined(reason, n), None
+        fit = self._cross_fit(np.column_stack([self.covariates, score]))
+        (value, samples), (before, samples_before) = self._sample(fit), self._sampled
+        change = samples - samples_before
+        note = SEPARATED if self._separated else ""
+        return (
+            Estimate(value - before, *bootstrap.percentile(change, self.confidence), n=n, note=note),
+            Estimate(value, *bootstrap.percentile(samples, self.confidence), n=n),
+            fit,
+        )
+
+    def added(self, score: np.ndarray) -> Added:
+        """dAUC = AUROC(covariates + score) - AUROC(covariates), both cross-fitted on the same folds.
+
+        ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold log-odds
+        averaged over repeats and pooled over folds, so its difference is not exactly ``delta``; it takes items
+        as independent, and for nested models it is conservative (Demler et al. 2012). ``likelihood_ratio`` is
+        the in-sample test of the score's coefficient (chi squared, 1 degree of freedom), with the statistic as
+        its value.
+        """
+        delta, full, fit = self.delta(score)
+        if fit is None:
+            return Added(self.estimate(), full, delta, delta, delta)
+        log_odds = [each.log_odds.mean(0) for each in (fit, self.fit)]
+        return Added(
+            baseline=self.estimate(),
+            full=full,
+            delta=delta,
+            delong=delong_difference(self.label, *log_odds, self.confidence),
+            likelihood_ratio=likelihood_ratio(self.label, self.covariates, score),
+        )
 
 
 def likelihood_ratio(label: np.ndarray, covariates: np.ndarray, score: np.ndarray) -> Estimate:
@@ -141,8 +208,12 @@ def _log_likelihood(label: np.ndarray, features: np.ndarray) -> float:
     """Unpenalised maximum; NaN where it does not exist."""
     scaled = StandardScaler().fit_transform(features)
     # A combination of other columns would leave the maximum without a place.
-    values, basis = np.linalg.svd(scaled, full_matrices=False)[1:]
-    scaled = scaled @ basis[values > 1e-8 * values[0]].T
+    basis, values, _ = np.linalg.svd(scaled, full_matrices=False)
+    # All directions at one scale, so that near copies of a column don't look like the runaway weights of separation.
+    scaled = basis[:, values > 1e-8 * max(values[0], 1e-8)] * math.sqrt(len(label))
+    if not scaled.shape[1]:
+        share = label.mean()
+        return float(len(label) * (share * math.log(share) + (1 - share) * math.log(1 - share)))
     fit = LogisticRegression(C=np.inf, max_iter=10_000, tol=1e-8).fit(scaled, label)
     log_odds = fit.decision_function(scaled)
     if (log_odds[label == 1].min() > log_odds[label == 0].max()) or np.abs(fit.coef_).max() > 1e4:

@@ -16,8 +16,8 @@ def judge(models: dict[str, dict], criteria: Criteria) -> dict[str, dict]:
     Parameters
     ----------
     models : per model ``n_params``, ``delta_auc`` (an Estimate as a dict), ``partial_r`` (likewise),
-        ``temperatures`` (``undefined``: items without a REV over all temperatures, ``variance``: of the
-        mean REV of reasoning items over temperatures, ``n``).
+        ``temperatures`` (``undefined``: REV values over all temperatures that are not there, of ``n``; ``variance``: an
+        Estimate as a dict, of the mean REV of reasoning items over temperatures).
 
     Returns
     -------
@@ -32,8 +32,20 @@ def judge(models: dict[str, dict], criteria: Criteria) -> dict[str, dict]:
     }
 
 
+def tally(verdicts: dict[str, dict]) -> str:
+    """How many of each, as one line."""
+    found = [entry["status"] for entry in verdicts.values()]
+    return ", ".join(f"{found.count(status)} {status}" for status in ("pass", "fail", NOT_EVALUABLE) if status in found)
+
+
 def _verdict(ok: bool, why: str) -> dict:
     return {"status": "pass" if ok else "fail", "why": why}
+
+
+def _numbers(estimate: dict, form: str = "+.3f") -> str:
+    """A value with its interval. A criterion is decided by the value: thresholds were set for it."""
+    interval = "" if math.isnan(estimate["low"]) else f" [{estimate['low']:{form}}, {estimate['high']:{form}}]"
+    return f"{estimate['value']:{form}}{interval}"
 
 
 def _no_nan(models: dict[str, dict]) -> dict:
@@ -62,7 +74,7 @@ def _delta(models: dict[str, dict], size: int, least: float) -> dict:
     delta = model["delta_auc"]
     if math.isnan(delta["value"]):
         return {"status": NOT_EVALUABLE, "why": f"{name} has no dAUC: {delta['reason']}"}
-    found = f"{name}: dAUC {delta['value']:+.3f} [{delta['low']:+.3f}, {delta['high']:+.3f}], wanted >= {least}"
+    found = f"{name}: dAUC {_numbers(delta)}, wanted >= {least}"
     return _verdict(delta["value"] >= least, found)
 
 
@@ -73,7 +85,7 @@ def _partial(models: dict[str, dict], criteria: Criteria) -> dict:
         if math.isnan(partial["value"]):
             return {"status": NOT_EVALUABLE, "why": f"{name} has no partial r: {partial['reason']}"}
         ok &= partial["value"] >= criteria.partial_r and partial["p"] < criteria.partial_p
-        parts.append(f"{name}: r {partial['value']:+.3f}, p {partial['p']:.2g}")
+        parts.append(f"{name}: r {_numbers(partial)}, p {partial['p']:.2g}")
     return _verdict(ok, f"{'; '.join(parts)}, wanted r >= {criteria.partial_r} with p < {criteria.partial_p}")
 
 
@@ -81,9 +93,9 @@ def _variance(models: dict[str, dict], criteria: Criteria) -> dict:
     parts, ok = [], True
     for name, model in models.items():
         variance = model["temperatures"]["variance"]
-        if math.isnan(variance):
-            return {"status": NOT_EVALUABLE, "why": f"{name}: fewer than two temperatures with a mean REV"}
-        ok &= variance <= criteria.temperature_variance
-        parts.append(f"{name}: {variance:.4f}")
+        if math.isnan(variance["value"]):
+            return {"status": NOT_EVALUABLE, "why": f"{name}: {variance['reason']}"}
+        ok &= variance["value"] <= criteria.temperature_variance
+        parts.append(f"{name}: {_numbers(variance, '.3f')} ({variance['n']} items)")
     found = f"variance of mean reasoning REV over temperatures: {'; '.join(parts)}"
     return _verdict(ok, f"{found}, wanted <= {criteria.temperature_variance}")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with an interval. ``reason`` is empty unless the value is NaN."""
+    """A value with an interval. ``reason`` is empty unless the value is NaN; ``note`` says what to mind about it."""
 
     value: float = math.nan
     low: float = math.nan
@@ -16,9 +16,10 @@ class Estimate:
     p: float = math.nan
     n: int = 0
     reason: str = ""
+    note: str = ""
 
     def as_dict(self) -> dict:
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "note" or value}
 
 
 def undefined(reason: str, n: int = 0) -> Estimate:

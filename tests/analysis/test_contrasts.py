@@ -1,0 +1,109 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.planted import table as planted
+from wor.analysis import contrasts
+from wor.analysis.evaluation import Evaluation
+from wor.statistics import auc
+
+
+def test_a_composite_that_is_one_component_is_no_better_than_it_and_better_than_noise(quick):
+    frame = planted(effect=1.2, n=200)
+    rng = np.random.default_rng(1)
+    frame = frame.assign(rev=frame["apl"], ape=rng.normal(size=200), dtr=rng.normal(size=200))
+    found = contrasts.beside_rivals(Evaluation(frame, quick), rng.normal(size=(200, 40)))
+    assert found["difference"]["apl"]["value"] == 0
+    assert found["difference"]["ape"]["low"] > 0.1
+    assert found["difference"]["ape"]["p_holm"] >= found["difference"]["ape"]["p"]
+    assert found["difference"]["dtr"]["p_holm"] < 0.01
+    assert found["difference"]["heads"]["low"] > 0.1  # forty heads of noise, out of sample
+    assert abs(found["auroc_heads"]["value"] - 0.5) < 0.12
+
+
+def test_a_component_counts_in_its_preset_direction(quick):
+    signs = quick.rev.model_copy(update={"apl": quick.rev.apl.model_copy(update={"sign": -1})})
+    frame = planted(effect=1.0, n=120)
+    evaluation = Evaluation(frame.assign(apl=-frame["rev"]), quick.model_copy(update={"rev": signs}))
+    found = contrasts.beside_rivals(evaluation, np.random.default_rng(0).normal(size=(120, 5)))
+    assert found["difference"]["apl"]["value"] == 0
+
+
+def test_heads_that_know_the_class_beat_a_score_that_does_not(quick):
+    frame = planted(n=120)
+    entropies = np.random.default_rng(0).normal(size=(120, 60))
+    entropies[:, 7] += 3 * (frame["role"] == "reasoning")
+    found = contrasts.beside_rivals(Evaluation(frame, quick), entropies)
+    assert found["auroc_heads"]["low"] > 0.9
+    assert found["difference"]["heads"]["high"] < -0.2
+
+
+def test_without_an_evaluation_every_difference_is_a_reason(quick):
+    found = contrasts.beside_rivals(Evaluation(planted(n=12), quick), np.zeros((12, 5)))
+    assert set(found["difference"]) == {"apl", "ape", "sib", "dtr", "heads"}
+    for entry in (*found["difference"].values(), found["auroc_heads"]):
+        assert math.isnan(entry["value"])
+        assert entry["reason"].startswith("fewer than 10 items in a class")
+
+
+def test_a_dose_is_found_where_there_is_one_and_only_there(quick):
+    frame = planted(n=120)
+    steps = frame["steps"].fillna(0)
+    frame = frame.assign(rev=frame["rev"] + steps, apl=frame["apl"] - steps)
+    found = contrasts.dose_response(Evaluation(frame, quick))
+    assert list(found) == ["gsm-symbolic"]
+    trends = found["gsm-symbolic"]["trend"]
+    assert trends["rev"]["low"] > 0.4
+    assert trends["rev"]["p"] == pytest.approx(1 / 200)
+    assert trends["apl"]["high"] < -0.4
+    assert trends["ape"]["low"] < 0 < trends["ape"]["high"]
+    assert found["gsm-symbolic"]["given_length"]["rev"]["low"] > 0.4
+    means = frame[frame["role"] == "reasoning"].groupby("steps")["rev"].mean()
+    assert [row["mean"] for row in found["gsm-symbolic"]["by_steps"]] == pytest.approx(list(means))
+
+
+def test_a_dose_that_is_only_length_is_gone_when_length_is_given(quick):
+    frame = planted(n=200)
+    steps = frame["steps"].fillna(0)
+    length = 100 + 10 * steps + 3 * np.random.default_rng(0).normal(size=200)
+    frame = frame.assign(token_len=length, rev=length / 10 + 0.2 * frame["rev"])
+    found = contrasts.dose_response(Evaluation(frame, quick))["gsm-symbolic"]
+    assert found["trend"]["rev"]["low"] > 0.6
+    assert abs(found["given_length"]["rev"]["value"]) < 0.3
+
+
+def test_the_twin_is_held_against_the_model_on_the_same_items(quick):
+    frame = planted(effect=2.0, n=120)
+    twin = planted(n=120, seed=5).iloc[:30]
+    found = contrasts.twin(Evaluation(frame, quick), twin)
+    label = (frame["role"].iloc[:30] == "reasoning").to_numpy().astype(int)
+    assert found["n"] == {"reasoning": 15, "control": 15}
+    assert found["auroc"]["rev_real"]["value"] == pytest.approx(auc.auroc(label, frame["rev"].iloc[:30]))
+    assert found["auroc"]["rev"]["value"] == pytest.approx(auc.auroc(label, twin["rev"]))
+    assert found["difference"]["value"] == pytest.approx(found["auroc"]["rev_real"]["value"] - found["auroc"]["rev"]["value"])
+    assert found["verdict"].startswith(
+        "random weights are not seen to tell the classes apart (so few items show an AUROC from 0."
+    )
+    below = contrasts.twin(Evaluation(frame, quick), planted(effect=-3.0, n=120).iloc[:30])
+    assert below["verdict"].startswith("random weights tell the classes apart too")
+    apart = contrasts.twin(Evaluation(frame, quick), planted(effect=3.0, n=120).iloc[:30])
+    assert apart["verdict"].startswith("random weights tell the classes apart too")
+    gone = contrasts.twin(Evaluation(frame, quick), twin.assign(rev=math.nan, reason="apl does not vary"))
+    assert math.isnan(gone["auroc"]["rev"]["value"])
+    assert "apl does not vary" in gone["auroc"]["rev"]["reason"]
+
+
+def test_whole_articles_are_held_against_the_same_articles_cut(quick):
+    frame = planted(effect=0.5, n=120)
+    controls = frame[frame["role"] == "control"].head(12)
+    whole = controls.assign(token_len=controls["token_len"] + 100, rev=controls["rev"] + 5)
+    found = contrasts.literal(Evaluation(frame, quick), whole)
+    assert found["matched"]["n"] == found["literal"]["n"] == 12
+    rows = pd.concat([frame[frame["role"] == "reasoning"], controls])
+    expected = auc.auroc((rows["role"] == "reasoning").to_numpy().astype(int), rows["rev"].to_numpy())
+    assert found["matched"]["auroc"]["rev"]["value"] == pytest.approx(expected)
+    assert found["literal"]["auroc"]["token_len"]["value"] == 0
+    assert found["literal"]["auroc"]["rev"]["value"] < 0.05
+    assert contrasts.literal(Evaluation(frame, quick), None)["reason"].endswith("(control.match: none)")

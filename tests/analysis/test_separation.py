@@ -1,0 +1,136 @@
+"""The study's report on planted data: an effect is found, a null is called null, a confound adds nothing."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tests.planted import table as planted
+from wor import storage
+from wor.analysis import separation
+from wor.analysis.evaluation import Evaluation
+
+
+def analyse(frame, params):
+    return separation.analyse(Evaluation(frame, params), {name: f"text {name}" for name in frame["item_id"]})
+
+
+def test_a_planted_effect_is_found(quick):
+    found = analyse(planted(effect=1.5, n=200), quick)
+    assert found["auroc"]["rev"]["bootstrap"]["low"] > 0.75
+    assert found["added"]["rev"]["delta"]["low"] > 0.1
+    assert found["partial"]["rev"]["pearson"]["low"] > 0.3
+    assert found["holm"]["auroc_rev"] < 0.06
+    assert found["nulls"]["permuted_labels"]["p"] == pytest.approx(1 / 200)
+    assert set(found["direction"].values()) == {"as hypothesised"}
+
+
+def test_a_planted_null_is_called_null(quick):
+    found = analyse(planted(n=200, seed=3), quick)
+    assert found["auroc"]["rev"]["bootstrap"]["low"] < 0.5 < found["auroc"]["rev"]["bootstrap"]["high"]
+    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.08
+    assert found["holm"]["partial_rev"] > 0.05
+
+
+def test_a_planted_confound_separates_the_classes_and_adds_nothing(quick):
+    found = analyse(planted(confound=5.0, n=200), quick)
+    assert found["auroc"]["token_len"]["bootstrap"]["value"] > 0.98
+    assert found["auroc"]["rev"]["bootstrap"]["value"] > 0.9
+    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.03
+    assert found["balance"]["token_len"]["smd"] > 3
+
+
+def test_a_contradicted_direction_is_named_and_not_flipped(quick):
+    found = analyse(planted(effect=-1.5, n=200), quick)
+    assert set(found["direction"].values()) == {"contradicted"}
+    assert found["auroc"]["rev"]["bootstrap"]["high"] < 0.5
+
+
+def test_items_without_rev_are_counted_with_their_reason(quick):
+    frame = planted(effect=1.0)
+    frame.loc[frame["item_id"].isin(["i1", "i3"]), ["rev", "apl"]] = math.nan
+    frame.loc[frame["item_id"].isin(["i1", "i3"]), "reason"] = "too short"
+    found = analyse(frame, quick)
+    assert found["n"] == {"items": 60, "used": 58, "reasoning": 28, "control": 30}
+    assert found["excluded"] == {"reasoning: too short": 2}
+    assert found["auroc"]["apl"]["bootstrap"]["n"] == 58
+
+
+def test_a_class_without_any_rev_gives_reasons_in_place_of_numbers(quick, tmp_path):
+    frame = planted()
+    frame.loc[frame["role"] == "control", "rev"] = math.nan
+    frame.loc[frame["role"] == "control", "reason"] = "too short"
+    found = analyse(frame, quick)
+    full = analyse(planted(), quick)
+    assert found.keys() == full.keys()
+    assert found["auroc"].keys() == full["auroc"].keys()
+    for estimate in (found["auroc"]["rev"]["delong"], found["added"]["rev"]["delta"], found["partial"]["apl"]["spearman"]):
+        assert math.isnan(estimate["value"])
+        assert estimate["reason"] == "no control item has a REV (control: too short)"
+    storage.write_json(tmp_path / "a.json", found)
+    assert json.loads((tmp_path / "a.json").read_text())["auroc"]["rev"]["delong"]["value"] is None
+
+
+def test_accuracy_and_unreadable_answers_are_by_dataset(quick):
+    found = analyse(planted(), quick)["accuracy"]
+    assert found == {"gsm-symbolic": {"accuracy": pytest.approx(0.5), "unparsed": pytest.approx(0.5), "n": 30}}
+
+
+def test_the_same_table_gives_the_same_report(quick):
+    one, two = (storage.plain(analyse(planted(effect=0.5), quick)) for _ in range(2))
+    assert one == two
+
+
+def test_a_study_says_what_it_could_have_found(quick):
+    small, large = (analyse(planted(n=n), quick)["detectable"] for n in (60, 400))
+    assert 0.5 < large["auroc"]["value"] < small["auroc"]["value"] < 1
+    assert 0 < large["delta_auc"]["value"] < small["delta_auc"]["value"]
+    assert small["auroc"]["clusters"] == [30, 30]
+
+
+def test_intervals_are_of_every_kind_and_agree(quick):
+    for name, found in analyse(planted(effect=0.7, n=200), quick)["auroc"].items():
+        lows = [found[kind]["low"] for kind in ("bootstrap", "percentile", "delong")]
+        if name != "cot_len":  # which is constant
+            assert max(lows) - min(lows) < 0.02, name
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda frame: frame.assign(item_id=["i0", *frame["item_id"][1:-1], "i0"]), "1 items occur twice, i0 among them"),
+        (lambda frame: frame.assign(cluster=["c1", *frame["cluster"][1:]]), "cluster c1 has items of both classes"),
+        (lambda frame: frame.assign(rev=1.0), "constant score"),
+        (lambda frame: frame.head(18), "fewer than 10 items in a class (9 positive, 9 negative)"),
+        (lambda frame: frame[frame["role"] == "control"], "no reasoning item has a REV (there are none)"),
+        (lambda frame: frame.assign(rev=np.nan), "no reasoning item has a REV (reasoning: )"),
+    ],
+)
+def test_what_cannot_be_estimated_is_a_reason_everywhere(quick, spoil, reason):
+    found = analyse(spoil(planted()), quick)
+    full = analyse(planted(), quick)
+    assert found.keys() == full.keys()
+    for part in ("auroc", "added", "partial"):
+        assert found[part].keys() == full[part].keys()
+        for name, kinds in found[part].items():
+            assert kinds.keys() == full[part][name].keys()
+            for estimate in kinds.values():
+                assert math.isnan(estimate["value"])
+                assert estimate["reason"] == reason
+    assert all(math.isnan(entry["value"]) for entry in (*found["nulls"].values(), *found["detectable"].values()))
+
+
+def test_a_missing_rival_leaves_the_others_alone(quick):
+    found = analyse(planted(effect=1.0).assign(dtr=np.nan), quick)
+    assert found["auroc"]["dtr"]["bootstrap"]["reason"] == "every score is NaN"
+    assert found["auroc"]["rev"]["bootstrap"]["value"] > 0.5
+
+
+def test_a_score_that_separates_perfectly_points_as_hypothesised_with_a_note(quick):
+    frame = planted(n=60)
+    apart = frame.assign(apl=frame["apl"] + 100 * (frame["role"] == "reasoning"))
+    found = analyse(apart, quick)
+    assert found["auroc"]["apl"]["bootstrap"]["value"] == 1
+    assert "no BCa interval" in found["auroc"]["apl"]["bootstrap"]["note"]
+    assert found["direction"]["apl"] == "as hypothesised"

@@ -1,0 +1,73 @@
+"""Studies whose truth is known: metrics tables, and activations that measures are made from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from wor.analysis.evaluation import SCORES
+
+LAYERS, WINDOW, HEADS = 12, 16, 3
+
+
+def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0) -> pd.DataFrame:
+    """A metrics table whose scores know ``effect`` and whose prompt length knows ``confound`` of the class."""
+    rng = np.random.default_rng(seed)
+    role = np.where(np.arange(n) % 2, "reasoning", "control")
+    reasoning = (role == "reasoning").astype(float)
+    length = np.round(100 + 10 * rng.normal(size=n) + 10 * confound * reasoning)
+    logprob = -0.5 + 0.1 * rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "item_id": [f"i{index}" for index in range(n)],
+            "dataset": np.where(role == "reasoning", "gsm-symbolic", "wiki"),
+            "role": role,
+            "split": "evaluation",
+            "cluster": [f"c{index}" for index in range(n)],
+            "token_len": length,
+            "cot_len": 64,
+            "n_generated": 64,
+            "avg_logprob": logprob,
+            "perplexity": np.exp(-logprob),
+            "prompt_perplexity": 20 + rng.normal(size=n),
+            "paraphrase_share": 0.1 + 0.01 * rng.normal(size=n),
+            "finished": False,
+            "answer": np.where(np.arange(n) % 4 == 1, "7", ""),
+            "correct": np.where(role == "reasoning", (np.arange(n) % 4 == 1).astype(float), math.nan),
+            "steps": np.where(role == "reasoning", rng.integers(2, 7, n), math.nan),
+            "reason": "",
+        }
+    )
+    for name in SCORES:
+        frame[name] = rng.normal(size=n) + effect * reasoning + 0.05 * confound * (length - 100)
+    return frame
+
+
+def activations(
+    frame: pd.DataFrame, rng: np.random.Generator, apl: np.ndarray, ape: np.ndarray, sib: np.ndarray
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """What the activations stage would have written, with each component shifted by so many deviations an item.
+
+    Everything that an item's measures are made from moves together: its layers' log KL, its entropies, its cosines.
+    """
+    n = len(frame)
+    records = frame.assign(window_start=80, window_end=80 + WINDOW, paraphrase_reason="").drop(columns=SCORES)
+
+    def item(shift: np.ndarray, *shape: int) -> np.ndarray:
+        return (rng.normal(size=n) + shift).reshape(n, *[1] * len(shape)) * np.ones((n, *shape))
+
+    def noise(*shape: int) -> np.ndarray:
+        return rng.normal(size=(n, *shape))
+
+    entropy = np.log(90) * (0.5 + 0.05 * item(ape, LAYERS, WINDOW) + 0.002 * noise(LAYERS, WINDOW))
+    arrays = {
+        "kl": np.exp(-3 + item(apl, LAYERS, WINDOW) + 0.2 * noise(LAYERS, WINDOW)),
+        "entropy": entropy,
+        "entropy_no_sink": entropy - 0.1,
+        "entropy_heads": 0.5 + 0.1 * noise(LAYERS, HEADS),
+        "cosine": 0.5 + 0.05 * item(sib, 2, LAYERS + 1) + 0.002 * noise(2, LAYERS + 1),
+        "jsd": rng.uniform(size=(n, LAYERS, WINDOW)),
+    }
+    return records, {name: array.astype(np.float32) for name, array in arrays.items()}

@@ -1,0 +1,150 @@
+"""REV beside its rivals, over doses, and in groups where something else should be found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from wor.analysis.evaluation import PARTIAL_GIVEN, SCORES, Evaluation, excluded
+from wor.measures.rev import COMPONENTS
+from wor.statistics import bootstrap, family, partial, power, rivals, trend
+from wor.statistics.result import undefined
+
+HEADS = "heads"
+
+
+def beside_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
+    """AUROC(REV) - AUROC(rival), paired, with Holm over the rivals.
+
+    Rivals: each component in its preset direction, DTR, and a sparse logistic regression on the entropies of all
+    heads, ``[kept items, heads]``, cross-fitted. The last is trained on these classes, which REV is not.
+    """
+    label, settings = evaluation.label, evaluation.params.statistics
+    reason, repeats = evaluation.refusal, max(1, settings.repeats // 4)
+    found, fitted = {}, undefined(reason, len(label))
+    for name in (*COMPONENTS, "dtr"):
+        sign = getattr(evaluation.params.rev, name).sign if name in COMPONENTS else 1
+        found[name] = (
+            undefined(reason, len(label))
+            if reason
+            else rivals.difference(
+                label, evaluation.score("rev"), sign * evaluation.score(name), evaluation.drawn, settings.confidence
+            )
+        )
+    if not reason:
+        fit = rivals.sparse_fit(
+            label, entropies, evaluation.cluster, folds=settings.folds, repeats=repeats, seed=evaluation.params.seed
+        )
+        found[HEADS], fitted = rivals.against_fit(label, evaluation.score("rev"), fit, evaluation.drawn, settings.confidence)
+    else:
+        found[HEADS] = undefined(reason, len(label))
+    adjusted = family.holm({name: estimate.p for name, estimate in found.items()})
+    return {
+        "difference": {name: {**estimate.as_dict(), "p_holm": adjusted[name]} for name, estimate in found.items()},
+        "auroc_heads": fitted.as_dict(),
+    }
+
+
+def dose_response(evaluation: Evaluation) -> dict[str, dict]:
+    """Each score against the number of steps of the worked solution, by dataset; and given the prompt's length.
+
+    A longer solution has a longer problem, so the trend alone could be the length's.
+    """
+    settings, seed = evaluation.params.statistics, evaluation.params.seed
+    found = {}
+    with_steps = evaluation.kept[evaluation.kept["steps"].notna()]
+    for dataset, rows in with_steps.groupby("dataset"):
+        rows = rows.reset_index(drop=True)
+        steps, drawn = rows["steps"].to_numpy(float), evaluation.draw(rows)
+        given = rows[["token_len"]].to_numpy(float)
+        found[str(dataset)] = {
+            "by_steps": [
+                {"steps": int(step), "n": len(group), "mean": group["rev"].mean(), "sd": group["rev"].std()}
+                for step, group in rows.groupby("steps")
+            ],
+            "trend": {
+                name: trend.trend(
+                    steps, rows[name].to_numpy(float), drawn, settings.permutations, seed, settings.confidence
+                ).as_dict()
+                for name in SCORES
+            },
+            "given_length": {
+                name: partial.clustered_partial(
+                    rows[name].to_numpy(float), steps, given, drawn, "spearman", settings.confidence
+                ).as_dict()
+                for name in SCORES
+            },
+        }
+    return found
+
+
+def twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
+    """REV of a model with random weights that reads the same tokens, and of the real one on the same items.
+
+    What the twin tells apart lies in the text and the architecture: no learned computation is needed for it.
+    """
+    both = table[table["rev"].notna()].merge(evaluation.kept[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
+    label = (both["role"] == "reasoning").to_numpy().astype(int)
+    n = {"reasoning": int(label.sum()), "control": int((1 - label).sum())}
+    if not len(both):
+        missing = undefined(evaluation.refusal or f"no item of the twin has a REV ({next(iter(excluded(table)), '')})").as_dict()
+        auroc = dict.fromkeys(("rev", *COMPONENTS, "rev_real"), missing)
+        return {"n": n, "auroc": auroc, "difference": missing, "verdict": "no verdict: there is no twin to hold it against"}
+    settings, drawn = evaluation.params.statistics, evaluation.draw(both)
+    separation = {
+        name: bootstrap.auroc_interval(
+            label, both[name].to_numpy(float), drawn, settings.confidence, both["cluster"].to_numpy(str)
+        ).as_dict()
+        for name in ("rev", *COMPONENTS, "rev_real")
+    }
+    real, random = (both[name].to_numpy(float) for name in ("rev_real", "rev"))
+    return {
+        "n": n,
+        "auroc": separation,
+        "difference": rivals.difference(label, real, random, drawn, settings.confidence).as_dict(),
+        "verdict": _twin_verdict(separation["rev"], n),
+    }
+
+
+def _twin_verdict(found: dict, n: dict[str, int]) -> str:
+    if np.isnan(found["value"]):
+        return f"no verdict: {found['reason']}"
+    if found["low"] > 0.5 or found["high"] < 0.5:
+        return "random weights tell the classes apart too, so REV's AUROC is no evidence of learned computation"
+    least = power.detectable_auroc(n["reasoning"], n["control"])
+    return f"random weights are not seen to tell the classes apart (so few items show an AUROC from {least:.2f})"
+
+
+def literal(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
+    """What matching in length changes: the same articles as controls, cut to length and whole.
+
+    AUROC against all reasoning items, of REV, its components, DTR and the covariates that partial correlation is
+    given. Articles with a REV both ways.
+    """
+    if table is None:
+        return {"reason": "the controls of this run are not matched (control.match: none)"}
+    reasoning, drawn = evaluation.kept[evaluation.kept["role"] == "reasoning"], {}
+    whole, cut = table[table["rev"].notna()], evaluation.kept[evaluation.kept["role"] == "control"]
+    groups = {
+        "matched": cut[cut["item_id"].isin(whole["item_id"])],
+        "literal": whole[whole["item_id"].isin(cut["item_id"])],
+    }
+    for name, controls in groups.items():
+        rows = pd.concat([reasoning, controls], ignore_index=True)
+        label = (rows["role"] == "reasoning").to_numpy().astype(int)
+        weights = evaluation.draw(rows)
+        drawn[name] = {
+            "n": len(controls),
+            "tokens": controls["token_len"].mean(),
+            "auroc": {
+                score: bootstrap.auroc_interval(
+                    label,
+                    rows[score].to_numpy(float),
+                    weights,
+                    evaluation.params.statistics.confidence,
+                    rows["cluster"].to_numpy(str),
+                ).as_dict()
+                for score in (*SCORES, *PARTIAL_GIVEN)
+            },
+        }
+    return drawn

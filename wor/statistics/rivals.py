@@ -1,0 +1,77 @@
+"""A score beside others of the same items: is it better than they are?"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from wor.statistics import bootstrap
+from wor.statistics.auc import usable
+from wor.statistics.baseline import CrossFit, cross_fit, splits, too_few_clusters
+from wor.statistics.result import Estimate, undefined
+
+
+def difference(
+    label: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray | CrossFit,
+    drawn: np.ndarray,
+    confidence: float = 0.95,
+) -> Estimate:
+    """AUROC(first) - AUROC(second) of the same items, with the cluster bootstrap's paired interval and p.
+
+    ``second`` may be cross-fitted log-odds: then both AUROCs are over the pairs that share a fold, since only
+    those are comparable. p is two-sided from the normal distribution with the bootstrap's standard error.
+    """
+    n = len(label)
+    fitted = isinstance(second, CrossFit)
+    for score in (first, *(() if fitted else (second,))):
+        if reason := usable(label, score):
+            return undefined(reason, n)
+    wins = bootstrap.pairs(label, first)
+    theirs, counted = second.pairs(label) if fitted else (bootstrap.pairs(label, second), np.ones_like(wins))
+    gain = wins * counted - theirs
+    value, samples = float(gain.sum() / counted.sum()), bootstrap.weighted_auroc(label, drawn, gain, counted)
+    error = np.nanstd(samples, ddof=1)
+    p = float(2 * stats.norm.sf(abs(value) / error)) if error > 0 else math.nan
+    note = "" if error > 0 else "the difference has no variance" if value else "the scores rank the items alike"
+    return Estimate(value, *bootstrap.percentile(samples, confidence), p=p, n=n, note=note)
+
+
+def sparse_fit(
+    label: np.ndarray, features: np.ndarray, cluster: np.ndarray, *, folds: int, repeats: int, seed: int
+) -> CrossFit | str:
+    """Cross-fitted L1-penalised logistic regression on many features ``[N, K]``; or why there is none.
+
+    The penalty is set beforehand (C = 0.1 on standardised features), not chosen on these items.
+    """
+    if np.isnan(features).any():
+        return "features hold NaN"
+    if reason := usable(label, np.arange(len(label), dtype=float)) or too_few_clusters(label, cluster, folds):
+        return reason
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return cross_fit(label, features, splits(label, cluster, folds, repeats, seed), _lasso)
+
+
+def against_fit(
+    label: np.ndarray, score: np.ndarray, fit: CrossFit | str, drawn: np.ndarray, confidence: float = 0.95
+) -> tuple[Estimate, Estimate]:
+    """`difference` of a score and what `sparse_fit` gave, and the fit's own AUROC."""
+    if isinstance(fit, str):
+        return undefined(fit, len(label)), undefined(fit, len(label))
+    wins, counted = fit.pairs(label)
+    samples = bootstrap.weighted_auroc(label, drawn, wins, counted)
+    own = Estimate(float(wins.sum() / counted.sum()), *bootstrap.percentile(samples, confidence), n=len(label))
+    return difference(label, score, fit, drawn, confidence), own
+
+
+def _lasso():
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, l1_ratio=1.0, solver="liblinear", max_iter=1000))
