@@ -22,9 +22,10 @@ pytestmark = pytest.mark.real
 
 SMALL = {
     "datasets": ["gsm-symbolic", "syllogism", "wiki"],
-    "dataset_specs": {"gsm-symbolic": {"n": 5}, "syllogism": {"n": 5}, "wiki": {"n": 14}},
-    "control": {"calibration_share": 0.5},
+    "dataset_specs": {"gsm-symbolic": {"n": 5}, "syllogism": {"n": 5}, "wiki": {"n": 17}},
+    "control": {"calibration_share": 0.45},
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
+    "nulls": {"twin_n": 2, "twin_calibration": 4, "literal_n": 2},
     "heads": {"shares": [0.0, 0.5], "random_draws": 1, "n_rank": 1, "n_test": 1},
 }
 MODEL, LABEL = "smollm2-135m-instruct", "SmolLM2-135M-Instruct"
@@ -108,6 +109,16 @@ def test_partial_correlation_can_be_recomputed(results, table):
     columns = [kept["rev"].to_numpy(), (kept["role"] == "reasoning").to_numpy(float)]
     residuals = [column - design @ np.linalg.pinv(design) @ column for column in columns]
     assert recorded["partial"]["rev"]["pearson"]["value"] == pytest.approx(np.corrcoef(*residuals)[0, 1])
+
+
+def test_the_twin_read_the_same_tokens_with_other_weights(study):
+    twin, _ = storage.read_records(study.folder / "data" / "nulls" / MODEL / "twin")
+    own, _ = storage.read_records(study.folder / "data" / "activations" / MODEL / "gsm-symbolic")
+    both = twin.merge(own, on="item_id", suffixes=("", "_own"))
+    assert len(both) >= 1
+    for _, row in both.iterrows():
+        assert list(row["continuation_ids"]) == list(row["continuation_ids_own"])
+        assert row["perplexity"] > 100 * row["perplexity_own"]  # which it has not learned to predict
 
 
 def test_the_weights_are_those_that_were_pinned(study):

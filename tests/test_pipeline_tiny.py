@@ -12,6 +12,7 @@ import yaml
 
 from tests.study import TINY, Study, tiny_model
 from wor import storage
+from wor.iterations import compare
 
 pytestmark = pytest.mark.dvc
 
@@ -183,6 +184,39 @@ def test_a_new_temperature_reruns_what_depends_on_it_alone(study):
 AFTER_TEMPERATURE = ("check", "activations", "nulls", "metrics", "stats", "figures", "iteration")
 
 
+def test_two_iterations_are_compared_item_by_item(study):
+    shown = study.run("wor", "compare", "iteration_001", "iteration_002").stdout
+    assert "temperature: 0.2 -> 0.7" in shown
+    assert "  code.dirty: False -> True" in shown  # -S changes params.yaml
+    assert "The same items, iteration_002 minus iteration_001" in shown
+    assert max(map(len, shown.splitlines())) <= 120
+    folders = [study.folder / "experiments" / f"iteration_00{number}" for number in (1, 2)]
+    found = compare.paired(*folders).set_index(["model", "role", "score"])
+    one, two = (pd.read_csv(folder / "results" / "Tiny-Random_metrics.csv").set_index("item_id") for folder in folders)
+    for role in ("reasoning", "control"):
+        change = (two["ape"] - one["ape"])[one["role"] == role]
+        row = found.loc["Tiny-Random", role, "ape"]
+        assert row["value"] == pytest.approx(change.mean())
+        assert row["low"] < row["value"] < row["high"]
+        assert row["n"] == change.notna().sum()
+    same = compare.paired(folders[0], folders[0])
+    assert (same["value"].dropna() == 0).all()
+    done = study.run("wor", "compare", "iteration_001", "iteration_009", expect=2)
+    assert "There are: iteration_001, iteration_002" in study.refusal(done)
+
+
+def test_iterations_verify_until_one_is_touched(study):
+    assert study.run("wor", "verify", "--all").stdout == "iteration_001, iteration_002: intact\n"
+    path = study.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_metrics.csv"
+    before = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(before.replace(b"0.", b"1.", 1))
+    assert study.run("wor", "verify", "--all", expect=1).stdout == "iteration_001/results/Tiny-Random_metrics.csv: changed\n"
+    path.write_bytes(before)
+    path.chmod(0o444)
+    assert "iteration_002" in study.run("wor", "registry").stdout
+
+
 def test_the_old_temperature_points_to_the_old_iteration(study):
     study.experiment("temperature=0.2")
     assert study.iterations() == ["iteration_001", "iteration_002"]
@@ -293,10 +327,10 @@ def test_a_local_file_that_changed_is_noticed(study, tiny_folder, tmp_path):
 
 def test_a_temporary_copy_records_in_the_real_repository(study):
     params_before = (study.folder / "params.yaml").read_text()
-    study.experiment("measures.tau=1.5", options=("--temp",))
+    study.experiment("measures.tau=1.2", options=("--temp",))
     assert study.iterations() == ["iteration_001", "iteration_002", "iteration_003"]
     config = yaml.safe_load((study.folder / "experiments" / "iteration_003" / "config_used.yaml").read_text())
-    assert config["measures"]["tau"] == 1.5
+    assert config["measures"]["tau"] == 1.2
     assert (study.folder / "params.yaml").read_text() == params_before
 
 

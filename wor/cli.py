@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ import typer
 from wor import params, paths, preregistration, profiles, stage, storage, terminal
 from wor.errors import UserError
 from wor.iterations import registry
+from wor.iterations import verify as verification
 from wor.iterations.materialise import Outcome
 
 app = typer.Typer(
@@ -66,12 +68,84 @@ def results(
     iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
 ) -> None:
     """Print an iteration's table of results."""
-    known = {folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())}
+    complete = {folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())}
+    terminal.show_outcome(Outcome(_folder(iteration, _known(complete)), new=False))
+
+
+def _known(known: dict[str, Path]) -> dict[str, Path]:
+    """``known``, or a UserError when it is empty."""
     if not known:
         raise UserError(paths.experiments(), "no iteration yet", "Make one with: make run")
+    return known
+
+
+def _folder(iteration: str, known: dict[str, Path]) -> Path:
     if iteration and iteration not in known:
         raise UserError("iteration", f"{iteration!r} is not in {paths.experiments()}", f"There are: {', '.join(known)}")
-    terminal.show_outcome(Outcome(known[iteration] if iteration else list(known.values())[-1], new=False))
+    return known[iteration] if iteration else list(known.values())[-1]
+
+
+class Form(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.command("registry")
+def show_registry(
+    best: Annotated[bool, typer.Option("--best", help="Only the iteration with the highest mean dAUC.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Write the registry anew from the folders first.")] = False,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.table,
+) -> None:
+    """Print the registry: a row an iteration."""
+    experiments = paths.experiments()
+    if rebuild:
+        registry.rebuild(experiments)
+    rows = registry.read(experiments)
+    if not len(rows):
+        raise UserError(registry.path(experiments), "no iteration yet", "Make one with: make run")
+    if best and not len(rows := registry.best(rows)):
+        raise UserError("--best", "no iteration has a dAUC", "Leave it out to see them all")
+    if form is Form.table:
+        terminal.show_registry(rows)
+    else:
+        typer.echo(
+            rows.to_csv(index=False) if form is Form.csv else rows.to_json(orient="records", indent=2), nl=form is Form.json
+        )
+
+
+@app.command("compare")
+def show_comparison(
+    first: Annotated[str, typer.Argument(help="Such as iteration_001.")],
+    others: Annotated[list[str], typer.Argument(help="One or more to hold against it.")],
+) -> None:
+    """Hold iterations against the first: parameters, metrics, the same items pair by pair, environment."""
+    known = _known({folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())})
+    base, *rest = (_folder(name, known) for name in (first, *others))
+    for other in rest:
+        terminal.show_comparison(base, other)
+
+
+@app.command()
+def verify(
+    iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Every iteration that is here, and the registry.")] = False,
+) -> None:
+    """Check that iterations are as they were recorded. Exit 1 names what was changed, added or is missing."""
+    if every and iteration:
+        raise UserError("verify", f"{iteration!r} and --all", "Give one of the two")
+    known = _known(verification.folders(paths.experiments()))
+    chosen = list(known.values()) if every else [_folder(iteration, known)]
+    found = [f"{folder.name}/{fault}" for folder in chosen for fault in verification.faults_of(folder)]
+    if every:
+        found += verification.registry_faults(paths.experiments())
+    for fault in found:
+        typer.echo(fault)
+    if found:
+        raise SystemExit(1)
+    typer.echo(
+        f"{', '.join(folder.name for folder in chosen)}: intact" if len(chosen) < 9 else f"{len(chosen)} iterations: intact"
+    )
 
 
 @app.command()

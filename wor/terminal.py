@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from wor import storage
 from wor.errors import UserError
+from wor.iterations import compare
 from wor.iterations.materialise import Outcome
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
@@ -19,9 +23,7 @@ HELD = {"supported": "green", "contradicted": "red", "undecided": "yellow", "not
 
 def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     """The table of results with intervals, how the run stands to its registration, the criteria, and where it all is."""
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a log has no edge to wrap at
+    console = console or _console()
     found = storage.read_json(outcome.folder / "results" / "aggregate_statistics.json")
     for model, result in found["models"].items():
         if "preregistration" not in result:
@@ -90,6 +92,69 @@ def checks(result: dict) -> list[str]:
     least = ", ".join(f"{name} from {_number(detectable[key])}" for key, name in shown.items())
     lines.append(f"Found with a probability of 0.8 at this size: {least}")
     return lines
+
+
+def show_registry(rows: pd.DataFrame, console: Console | None = None) -> None:
+    """The registry's headline columns, to fit 120."""
+    console = console or _console()
+    table = Table(title=f"{len(rows)} iterations" if len(rows) != 1 else "1 iteration", title_justify="left")
+    for heading in ("no.", "date", "models", "n", "T", "dAUC", "partial r", "kind", "criteria"):
+        # Narrow terminals fold texts, never numbers.
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("date", "models", "kind", "criteria"))
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        delta = {"value": row["delta_auc_mean"], "low": row["ci_low"], "high": row["ci_high"], "reason": "undefined"}
+        partial = {"value": row["partial_r_mean"], "low": None, "reason": "undefined"}
+        table.add_row(
+            row["iteration_id"].removeprefix("iteration_"),
+            str(row["date"])[:16].replace("T", " "),
+            escape(str(row["models"])),
+            str(row["n_items"]),
+            f"{row['temperature']:g}",
+            interval(delta, sign=True),
+            interval(partial, sign=True),
+            row.get("kind") or "",
+            row["criteria"],
+        )
+    console.print(table)
+
+
+def show_comparison(first: Path, second: Path, console: Console | None = None) -> None:
+    """What was set differently, what came out, and what differs in code and machine."""
+    console = console or _console()
+    console.print(f"[bold]{first.name} and {second.name}[/bold]")
+    for title, found in (("Parameters", compare.parameters(first, second)), ("Environment", compare.environment(first, second))):
+        console.print(f"[bold]{title}[/bold]" + ("" if found else ": alike"))
+        for key, (one, two) in found.items():
+            console.print(f"  {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
+    for model, rows in compare.metrics(first, second).items():
+        table = Table(title=model, title_justify="left")
+        for heading in ("metric", first.name, second.name):
+            table.add_column(heading, justify="left" if heading == "metric" else "right")
+        for name, estimates in rows.items():
+            table.add_row(name, *("" if one is None else interval(one, sign=not name.startswith("AUROC")) for one in estimates))
+        console.print(table)
+    paired = compare.paired(first, second)
+    if not len(paired):
+        console.print("No model is in both: nothing to pair item by item")
+        return
+    table = Table(title=f"The same items, {second.name} minus {first.name} (95% intervals)", title_justify="left")
+    for heading in ("model", "class", "measure", "n", "difference"):
+        table.add_column(heading, justify="right" if heading in ("n", "difference") else "left")
+    for row in paired.astype(object).where(paired.notna(), None).to_dict("records"):
+        table.add_row(row["model"], row["role"], NAMES[row["score"]], str(row["n"]), interval(row, sign=True))
+    console.print(table)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a log has no edge to wrap at
+    return console
 
 
 def _share(value: float | None) -> str:

@@ -13,6 +13,8 @@ COLUMNS = [
     "iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "n_items", "temperature",
     "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "comments",
 ]  # fmt: skip
+# A hash of digits, or of digits and one e, would be read as a number.
+TEXTS = ("iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "kind", "criteria", "comments")
 _NAME = re.compile(r"^iteration_(\d{3,})$")
 
 
@@ -41,7 +43,7 @@ def folders(experiments: Path) -> dict[int, Path]:
 def read(experiments: Path) -> pd.DataFrame:
     if not path(experiments).is_file():
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path(experiments), dtype={"comments": str, "experiment": str})
+    return pd.read_csv(path(experiments), dtype=dict.fromkeys(TEXTS, str))
 
 
 def next_number(experiments: Path) -> int:
@@ -60,6 +62,12 @@ def find(experiments: Path, fingerprint: str) -> Path | None:
         if storage.read_json(folder / "manifest.json")["fingerprint"] == fingerprint:
             return folder
     return None
+
+
+def best(table: pd.DataFrame) -> pd.DataFrame:
+    """The row with the highest mean dAUC; no row when none has one. Ties go to the earlier iteration."""
+    values = pd.to_numeric(table["delta_auc_mean"])
+    return table.loc[[values.idxmax()]] if values.notna().any() else table.head(0)
 
 
 def rebuild(experiments: Path) -> pd.DataFrame:

@@ -1,0 +1,75 @@
+"""Is an iteration still what was recorded? Every file against its manifest, the registry against the folders."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from wor import storage
+from wor.iterations import registry
+from wor.iterations.materialise import NOTES
+
+MANIFEST = "manifest.json"
+YOURS = ("comments",)  # registry columns that are a person's
+
+
+def folders(experiments: Path) -> dict[str, Path]:
+    """Everything that has an iteration's name, by name: also what has lost its manifest."""
+    return {path.name: path for path in sorted(experiments.glob("iteration_*")) if path.is_dir()}
+
+
+def faults_of(folder: Path) -> list[str]:
+    """What differs from the manifest, a line a file; none for an intact iteration. Notes may be edited."""
+    try:
+        manifest = storage.read_json(folder / MANIFEST)
+        sealed, row, identifier = manifest["files"], manifest["registry"], manifest["iteration_id"]
+    except FileNotFoundError:
+        return [f"{MANIFEST}: missing"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return [f"{MANIFEST}: not a manifest"]
+    found = []
+    if identifier != folder.name:
+        found.append(f"{MANIFEST}: is that of {identifier}")
+    if row.get("fingerprint") != manifest.get("fingerprint", "")[:16]:
+        found.append(f"{MANIFEST}: its fingerprint is not its registry row's")
+    present = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    for name, digest in sealed.items():
+        if name not in present:
+            found.append(f"{name}: missing")
+        elif storage.sha256(present[name]) != digest:
+            found.append(f"{name}: changed")
+    found += [f"{name}: added" for name in present if name not in sealed and name not in (NOTES, MANIFEST)]
+    return found
+
+
+def registry_faults(experiments: Path) -> list[str]:
+    """Where the registry is not what the folders' manifests give, by iteration and column."""
+    path = registry.path(experiments)
+    text = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame(columns=registry.COLUMNS)
+    rows = {row["iteration_id"]: row for row in text.to_dict("records")}
+    found = [f"registry: {name} has {count} rows" for name, count in text["iteration_id"].value_counts().items() if count > 1]
+    here = folders(experiments)
+    for name, folder in here.items():
+        if name not in rows:
+            found.append(f"registry: {name} has no row")
+            continue
+        try:
+            expected = _as_text(storage.read_json(folder / MANIFEST)["registry"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a fault of the folder, and named there
+        for column, value in expected.items():
+            if column not in YOURS and rows[name].get(column, "") != value:
+                found.append(f"registry: {name} has {column} {rows[name].get(column, '')!r}, its manifest {value!r}")
+    for name in rows:
+        if name not in here and not (experiments / f"{name}.dvc").is_file():
+            found.append(f"registry: {name} has a row, and neither a folder nor a .dvc file here")
+    return found
+
+
+def _as_text(row: dict) -> dict[str, str]:
+    """A manifest's row as the registry's CSV has it."""
+    written = pd.DataFrame([row]).to_csv(index=False)
+    return pd.read_csv(io.StringIO(written), dtype=str, keep_default_na=False).iloc[0].to_dict()
