@@ -214,7 +214,7 @@ def test_iterations_verify_until_one_is_touched(study):
     assert study.run("wor", "verify", "--all", expect=1).stdout == "iteration_001/results/Tiny-Random_metrics.csv: changed\n"
     path.write_bytes(before)
     path.chmod(0o444)
-    assert "iteration_002" in study.run("wor", "registry").stdout
+    assert "│ 002 │" in study.run("wor", "registry").stdout
 
 
 def test_the_old_temperature_points_to_the_old_iteration(study):
