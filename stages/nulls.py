@@ -5,7 +5,7 @@ import pandas as pd
 from wor import items, observation, paths, session, stage, storage
 from wor.errors import UserError
 
-PARAPHRASES = 1  # of an item that the twin reads: SIB of a null needs no more
+PARAPHRASES = 1  # of an item that the twin reads: nulls may take a fifth of a run
 
 
 def work(params, log, model):

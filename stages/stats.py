@@ -9,15 +9,15 @@ from wor.statistics import criteria
 
 
 def work(params, log):
-    registered = preregistration.load()
+    registered, origin = preregistration.load(), preregistration.provenance()
     prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read(paths.items(dataset))}
     judged, summary = {}, {}
     for model in params.models:
         card = storage.read_json(paths.card(model))
         result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(model, prompts, params, log)
         result["preregistration"] = {
-            "sha256": storage.sha256(paths.PREREGISTRATION),
-            **preregistration.standing(registered, params, card["label"], result["n"], preregistration.provenance()),
+            "sha256": origin["sha256"],
+            **preregistration.standing(registered, params, card["label"], result["n"], origin),
             "hypotheses": preregistration.judge(registered, result),
         }
         storage.write_json(paths.STATS / f"{model}.json", result)

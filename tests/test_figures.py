@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from wor.analysis.evaluation import SCORES
 from wor.figures import ablation, curves, scaling, style, temperature
+from wor.measures.rev import SCORES
 from wor.statistics import auc
 
 

@@ -68,8 +68,12 @@ def results(
     iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
 ) -> None:
     """Print an iteration's table of results."""
-    complete = {folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())}
-    terminal.show_outcome(Outcome(_folder(iteration, _known(complete)), new=False))
+    terminal.show_outcome(Outcome(_folder(iteration, _complete()), new=False))
+
+
+def _complete() -> dict[str, Path]:
+    """Every complete iteration by name, oldest first."""
+    return _known({folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())})
 
 
 def _known(known: dict[str, Path]) -> dict[str, Path]:
@@ -120,7 +124,7 @@ def show_comparison(
     others: Annotated[list[str], typer.Argument(help="One or more to hold against it.")],
 ) -> None:
     """Hold iterations against the first: parameters, metrics, the same items pair by pair, environment."""
-    known = _known({folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())})
+    known = _complete()
     base, *rest = (_folder(name, known) for name in (first, *others))
     for other in rest:
         terminal.show_comparison(base, other)

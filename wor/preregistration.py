@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +11,8 @@ from pydantic import Field, StringConstraints, ValidationError
 from wor import params as parameters
 from wor import paths, storage
 from wor.errors import UserError
-from wor.measures.rev import COMPONENTS
+from wor.iterations import environment
+from wor.measures.rev import COMPONENTS, SCORES
 from wor.params import Params, Strict
 
 # Which estimate of a model's results a quantity names.
@@ -25,9 +25,8 @@ QUANTITIES = {
 }
 
 
-_SCORES = ("rev", *COMPONENTS, "dtr")
 # What it may be of; a trend is of a dataset.
-NAMES = {"auroc": _SCORES, "delta_auc": _SCORES, "partial": _SCORES, "rival": (*COMPONENTS, "dtr", "heads")}
+NAMES = {"auroc": SCORES, "delta_auc": SCORES, "partial": SCORES, "rival": [*COMPONENTS, "dtr", "heads"]}
 
 
 class Hypothesis(Strict):
@@ -155,16 +154,9 @@ def _hold(kind: str, of: str, side: str, bound: float, result: dict) -> tuple[St
 def provenance(path: Path = paths.PREREGISTRATION) -> dict:
     """The file's hash, and when it was committed: None with a reason where git can't say, or where it was changed since."""
     digest = storage.sha256(path)
-
-    def git(*arguments: str) -> str | None:
-        try:
-            return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return None
-
-    committed = git("log", "-1", "--format=%cI", "--", str(path))
+    committed = (environment.git("log", "-1", "--format=%cI", "--", str(path)) or "").strip()
     if not committed:
         return {"sha256": digest, "committed": None, "reason": "not in a git commit"}
-    if git("status", "--porcelain", "--", str(path)):
+    if environment.git("status", "--porcelain", "--", str(path)):
         return {"sha256": digest, "committed": None, "reason": f"changed since its commit of {committed}"}
     return {"sha256": digest, "committed": committed}

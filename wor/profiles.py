@@ -19,7 +19,7 @@ def overlay(profile: str) -> dict[str, object]:
     if not path.is_file():
         have = ", ".join(sorted(file.stem for file in paths.PROFILES.glob("*.yaml"))) or "none"
         raise UserError("--profile", repr(profile), f"There are: {have}")
-    return dict(_leaves(params.read(path)))
+    return dict(leaves(params.read(path)))
 
 
 def settings(pairs: Iterable[str]) -> dict[str, object]:
@@ -30,7 +30,7 @@ def settings(pairs: Iterable[str]) -> dict[str, object]:
         if not equals or not key:
             raise UserError("-S", repr(pair), "Write it as key=value, for example -S temperature=0.7")
         try:
-            found |= dict(_leaves({key: yaml.safe_load(value)}))
+            found |= dict(leaves({key: yaml.safe_load(value)}))
         except yaml.YAMLError:
             raise UserError(f"-S {key}", repr(value), "The value is not YAML: put quotes around a text") from None
     return found
@@ -62,9 +62,10 @@ def _literal(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _leaves(values: dict, prefix: str = "") -> Iterable[tuple[str, object]]:
+def leaves(values: dict, prefix: str = "") -> Iterable[tuple[str, object]]:
+    """Nested values by dotted key."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

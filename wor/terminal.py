@@ -11,13 +11,10 @@ from rich.table import Table
 
 from wor import storage
 from wor.errors import UserError
-from wor.iterations import compare
 from wor.iterations.materialise import Outcome
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
 NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
-
-
 HELD = {"supported": "green", "contradicted": "red", "undecided": "yellow", "not evaluable": "yellow"}
 
 
@@ -120,6 +117,8 @@ def show_registry(rows: pd.DataFrame, console: Console | None = None) -> None:
 
 def show_comparison(first: Path, second: Path, console: Console | None = None) -> None:
     """What was set differently, what came out, and what differs in code and machine."""
+    from wor.iterations import compare  # with scipy, which no other command waits for
+
     console = console or _console()
     console.print(f"[bold]{first.name} and {second.name}[/bold]")
     for title, found in (("Parameters", compare.parameters(first, second)), ("Environment", compare.environment(first, second))):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import PARTIAL_GIVEN, SCORES, Evaluation, excluded
-from wor.measures.rev import COMPONENTS
+from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, excluded, labels
+from wor.measures.rev import COMPONENTS, SCORES
 from wor.statistics import bootstrap, family, partial, power, rivals, trend
 from wor.statistics.result import undefined
 
@@ -20,24 +20,21 @@ def beside_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, di
     heads, ``[kept items, heads]``, cross-fitted. The last is trained on these classes, which REV is not.
     """
     label, settings = evaluation.label, evaluation.params.statistics
-    reason, repeats = evaluation.refusal, max(1, settings.repeats // 4)
-    found, fitted = {}, undefined(reason, len(label))
-    for name in (*COMPONENTS, "dtr"):
-        sign = getattr(evaluation.params.rev, name).sign if name in COMPONENTS else 1
-        found[name] = (
-            undefined(reason, len(label))
-            if reason
-            else rivals.difference(
-                label, evaluation.score("rev"), sign * evaluation.score(name), evaluation.drawn, settings.confidence
-            )
-        )
-    if not reason:
+    missing = undefined(evaluation.refusal, len(label))
+    found, fitted = dict.fromkeys((*COMPONENTS, "dtr", HEADS), missing), missing
+    if not evaluation.refusal:
+        own, drawn, confidence = evaluation.score("rev"), evaluation.drawn, settings.confidence
+        for name in (*COMPONENTS, "dtr"):
+            sign = getattr(evaluation.params.rev, name).sign if name in COMPONENTS else 1
+            found[name] = rivals.difference(label, own, sign * evaluation.score(name), drawn, confidence)
+        repeats = max(1, settings.repeats // 4)
         fit = rivals.sparse_fit(
             label, entropies, evaluation.cluster, folds=settings.folds, repeats=repeats, seed=evaluation.params.seed
         )
-        found[HEADS], fitted = rivals.against_fit(label, evaluation.score("rev"), fit, evaluation.drawn, settings.confidence)
-    else:
-        found[HEADS] = undefined(reason, len(label))
+        if isinstance(fit, str):
+            found[HEADS] = fitted = undefined(fit, len(label))
+        else:
+            found[HEADS], fitted = rivals.difference(label, own, fit, drawn, confidence), fit.estimate(label, drawn, confidence)
     adjusted = family.holm({name: estimate.p for name, estimate in found.items()})
     return {
         "difference": {name: {**estimate.as_dict(), "p_holm": adjusted[name]} for name, estimate in found.items()},
@@ -84,7 +81,7 @@ def twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
     What the twin tells apart lies in the text and the architecture: no learned computation is needed for it.
     """
     both = table[table["rev"].notna()].merge(evaluation.kept[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
-    label = (both["role"] == "reasoning").to_numpy().astype(int)
+    label = labels(both)
     n = {"reasoning": int(label.sum()), "control": int((1 - label).sum())}
     if not len(both):
         missing = undefined(evaluation.refusal or f"no item of the twin has a REV ({next(iter(excluded(table)), '')})").as_dict()
@@ -131,7 +128,7 @@ def literal(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
     }
     for name, controls in groups.items():
         rows = pd.concat([reasoning, controls], ignore_index=True)
-        label = (rows["role"] == "reasoning").to_numpy().astype(int)
+        label = labels(rows)
         weights = evaluation.draw(rows)
         drawn[name] = {
             "n": len(controls),

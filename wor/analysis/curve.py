@@ -35,10 +35,11 @@ def specification_curve(evaluation: Evaluation, settings: pd.DataFrame, scores: 
     for matching in MATCHING:
         chosen, reason = _matched(evaluation, matching)
         held = None if reason else evaluation.baseline_of(chosen, evaluation.draw(evaluation.kept.loc[chosen], DRAWS), REPEATS)
+        of_items = scores.loc[evaluation.kept["item_id"].iloc[chosen]].to_numpy(float)
         for position, setting in enumerate(settings.to_dict("records")):
             separated = gained = undefined(reason)
             if held is not None:
-                score = scores.loc[evaluation.kept["item_id"].iloc[chosen]].iloc[:, position].to_numpy(float)
+                score = of_items[:, position]
                 separated = bootstrap.auroc_interval(held.label, score, held.drawn, held.confidence)
                 gained = held.delta(score)[0]
             row = {**setting, "matching": matching, "primary": bool(setting["primary"]) and matching == "none"}
@@ -52,7 +53,7 @@ def _matched(evaluation: Evaluation, matching: str) -> tuple[np.ndarray, str]:
     if evaluation.refusal or matching == "none":
         return np.arange(len(evaluation.kept)), evaluation.refusal
     chosen = caliper_pairs(evaluation.label, evaluation.kept[COVARIATES].to_numpy(float))
-    reason = auc.usable(evaluation.label[chosen], np.arange(len(chosen), dtype=float))
+    reason = auc.too_few(evaluation.label[chosen])
     return chosen, f"after matching: {reason}" if reason else ""
 
 

@@ -8,14 +8,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from wor.measures.rev import COMPONENTS
 from wor.params import Params
 from wor.statistics import auc, bootstrap
 from wor.statistics.baseline import Baseline
 
 COVARIATES = ["token_len", "avg_logprob", "perplexity", "cot_len"]
 PARTIAL_GIVEN = ["token_len", "perplexity"]
-SCORES = ["rev", *COMPONENTS, "dtr"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Evaluation:
 
     @cached_property
     def label(self) -> np.ndarray:
-        return (self.kept["role"] == "reasoning").to_numpy().astype(int)
+        return labels(self.kept)
 
     @cached_property
     def cluster(self) -> np.ndarray:
@@ -45,9 +43,8 @@ class Evaluation:
         return self.draw(self.kept)
 
     def draw(self, rows: pd.DataFrame, most: int | None = None) -> np.ndarray:
-        """Bootstrap weights of ``rows``: clusters within datasets."""
-        draws = self.params.statistics.bootstrap_draws
-        return bootstrap.weights(rows["cluster"], rows["dataset"], min(draws, most or draws), self.params.seed)
+        """`draw` by this study's parameters."""
+        return draw(rows, self.params, most)
 
     @cached_property
     def baseline(self) -> Baseline:
@@ -83,6 +80,17 @@ class Evaluation:
         if (roles > 1).any():
             return f"cluster {roles.idxmax()} has items of both classes"
         return auc.usable(self.label, self.score("rev"))
+
+
+def labels(rows: pd.DataFrame) -> np.ndarray:
+    """1 for reasoning, 0 for control."""
+    return (rows["role"] == "reasoning").to_numpy().astype(int)
+
+
+def draw(rows: pd.DataFrame, params: Params, most: int | None = None) -> np.ndarray:
+    """Bootstrap weights of ``rows``, at ``most`` so many draws: clusters within datasets."""
+    draws = params.statistics.bootstrap_draws
+    return bootstrap.weights(rows["cluster"], rows["dataset"], min(draws, most or draws), params.seed)
 
 
 def excluded(items: pd.DataFrame) -> dict[str, int]:

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from wor.analysis.evaluation import draw, labels
 from wor.params import Params
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
@@ -21,10 +22,8 @@ def temperatures(table: pd.DataFrame, params: Params) -> dict:
         for role in ("reasoning", "control"):
             row[role] = mean_interval(group[group["role"] == role], params).as_dict()
         kept = group[group["rev"].notna()]
-        drawn = bootstrap.weights(kept["cluster"], kept["dataset"], settings.bootstrap_draws, params.seed)
-        label = (kept["role"] == "reasoning").to_numpy().astype(int)
         row["auroc"] = bootstrap.auroc_interval(
-            label, kept["rev"].to_numpy(float), drawn, settings.confidence, kept["cluster"]
+            labels(kept), kept["rev"].to_numpy(float), draw(kept, params), settings.confidence, kept["cluster"]
         ).as_dict()
         rows.append(row)
     return {
@@ -47,10 +46,9 @@ def variance(reasoning: pd.DataFrame, params: Params) -> Estimate:
     if not len(values):
         return undefined("no reasoning item has a REV at every temperature")
     about = reasoning.drop_duplicates("item_id").set_index("item_id").loc[values.index]
-    settings = params.statistics
-    drawn = bootstrap.weights(about["cluster"], about["dataset"], settings.bootstrap_draws, params.seed)
+    drawn = draw(about, params)
     samples = (drawn @ values.to_numpy() / drawn.sum(1, keepdims=True)).var(axis=1, ddof=1)
-    return Estimate(float(values.mean().var(ddof=1)), *_interval(samples, about, settings.confidence), n=len(values))
+    return Estimate(float(values.mean().var(ddof=1)), *_interval(samples, about, params.statistics.confidence), n=len(values))
 
 
 def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Estimate:
@@ -58,11 +56,10 @@ def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Es
     rows = rows[rows[column].notna()]
     if not len(rows):
         return undefined("no item has a value")
-    settings = params.statistics
-    drawn = bootstrap.weights(rows["cluster"], rows["dataset"], settings.bootstrap_draws, params.seed)
+    drawn = draw(rows, params)
     values = rows[column].to_numpy(float)
     samples = drawn @ values / drawn.sum(1)
-    return Estimate(float(values.mean()), *_interval(samples, rows, settings.confidence), n=len(rows))
+    return Estimate(float(values.mean()), *_interval(samples, rows, params.statistics.confidence), n=len(rows))
 
 
 def _interval(samples, rows: pd.DataFrame, confidence: float) -> tuple[float, float]:

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import stats
 
 from wor.analysis import describe
-from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, SCORES, Evaluation, excluded
-from wor.measures.rev import COMPONENTS
+from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, excluded
+from wor.measures.rev import COMPONENTS, SCORES
 from wor.params import Params
 from wor.statistics import auc, baseline, bootstrap, family, nulls, partial, power
 from wor.statistics.result import undefined
@@ -34,9 +34,10 @@ def analyse(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
     separation = {}
     for name in SEPARATED:
         score = evaluation.score(name)
+        accelerated, percentile = bootstrap.auroc_intervals(label, score, drawn, cluster, confidence)
         separation[name] = {
-            "bootstrap": bootstrap.auroc_interval(label, score, drawn, confidence, cluster).as_dict(),
-            "percentile": bootstrap.auroc_interval(label, score, drawn, confidence).as_dict(),
+            "bootstrap": accelerated.as_dict(),
+            "percentile": percentile.as_dict(),
             "delong": auc.delong(label, score, confidence).as_dict(),
             "permuted": nulls.permuted_auroc(label, score, cluster, settings.permutations, seed, confidence).as_dict(),
         }

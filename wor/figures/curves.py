@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from wor.analysis.evaluation import SCORES
 from wor.figures.panels import placed
+from wor.measures.rev import SCORES
 
 
 def roc(items: pd.DataFrame, model: str) -> pd.DataFrame:

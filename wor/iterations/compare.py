@@ -8,7 +8,8 @@ import pandas as pd
 import yaml
 
 from wor import storage
-from wor.analysis.evaluation import SCORES
+from wor.measures.rev import SCORES
+from wor.profiles import leaves
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
 
@@ -17,20 +18,9 @@ ENVIRONMENT = ("code.commit", "code.dirty", "code.code_hash", "python", "platfor
 DRAWS = 10_000
 
 
-def flat(values: dict, prefix: str = "") -> dict[str, object]:
-    """Nested values by dotted key."""
-    found = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
 def differences(first: dict, second: dict) -> dict[str, tuple[object, object]]:
     """Dotted keys whose values differ, with both."""
-    one, two = flat(first), flat(second)
+    one, two = dict(leaves(first)), dict(leaves(second))
     keys = list(dict.fromkeys([*one, *two]))
     return {key: (one.get(key, ABSENT), two.get(key, ABSENT)) for key in keys if one.get(key, ABSENT) != two.get(key, ABSENT)}
 

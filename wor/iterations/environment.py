@@ -31,17 +31,17 @@ def code_hash(root: Path = Path()) -> str:
 
 def git_state() -> dict:
     """Commit and uncommitted changes of this workspace; None with a reason where git can't say."""
-    commit = _git("rev-parse", "HEAD")
+    commit = git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "reason": "no git commit here", "patch": None}
-    patch = _git("diff", "HEAD", "--binary", "--", ".", *(f":(exclude){path}" for path in _GENERATED)) or ""
+    patch = git("diff", "HEAD", "--binary", "--", ".", *(f":(exclude){path}" for path in _GENERATED)) or ""
     if len(patch) > _PATCH_LIMIT:
         note = f"the uncommitted change has {len(patch)} characters, over {_PATCH_LIMIT}: commit it to have it recorded"
         return {"commit": commit.strip(), "dirty": True, "patch": None, "reason": note}
     return {"commit": commit.strip(), "dirty": bool(patch), "patch": patch}
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

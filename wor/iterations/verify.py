@@ -17,8 +17,9 @@ YOURS = ("comments",)  # registry columns that are a person's
 
 
 def folders(experiments: Path) -> dict[str, Path]:
-    """Everything that has an iteration's name, by name: also what has lost its manifest."""
-    return {path.name: path for path in sorted(experiments.glob("iteration_*")) if path.is_dir()}
+    """Everything that has an iteration's name, by name, oldest first: also what has lost its manifest."""
+    found = sorted(experiments.glob("iteration_*"), key=lambda path: (len(path.name), path.name))  # 999 before 1000
+    return {path.name: path for path in found if path.is_dir()}
 
 
 def faults_of(folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 COMPONENTS = ("apl", "ape", "sib")
+SCORES = ["rev", *COMPONENTS, "dtr"]  # what a study reports of: the composite, its parts, the published rival
 
 
 def scale(calibration: np.ndarray) -> tuple[float, float]:

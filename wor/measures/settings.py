@@ -73,9 +73,8 @@ def scores(
 def _components(calibration, evaluation, most: int, params: Params) -> dict[tuple, np.ndarray]:
     """z-scores over calibration controls of each component under each setting of its own."""
     both = [_raw(*part, most, params) for part in (calibration, evaluation)]
-    raw = []
+    raw, limits = [], {tau: apl.thresholds(both[0][1], tau) for tau in {*TAUS, params.measures.tau}}
     for entropies, effects, stability in both:
-        limits = {tau: apl.thresholds(both[0][1], tau) for tau in {*TAUS, params.measures.tau}}
         lengths = {("apl", tau): np.array([apl.apl(one, limit) for one in effects]) for tau, limit in limits.items()}
         raw.append({**lengths, **{("ape", norm): values for norm, values in entropies.items()}, ("sib", ""): stability})
     return {key: rev.zscore(values, *rev.scale(raw[0][key])) for key, values in raw[1].items()}

@@ -12,7 +12,19 @@ from wor.statistics.result import Estimate, undefined
 LEAST = 10  # items a class: with fewer, neither DeLong's normal limit nor a bootstrap says much
 
 
-def usable(label: np.ndarray, score: np.ndarray, least: int = LEAST) -> str:
+def too_few(label: np.ndarray) -> str:
+    """Why classes of these sizes allow no estimate; empty when they do."""
+    if not len(label):
+        return "no items"
+    counts = int((label == 1).sum()), int((label == 0).sum())
+    if 0 in counts:
+        return "one class only"
+    if min(counts) < LEAST:
+        return f"fewer than {LEAST} items in a class ({counts[0]} positive, {counts[1]} negative)"
+    return ""
+
+
+def usable(label: np.ndarray, score: np.ndarray) -> str:
     """Why an estimate of these is refused; empty when it is not."""
     if not len(label):
         return "no items"
@@ -20,14 +32,7 @@ def usable(label: np.ndarray, score: np.ndarray, least: int = LEAST) -> str:
         return "every score is NaN"
     if np.isnan(score).any():
         return "scores hold NaN"
-    counts = int((label == 1).sum()), int((label == 0).sum())
-    if 0 in counts:
-        return "one class only"
-    if min(counts) < least:
-        return f"fewer than {least} items in a class ({counts[0]} positive, {counts[1]} negative)"
-    if np.ptp(score) == 0:
-        return "constant score"
-    return ""
+    return too_few(label) or ("constant score" if np.ptp(score) == 0 else "")
 
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from wor.statistics import bootstrap
-from wor.statistics.auc import delong_difference, usable
+from wor.statistics.auc import delong_difference, too_few, usable
 from wor.statistics.result import Estimate, undefined
 
 SEPARATED = "the covariates separate the classes perfectly: the fit is penalised, and nothing can be added"
@@ -52,6 +52,16 @@ class CrossFit:
         wins, counted = self.pairs(label)
         return float(wins.sum() / counted.sum())
 
+    def sampled(self, label: np.ndarray, drawn: np.ndarray) -> tuple[float, np.ndarray]:
+        """The AUROC, and that of each sample of `bootstrap.weights`."""
+        wins, counted = self.pairs(label)
+        return float(wins.sum() / counted.sum()), bootstrap.weighted_auroc(label, drawn, wins, counted)
+
+    def estimate(self, label: np.ndarray, drawn: np.ndarray, confidence: float = 0.95) -> Estimate:
+        """The AUROC with its percentile interval."""
+        value, samples = self.sampled(label, drawn)
+        return Estimate(value, *bootstrap.percentile(samples, confidence), n=len(label))
+
 
 Splits = list[list[tuple[np.ndarray, np.ndarray]]]
 
@@ -79,8 +89,10 @@ def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Cal
     return CrossFit(log_odds, fold)
 
 
-def too_few_clusters(label: np.ndarray, cluster: np.ndarray, folds: int) -> str:
-    """Why clusters cannot be kept together over so many folds; empty when they can."""
+def unfit(label: np.ndarray, cluster: np.ndarray, folds: int) -> str:
+    """Why these cannot be cross-fitted with clusters kept together over so many folds; empty when they can."""
+    if reason := too_few(label):
+        return reason
     smallest = min(len(np.unique(cluster[label == value])) for value in (0, 1))
     return f"a class has {smallest} clusters, fewer than {folds} folds" if smallest < folds else ""
 
@@ -132,11 +144,7 @@ class Baseline:
 
     @cached_property
     def _sampled(self) -> tuple[float, np.ndarray]:
-        return self._sample(self.fit)
-
-    def _sample(self, fit: CrossFit) -> tuple[float, np.ndarray]:
-        wins, counted = fit.pairs(self.label)
-        return float(wins.sum() / counted.sum()), bootstrap.weighted_auroc(self.label, self.drawn, wins, counted)
+        return self.fit.sampled(self.label, self.drawn)
 
     @cached_property
     def _separated(self) -> bool:
@@ -147,8 +155,7 @@ class Baseline:
         """Why there is no fit; empty when there is."""
         if np.isnan(self.covariates).any():
             return "covariates hold NaN"
-        least = usable(self.label, np.arange(len(self.label), dtype=float))
-        return least or too_few_clusters(self.label, self.cluster, self.folds)
+        return unfit(self.label, self.cluster, self.folds)
 
     def estimate(self) -> Estimate:
         """The baseline's own cross-fitted AUROC."""
@@ -164,7 +171,7 @@ class Baseline:
         if reason := usable(self.label, score) or self.refusal:
             return undefined(reason, n), undefined(reason, n), None
         fit = self._cross_fit(np.column_stack([self.covariates, score]))
-        (value, samples), (before, samples_before) = self._sample(fit), self._sampled
+        (value, samples), (before, samples_before) = fit.sampled(self.label, self.drawn), self._sampled
         change = samples - samples_before
         note = SEPARATED if self._separated else ""
         return (

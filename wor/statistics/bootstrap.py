@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -97,18 +98,29 @@ def auroc_interval(
     confidence: float = 0.95,
     cluster: np.ndarray | None = None,
 ) -> Estimate:
-    """AUROC with its interval over the samples of `weights`: percentile, or BCa when ``cluster`` is given.
+    """AUROC with its interval over the samples of `weights`: percentile, or BCa when ``cluster`` is given."""
+    if cluster is not None:
+        return auroc_intervals(label, score, drawn, cluster, confidence)[0]
+    if reason := usable(label, score):
+        return undefined(reason, len(label))
+    wins = pairs(label, score)
+    return Estimate(float(wins.mean()), *percentile(weighted_auroc(label, drawn, wins), confidence), n=len(label))
+
+
+def auroc_intervals(
+    label: np.ndarray, score: np.ndarray, drawn: np.ndarray, cluster: np.ndarray, confidence: float = 0.95
+) -> tuple[Estimate, Estimate]:
+    """AUROC with its BCa interval, and with the percentiles', over the same samples of `weights`.
 
     Where there is no BCa interval, as for classes that the score separates perfectly, it is the percentiles', and
     ``note`` says so.
     """
     if reason := usable(label, score):
-        return undefined(reason, len(label))
+        return undefined(reason, len(label)), undefined(reason, len(label))
     wins = pairs(label, score)
     value, samples = float(wins.mean()), weighted_auroc(label, drawn, wins)
-    if cluster is None:
-        return Estimate(value, *percentile(samples, confidence), n=len(label))
-    interval, note = bca(samples, value, weighted_auroc(label, left_out(cluster), wins), confidence), ""
-    if math.isnan(interval[0]):
-        interval, note = percentile(samples, confidence), "no BCa interval, as the samples do not vary about the estimate"
-    return Estimate(value, *interval, n=len(label), note=note)
+    plain = Estimate(value, *percentile(samples, confidence), n=len(label))
+    low, high = bca(samples, value, weighted_auroc(label, left_out(cluster), wins), confidence)
+    if math.isnan(low):
+        return replace(plain, note="no BCa interval, as the samples do not vary about the estimate"), plain
+    return Estimate(value, low, high, n=len(label)), plain

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+from wor.statistics.baseline import ridge
 
 CALIPER = 0.2  # standard deviations of the propensity's log-odds (Austin 2011)
 
@@ -21,13 +18,14 @@ def caliper_pairs(label: np.ndarray, covariates: np.ndarray, caliper: float = CA
     """
     if len(np.unique(label)) < 2:
         return np.array([], int)
-    fit = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000)).fit(covariates, label)
-    log_odds = fit.decision_function(covariates)
+    log_odds = ridge().fit(covariates, label).decision_function(covariates)
     limit = caliper * log_odds.std(ddof=1)
     free, kept = list(np.flatnonzero(label == 0)), []
     positives = np.flatnonzero(label == 1)
     for index in positives[np.argsort(-log_odds[positives], kind="stable")]:
-        distances = np.abs(log_odds[free] - log_odds[index]) if free else np.array([math.inf])
+        if not free:
+            break
+        distances = np.abs(log_odds[free] - log_odds[index])
         nearest = int(distances.argmin())
         if distances[nearest] <= limit:
             kept += [index, free.pop(nearest)]

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from wor.statistics import bootstrap
 from wor.statistics.auc import auroc, usable
-from wor.statistics.baseline import cross_fit, splits, too_few_clusters
+from wor.statistics.baseline import cross_fit, splits, unfit
 from wor.statistics.result import Estimate, undefined
 
 
@@ -54,12 +54,10 @@ def surface_ceiling(
     How well the classes can be told apart without any model looked into. It is near 1 wherever the tasks
     differ in wording, and then no measure can show that it sees more than wording by its AUROC alone.
     """
-    if reason := usable(label, np.arange(len(label), dtype=float)) or too_few_clusters(label, cluster, folds):
+    if reason := unfit(label, cluster, folds):
         return undefined(reason, len(label))
     fit = cross_fit(label, np.array(texts, object), splits(label, cluster, folds, 1, seed), _bag_of_words)
-    wins, counted = fit.pairs(label)
-    interval = bootstrap.percentile(bootstrap.weighted_auroc(label, drawn, wins, counted), confidence)
-    return Estimate(float(wins.sum() / counted.sum()), *interval, n=len(label))
+    return fit.estimate(label, drawn, confidence)
 
 
 def _bag_of_words():

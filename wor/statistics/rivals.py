@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from wor.statistics import bootstrap
 from wor.statistics.auc import usable
-from wor.statistics.baseline import CrossFit, cross_fit, splits, too_few_clusters
+from wor.statistics.baseline import CrossFit, cross_fit, splits, unfit
 from wor.statistics.result import Estimate, undefined
 
 
@@ -54,23 +54,11 @@ def sparse_fit(
     """
     if np.isnan(features).any():
         return "features hold NaN"
-    if reason := usable(label, np.arange(len(label), dtype=float)) or too_few_clusters(label, cluster, folds):
+    if reason := unfit(label, cluster, folds):
         return reason
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return cross_fit(label, features, splits(label, cluster, folds, repeats, seed), _lasso)
-
-
-def against_fit(
-    label: np.ndarray, score: np.ndarray, fit: CrossFit | str, drawn: np.ndarray, confidence: float = 0.95
-) -> tuple[Estimate, Estimate]:
-    """`difference` of a score and what `sparse_fit` gave, and the fit's own AUROC."""
-    if isinstance(fit, str):
-        return undefined(fit, len(label)), undefined(fit, len(label))
-    wins, counted = fit.pairs(label)
-    samples = bootstrap.weighted_auroc(label, drawn, wins, counted)
-    own = Estimate(float(wins.sum() / counted.sum()), *bootstrap.percentile(samples, confidence), n=len(label))
-    return difference(label, score, fit, drawn, confidence), own
 
 
 def _lasso():
