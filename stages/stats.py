@@ -3,7 +3,7 @@
 import pandas as pd
 
 from wor import items, paths, preregistration, stage, storage
-from wor.analysis import contrasts, curve, robustness, separation
+from wor.analysis import contrasts, curve, headline, robustness, separation
 from wor.analysis.evaluation import Evaluation
 from wor.statistics import criteria
 
@@ -11,7 +11,7 @@ from wor.statistics import criteria
 def work(params, log):
     registered, origin = preregistration.load(), preregistration.provenance()
     prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read(paths.items(dataset))}
-    judged, summary = {}, {}
+    judged, headlines = {}, []
     for model in params.models:
         card = storage.read_json(paths.card(model))
         result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(model, prompts, params, log)
@@ -21,26 +21,17 @@ def work(params, log):
             "hypotheses": preregistration.judge(registered, result),
         }
         storage.write_json(paths.STATS / f"{model}.json", result)
-        delta, partial = result["added"]["rev"]["delta"], result["partial"]["rev"]["clustered"]
         judged[model] = {
             "n_params": card["n_params"],
-            "delta_auc": delta,
-            "partial_r": partial,
+            "delta_auc": result["added"]["rev"]["delta"],
+            "partial_r": result["partial"]["rev"]["clustered"],
             "temperatures": result["temperatures"],
         }
-        summary[model] = {
-            "auroc_rev": result["auroc"]["rev"]["bootstrap"]["value"],
-            "delta_auc": delta["value"],
-            "ci_low": delta["low"],
-            "ci_high": delta["high"],
-            "partial_r": partial["value"],
-            "n": result["n"]["used"],
-        }
-        log.say(f"{model}: AUROC of REV {summary[model]['auroc_rev']:.3f}, dAUC {delta['value']:+.3f}")
+        headlines.append(headline.of_model(result))
+        log.say(f"{model}: AUROC of REV {headlines[-1]['AUROC']:.3f}, dAUC {headlines[-1]['dAUC']:+.3f}")
     verdicts = criteria.judge(judged, params.criteria)
     storage.write_json(paths.STATS / "criteria.json", verdicts)
-    # No model's name has an underscore.
-    storage.write_json(paths.SUMMARY, summary | {"all_models": {"criteria": criteria.tally(verdicts)}})
+    storage.write_json(paths.SUMMARY, headline.of_study(headlines))
 
 
 def _analyse(model, prompts, params, log):

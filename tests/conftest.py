@@ -9,6 +9,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["DVC_NO_ANALYTICS"] = "1"
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from wor import params
 from wor.engine.load import load, place
 from wor.engine.model import LM
+
+if TYPE_CHECKING:
+    from tests.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = [
@@ -76,6 +80,23 @@ def lm(tiny_folder: Path) -> LM:
 def lm64(tiny_folder: Path) -> LM:
     """The same weights in float64: what rounding alone can't explain shows here."""
     return load(tiny_folder, place("cpu", "float64", 1))
+
+
+@pytest.fixture(scope="session")
+def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A small study in a repository of its own, after one `dvc exp run`: iteration_001. Copy it, don't change it."""
+    from tests.study import TINY, Study, tiny_model
+
+    fewer = {"statistics": {"bootstrap_draws": 100}}
+    study = Study.make(tmp_path_factory.mktemp("ran"), tiny_model(tiny_folder), TINY, fewer)
+    study.experiment()
+    return study
+
+
+@pytest.fixture
+def study(ran: Study, tmp_path: Path) -> Study:
+    """A copy of `ran`."""
+    return ran.copy(tmp_path / "study")
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ PARTS = (
     ".dvc/.gitignore",
     ".dvcignore",
     ".gitignore",
+    ".gitattributes",
 )
 
 TINY = {
@@ -81,15 +82,26 @@ class Study:
                 shutil.copy(source, target)
         study = cls(folder)
         study.change(*changes)
-        for command in (
-            ["git", "init", "-q", "-b", "main"],
-            ["git", "config", "user.name", "Tester"],
-            ["git", "config", "user.email", "tester@example.com"],
-            ["git", "add", "-A"],
-            ["git", "commit", "-qm", "Begin"],
-        ):
-            study.run(*command)
+        study.run("git", "init", "-q", "-b", "main")
+        study.sign()
+        study.run("git", "add", "-A")
+        study.run("git", "commit", "-qm", "Begin")
         return study
+
+    def copy(self, folder: Path) -> Study:
+        shutil.copytree(self.folder, folder)
+        return Study(folder)
+
+    def clone(self, folder: Path) -> Study:
+        """What a stranger gets from the repository: nothing that git does not have."""
+        subprocess.run(["git", "clone", "-q", str(self.folder), str(folder)], check=True)
+        clone = Study(folder)
+        clone.sign()
+        return clone
+
+    def sign(self) -> None:
+        self.run("git", "config", "user.name", "Tester")
+        self.run("git", "config", "user.email", "tester@example.com")
 
     def change(self, *changes: dict) -> None:
         values = yaml.safe_load((self.folder / "params.yaml").read_text())

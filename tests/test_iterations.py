@@ -156,7 +156,52 @@ def test_a_failure_half_way_leaves_nothing(workspace):
     paths.METRICS.joinpath("tiny_calibration.json").unlink()
     with pytest.raises(UserError, match="tiny_calibration.json: not found. Run the stages before this one"):
         materialise(params.load(), LOG)
-    assert [entry.name for entry in paths.experiments().iterdir() if entry.name.startswith((".building", "iteration_0"))] == []
+    assert leftovers() == []
+
+
+def leftovers():
+    return [entry.name for entry in paths.experiments().iterdir() if entry.name.startswith((".building", "iteration_0"))]
+
+
+FULL_DISK = """
+import resource
+from wor import params
+from wor.iterations.materialise import materialise
+from wor.stage import one_line_errors
+resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, SIZE))
+log = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
+with one_line_errors():
+    materialise(params.load(), log)
+"""
+
+
+@pytest.mark.parametrize("size", [500, 5_000, 50_000])
+def test_a_full_disk_while_recording_leaves_nothing(workspace, size):
+    """The kernel refuses to let a file grow, as it does when the disk is full: early, in the tables, in the figures."""
+    study = Study(workspace)
+    line = study.refusal(study.run(sys.executable, "-c", FULL_DISK.replace("SIZE", str(size)), expect=2))
+    assert "cannot be written" in line
+    assert "Free space or permissions" in line
+    assert leftovers() == []
+    assert materialise(params.load(), LOG).folder.name == "iteration_001"
+
+
+def test_a_read_only_experiments_folder_is_said_in_a_line(workspace):
+    experiments = paths.experiments()
+    experiments.mkdir(exist_ok=True)
+    experiments.chmod(0o555)
+    for folder in list(experiments.parents)[:-2]:  # a test's temporary folders are their owner's alone
+        folder.chmod(folder.stat().st_mode | 0o055)
+    before = os.geteuid()
+    if before == 0:  # whom no permission stops
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match="experiments: cannot be written .Permission denied.. Free space or permissions"):
+            materialise(params.load(), LOG)
+    finally:
+        os.seteuid(before)
+        experiments.chmod(0o755)
+    assert leftovers() == []
 
 
 def test_uncommitted_code_is_recorded_as_a_patch(workspace):

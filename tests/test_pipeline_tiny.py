@@ -104,9 +104,9 @@ def test_the_registry_has_its_row(study):
     assert list(table["iteration_id"]) == ["iteration_001"]
     assert table.loc[0, "models"] == "tiny"
     assert table.loc[0, "temperature"] == 0.2
-    summary = study.json("metrics/summary.json")["tiny"]
+    summary = study.json("metrics/summary.json")
     assert table.loc[0, "n_items"] == summary["n"]
-    assert table.loc[0, "delta_auc_mean"] == pytest.approx(summary["delta_auc"])
+    assert table.loc[0, "delta_auc_mean"] == pytest.approx(summary["dAUC"], abs=1e-4)
 
 
 def test_every_number_is_there_or_says_why(study):
@@ -232,10 +232,10 @@ def test_experiments_can_be_shown_and_compared(study):
     numbers = {metrics["metrics/iteration.json"]["data"]["iteration"] for metrics in data}
     assert numbers == {1, 2}
     for metrics in data:
-        assert {"auroc_rev", "delta_auc", "partial_r"} <= set(metrics["metrics/summary.json"]["data"]["tiny"])
+        assert {"AUROC", "dAUC", "partial_r"} <= set(metrics["metrics/summary.json"]["data"])
     by_number = {m["metrics/iteration.json"]["data"]["iteration"]: name for m, name in zip(data, names, strict=True)}
     diff = study.run("dvc", "metrics", "diff", by_number[1], by_number[2]).stdout
-    assert "tiny.auroc_rev" in diff
+    assert "dAUC" in diff
     study.run("dvc", "plots", "show", "-o", "shown")
     study.run("dvc", "plots", "diff", by_number[1], by_number[2], "-o", "differing")
     page = (study.folder / "differing" / "index.html").read_text()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 from enum import StrEnum
 from pathlib import Path
@@ -13,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from wor import params, paths, preregistration, profiles, stage, storage, terminal
+from wor import commands, params, paths, preregistration, profiles, stage, terminal
 from wor.errors import UserError
-from wor.iterations import registry
+from wor.iterations import pointer, registry, renumber
+from wor.iterations import record as recording
 from wor.iterations import verify as verification
-from wor.iterations.materialise import Outcome
+from wor.iterations.materialise import Outcome, find
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,20 +32,35 @@ def run(
     """Check the parameters, run the pipeline with `dvc exp run`, and say where the results are."""
     changes = {**(profiles.overlay(profile) if profile else {}), **profiles.settings(set_)}
     profiles.check(changes)
-    dvc = shutil.which("dvc", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if dvc is None:
-        raise UserError("dvc", "not found", "Install the requirements: pip install -r requirements.txt")
+    if commands.git("rev-parse", "HEAD") is None:
+        raise UserError("git", "no commit here", "An experiment starts from one: git init && git add -A && git commit -m Begin")
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     where = ["--temp"] if profile else []
+    command = commands.dvc("exp", "run", *where, *profiles.arguments(changes))
     with tempfile.TemporaryDirectory() as folder:
         refused, shown = Path(folder) / "refused", Path(folder) / "shown"
         reports = {stage.REFUSED: str(refused), stage.SHOWN: str(shown)}
-        code = _call([dvc, "exp", "run", *where, *profiles.arguments(changes)], reports)
+        code = commands.show(command, env=commands.environment(**reports))
         if code:
             raise SystemExit(UserError.exit_code if refused.exists() else code)
         if not shown.exists() and not profile:  # nothing to do, or all of it from DVC's cache
-            number = storage.read_json(paths.ITERATION)["iteration"]
-            results(registry.name(number))
+            found = find(profiles.check({}))
+            terminal.show_outcome(Outcome(found, new=False)) if found else results(registry.of_workspace() or "")
+    if tracked := recording.track(paths.experiments()):
+        typer.echo(f"Given to DVC: {', '.join(tracked)}. To commit: wor record")
+
+
+@app.command()
+def record(
+    message: Annotated[str, typer.Option("--message", "-m", help="Of the commit.")] = "",
+) -> None:
+    """Give new iterations, and edited notes, to DVC, and commit their pointers, the registry and the run they came from."""
+    done = recording.record(message)
+    typer.echo(f"Given to DVC: {', '.join(done.tracked)}" if done.tracked else "Nothing new to give to DVC")
+    if done.commit:
+        typer.echo(f"Committed: {done.commit[:12]}. To send it: git push && dvc push")
+    else:
+        typer.echo(f"Not committed: {done.why}")
 
 
 @app.command()
@@ -104,7 +116,10 @@ def show_registry(
     """Print the registry: a row an iteration."""
     experiments = paths.experiments()
     if rebuild:
-        registry.rebuild(experiments)
+        for line in renumber.settle(experiments):
+            typer.echo(line, err=True)
+        if left := renumber.unmerged():
+            typer.echo(f"Still unmerged, yours to decide; then wor record: {', '.join(left)}", err=True)
     rows = registry.read(experiments)
     if not len(rows):
         raise UserError(registry.path(experiments), "no iteration yet", "Make one with: make run")
@@ -116,6 +131,14 @@ def show_registry(
         typer.echo(
             rows.to_csv(index=False) if form is Form.csv else rows.to_json(orient="records", indent=2), nl=form is Form.json
         )
+
+
+@app.command()
+def runs() -> None:
+    """Print every experiment that DVC knows on this branch: headline, iteration, the parameters that vary."""
+    from wor.iterations.runs import runs as every  # with dvc, which no other command waits for
+
+    terminal.show_runs(*every())
 
 
 @app.command("compare")
@@ -141,6 +164,7 @@ def verify(
     known = _known(verification.folders(paths.experiments()))
     chosen = list(known.values()) if every else [_folder(iteration, known)]
     found = [f"{folder.name}/{fault}" for folder in chosen for fault in verification.faults_of(folder)]
+    found += [fault for folder in chosen for fault in pointer.faults(folder)]
     if every:
         found += verification.registry_faults(paths.experiments())
     for fault in found:
@@ -150,6 +174,31 @@ def verify(
     typer.echo(
         f"{', '.join(folder.name for folder in chosen)}: intact" if len(chosen) < 9 else f"{len(chosen)} iterations: intact"
     )
+
+
+@app.command()
+def reproduce(
+    iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
+    start: Annotated[
+        str, typer.Option("--from", metavar="STAGE", help="Compute from this stage on; pull what it reads. Cheaper.")
+    ] = "",
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest difference |a - b| / max(1, |a|) that passes. 0 on the machine that made it, else 0.001.", min=0
+        ),
+    ] = None,
+) -> None:
+    """Compute an iteration anew, from its commit and with its packages, and hold every number against the recorded one.
+
+    Exit 0: the same within the tolerance. Exit 1: not, and the first stage that differs is named.
+    """
+    from wor.iterations.reproduce import reproduce  # with compare: scipy, which no other command waits for
+
+    folder = _folder(iteration, _complete())
+    with reproduce(folder, start, say=typer.echo) as again:
+        agrees = terminal.show_reproduction(folder, again, tolerance)
+    raise SystemExit(0 if agrees else 1)
 
 
 @app.command()
@@ -164,15 +213,6 @@ def freeze(
     if dataset not in settings.dataset_specs:
         raise UserError("dataset", repr(dataset), f"dataset_specs has {', '.join(settings.dataset_specs)}")
     typer.echo(f"{n} items frozen in {frozen.freeze(dataset, settings.spec(dataset), n, settings.seed)}")
-
-
-def _call(command: list[str], extra: dict[str, str]) -> int:
-    """Run with this interpreter first on the path, so that the stages' `python` is the one with the packages."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    try:
-        return subprocess.call(command, env={**os.environ, **extra, "PATH": path})
-    except KeyboardInterrupt:
-        return 130
 
 
 def main() -> None:

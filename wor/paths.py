@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")  # the hash of everything that each stage read and wrote
 PROFILES = Path("profiles")
 PREREGISTRATION = Path("prereg.yaml")
 FROZEN = Path("data/frozen")
@@ -25,6 +26,9 @@ SUMMARY = Path("metrics/summary.json")
 ITERATION = Path("metrics/iteration.json")
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
+# In an iteration's folder
+MANIFEST = "manifest.json"
+NOTES = "notes.md"  # the one file that is its reader's to edit, and no part of the seal
 
 
 def frozen(dataset: str) -> Path:

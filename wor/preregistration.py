@@ -10,8 +10,8 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from wor import params as parameters
 from wor import paths, storage
+from wor.commands import git
 from wor.errors import UserError
-from wor.iterations import environment
 from wor.measures.rev import COMPONENTS, SCORES
 from wor.params import Params, Strict
 
@@ -154,9 +154,9 @@ def _hold(kind: str, of: str, side: str, bound: float, result: dict) -> tuple[St
 def provenance(path: Path = paths.PREREGISTRATION) -> dict:
     """The file's hash, and when it was committed: None with a reason where git can't say, or where it was changed since."""
     digest = storage.sha256(path)
-    committed = (environment.git("log", "-1", "--format=%cI", "--", str(path)) or "").strip()
+    committed = (git("log", "-1", "--format=%cI", "--", str(path)) or "").strip()
     if not committed:
         return {"sha256": digest, "committed": None, "reason": "not in a git commit"}
-    if environment.git("status", "--porcelain", "--", str(path)):
+    if git("status", "--porcelain", "--", str(path)):
         return {"sha256": digest, "committed": None, "reason": f"changed since its commit of {committed}"}
     return {"sha256": digest, "committed": committed}

@@ -12,6 +12,7 @@ from rich.table import Table
 from wor import storage
 from wor.errors import UserError
 from wor.iterations.materialise import Outcome
+from wor.iterations.reproduce import Again
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
 NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
@@ -115,6 +116,29 @@ def show_registry(rows: pd.DataFrame, console: Console | None = None) -> None:
     console.print(table)
 
 
+def show_runs(rows: list[dict], varying: list[str], console: Console | None = None) -> None:
+    """DVC's experiments with their headline and the parameters in which they differ."""
+    console = console or _console()
+    table = Table()
+    for heading in ("experiment", "it.", "AUROC", "dAUC", "partial r", "n"):
+        table.add_column(heading, overflow="fold", no_wrap=True, justify="left" if heading == "experiment" else "right")
+    for key in varying:
+        table.add_column(escape(key), overflow="fold", justify="right")
+    for row in rows:
+        name = f"{row['experiment']} ({row['state'].lower()})" if row["state"] else row["experiment"]
+        delta = {"value": row["dAUC"], "low": row["low"], "high": row["high"]}
+        partial = {"value": row["partial_r"], "low": None}
+        table.add_row(
+            escape(name),
+            "-" if row["iteration"] is None else f"{row['iteration']:.0f}",
+            "-" if row["AUROC"] is None else f"{row['AUROC']:.2f}",
+            *("-" if each["value"] is None else interval(each, sign=True) for each in (delta, partial)),
+            "-" if row["n"] is None else f"{row['n']:.0f}",
+            *(escape(row[key]) for key in varying),
+        )
+    console.print(table)
+
+
 def show_comparison(first: Path, second: Path, console: Console | None = None) -> None:
     """What was set differently, what came out, and what differs in code and machine."""
     from wor.iterations import compare  # with scipy, which no other command waits for
@@ -142,6 +166,51 @@ def show_comparison(first: Path, second: Path, console: Console | None = None) -
     for row in paired.astype(object).where(paired.notna(), None).to_dict("records"):
         table.add_row(row["model"], row["role"], NAMES[row["score"]], str(row["n"]), interval(row, sign=True))
     console.print(table)
+
+
+TOLERANCE = 1e-3  # where machine or packages are others: float32 sums in another order
+
+
+def show_reproduction(folder: Path, again: Again, tolerance: float | None, console: Console | None = None) -> bool:
+    """Recorded against recomputed; whether every number agrees within the tolerance."""
+    from wor.iterations import agreement, compare
+
+    console = console or _console()
+    elsewhere = {key: values for key, values in compare.environment(folder, again.folder).items() if key not in EXPECTED}
+    if tolerance is None:
+        tolerance = TOLERANCE if elsewhere else 0.0
+    for model, rows in compare.metrics(folder, again.folder).items():
+        table = Table(title=model, title_justify="left")
+        for heading in ("metric", "recorded", "recomputed", "difference"):
+            table.add_column(heading, justify="left" if heading == "metric" else "right")
+        for name, (one, two) in rows.items():
+            both = one and two and None not in (one["value"], two["value"])
+            difference = f"{two['value'] - one['value']:+.2g}" if both else ""
+            table.add_row(name, *("" if each is None else interval(each) for each in (one, two)), difference)
+        console.print(table)
+    for key, (one, two) in elsewhere.items():
+        console.print(f"Other than then: {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
+    found = agreement.results(folder / "results", again.folder / "results")
+    values, apart = sum(file.values for file in found), [file for file in found if file.different]
+    for file in apart:
+        most = "a text or a missing value" if file.worst == float("inf") else f"{file.worst:.2g}"
+        console.print(
+            f"{file.file}: {file.different} of {file.values} differ, most by {most} ({escape(file.where)})", soft_wrap=True
+        )
+    agrees = all(file.within(tolerance) for file in found)
+    if not apart:
+        console.print(f"[green]Reproduced[/green]: {values} values in {len(found)} files of results/, each identical")
+        return True
+    stage = again.recorded.first_difference(again.recomputed) if again.recorded else None
+    if stage:
+        console.print(f"The first stage whose outputs differ: {stage}")
+    verdict = "[green]Reproduced[/green] within" if agrees else "[red]Not reproduced[/red] within"
+    console.print(f"{verdict} a tolerance of {tolerance:g}: {sum(file.different for file in apart)} of {values} values differ")
+    return agrees
+
+
+# The clone is always at the commit, with threads set from what was recorded.
+EXPECTED = ("code.dirty",)
 
 
 def _short(value: object) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
 from wor import answers
+from wor.commands import git
 
 PACKAGES = (
     "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
@@ -18,6 +18,7 @@ PACKAGES = (
 )  # fmt: skip
 _GENERATED = ("metrics", "plots", "experiments", "dvc.lock")  # what a run itself changes is no part of its code
 _PATCH_LIMIT = 1_000_000  # characters
+_UNTRACKED_LIMIT = 20
 
 
 def code_hash(root: Path = Path()) -> str:
@@ -30,23 +31,36 @@ def code_hash(root: Path = Path()) -> str:
 
 
 def git_state() -> dict:
-    """Commit and uncommitted changes of this workspace; None with a reason where git can't say."""
+    """Commit and uncommitted changes of this workspace; None with a reason where git can't say.
+
+    ``untracked`` are files that git was never told of and does not ignore: no patch holds them, so a run that
+    used one can't be reproduced from this.
+    """
     commit = git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "reason": "no git commit here", "patch": None}
-    patch = git("diff", "HEAD", "--binary", "--", ".", *(f":(exclude){path}" for path in _GENERATED)) or ""
+    everything = (".", *(f":(exclude){path}" for path in _GENERATED))
+    untracked = (git("ls-files", "--others", "--exclude-standard", "--", *everything) or "").splitlines()
+    state = {"commit": commit.strip(), "untracked": untracked[:_UNTRACKED_LIMIT]}
+    changed = (git("diff", "HEAD", "--numstat", "--no-renames", "--", *everything) or "").splitlines()
+    # Git counts no lines in a binary file.
+    if binary := [line.split("\t", 2)[2] for line in changed if line.startswith("-\t-\t")]:
+        note = f"{', '.join(binary)}: a changed binary file goes into no patch; commit it to have it recorded"
+        return {**state, "dirty": True, "patch": None, "reason": note}
+    # In git's own form, whatever the user's settings make of a diff.
+    form = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+    patch = git("diff", "HEAD", *form, "--", *everything)
+    if patch is None:
+        return {
+            **state,
+            "dirty": True,
+            "patch": None,
+            "reason": "the uncommitted change is not UTF-8: commit it to have it recorded",
+        }
     if len(patch) > _PATCH_LIMIT:
         note = f"the uncommitted change has {len(patch)} characters, over {_PATCH_LIMIT}: commit it to have it recorded"
-        return {"commit": commit.strip(), "dirty": True, "patch": None, "reason": note}
-    return {"commit": commit.strip(), "dirty": bool(patch), "patch": patch}
-
-
-def git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout
+        return {**state, "dirty": True, "patch": None, "reason": note}
+    return {**state, "dirty": bool(patch), "patch": patch}
 
 
 def describe(computes: list[dict]) -> dict:
@@ -57,7 +71,7 @@ def describe(computes: list[dict]) -> dict:
         "baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
         "answer_rules": answers.VERSION,
         "python": sys.version.split()[0],
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "blas": _blas(),
         "compute": computes[0] if computes else None,
         "compute_differs_between_stages": any(one != computes[0] for one in computes),
@@ -68,7 +82,7 @@ def describe(computes: list[dict]) -> dict:
     }
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +17,6 @@ from wor import paths, preregistration, storage
 from wor.iterations import environment, registry
 from wor.params import Params
 from wor.statistics import criteria as criterion
-
-NOTES = "notes.md"  # the one file that is yours to edit, and no part of the seal
 
 
 @dataclass(frozen=True)
@@ -65,6 +60,14 @@ def result_files(params: Params) -> dict[str, Path]:
     return files
 
 
+def find(params: Params) -> Path | None:
+    """The iteration that already holds this workspace's results; None where there is none, or no results."""
+    try:
+        return registry.find(paths.experiments(), fingerprint(params, result_files(params)))
+    except FileNotFoundError:
+        return None
+
+
 def materialise(params: Params, own_log: dict) -> Outcome:
     """Make the next iteration from this workspace's results, or find the one that already holds them.
 
@@ -76,7 +79,7 @@ def materialise(params: Params, own_log: dict) -> Outcome:
     mark = fingerprint(params, files)
     try:
         experiments.mkdir(parents=True, exist_ok=True)
-        with _locked(experiments):
+        with registry.locked(experiments):
             for left in experiments.glob(".building-*"):  # of a run that was killed: the lock says nobody builds
                 shutil.rmtree(left)
             if existing := registry.find(experiments, mark):
@@ -87,7 +90,7 @@ def materialise(params: Params, own_log: dict) -> Outcome:
             building = Path(tempfile.mkdtemp(prefix=".building-", dir=experiments))
             try:
                 _fill(building, folder.name, params, files, mark, own_log)
-                _seal(building)
+                seal(building)
                 building.rename(folder)
                 storage.fsync(experiments)
             finally:
@@ -96,13 +99,6 @@ def materialise(params: Params, own_log: dict) -> Outcome:
             return Outcome(folder, new=True)
     except OSError as error:
         raise storage.cannot_write(experiments, error) from error
-
-
-@contextmanager
-def _locked(experiments: Path) -> Iterator[None]:
-    with open(experiments / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark: str, own_log: dict) -> None:
@@ -118,6 +114,8 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
     about["memory"] = {log["stage"]: log["memory"] for log in logs if "memory" in log}
     about["preregistration"] = preregistration.provenance()
     shutil.copyfile(paths.PREREGISTRATION, folder / paths.PREREGISTRATION.name)
+    if paths.LOCK.is_file():  # not where stages were run one by one, without DVC
+        shutil.copyfile(paths.LOCK, folder / paths.LOCK.name)
     storage.write_json(folder / "env_info.json", about)
     storage.write_json(folder / "timing.json", _timing(logs))
     storage.write_text(folder / "logs" / "run.log", "".join(f"{line}\n" for log in logs for line in log["lines"]))
@@ -139,22 +137,22 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
             target = figures / f"Fig{index}_{figure}__{name}{suffix}"
             shutil.copyfile(paths.FIGURES / f"{figure}{suffix}", target)
 
-    row = _row(params, stats, criteria, about, mark)
-    storage.write_text(folder / NOTES, _notes(name, row, stats, criteria))
-    sealed = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NOTES)
+    row = _row(params, stats, summary, criteria, about, mark)
+    storage.write_text(folder / paths.NOTES, _notes(name, row, stats, criteria))
+    sealed = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != paths.NOTES)
     manifest = {
         "iteration_id": name,
         "fingerprint": mark,
         "registry": row,
         "files": {path.relative_to(folder).as_posix(): storage.sha256(path) for path in sealed},
     }
-    storage.write_json(folder / "manifest.json", manifest)
+    storage.write_json(folder / paths.MANIFEST, manifest)
 
 
-def _seal(folder: Path) -> None:
+def seal(folder: Path) -> None:
     """Sync every file and folder, and make the files read-only (but for the notes)."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != NOTES:
+        if path.is_file() and path.name != paths.NOTES:
             path.chmod(0o444)
         storage.fsync(path)
     folder.chmod(0o755)
@@ -195,11 +193,7 @@ def _model_result(model: str) -> dict:
     }
 
 
-def _row(params: Params, stats: dict[str, dict], criteria: dict, about: dict, mark: str) -> dict:
-    deltas = [result["added"]["rev"]["delta"] for result in stats.values()]
-    partials = [result["partial"]["rev"]["clustered"]["value"] for result in stats.values()]
-    # An interval of a mean over models would need their joint draws; with several models it is left out.
-    alone = deltas[0] if len(deltas) == 1 else {"low": None, "high": None}
+def _row(params: Params, stats: dict[str, dict], summary: dict, criteria: dict, about: dict, mark: str) -> dict:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "experiment": os.environ.get("DVC_EXP_NAME", ""),
@@ -207,19 +201,15 @@ def _row(params: Params, stats: dict[str, dict], criteria: dict, about: dict, ma
         "fingerprint": mark[:16],
         "models": " ".join(params.models),
         "datasets": " ".join(params.datasets),
-        "n_items": sum(result["n"]["used"] for result in stats.values()),
+        "n_items": summary["n"],
         "temperature": params.temperature,
-        "delta_auc_mean": _mean([delta["value"] for delta in deltas]),
-        "ci_low": alone["low"],
-        "ci_high": alone["high"],
-        "partial_r_mean": _mean(partials),
+        "delta_auc_mean": summary["dAUC"],
+        "ci_low": summary["low"],
+        "ci_high": summary["high"],
+        "partial_r_mean": summary["partial_r"],
         "kind": " ".join(sorted({result["preregistration"]["kind"] for result in stats.values()})),
         "criteria": criterion.tally(criteria),
     }
-
-
-def _mean(values: list[float | None]) -> float | None:
-    return None if None in values else sum(values) / len(values)
 
 
 def _notes(name: str, row: dict, stats: dict[str, dict], criteria: dict) -> str:

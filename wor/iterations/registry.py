@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
-from wor import storage
+from wor import paths, storage
+from wor.iterations import pointer
 
 COLUMNS = [
     "iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "n_items", "temperature",
@@ -30,12 +35,25 @@ def number_of(folder: Path) -> int:
     return int(_NAME.match(folder.name)[1])
 
 
+@contextmanager
+def locked(experiments: Path) -> Iterator[None]:
+    """Hold the one lock under which folders get their numbers and the registry is written."""
+    with open(experiments / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def of_workspace() -> str | None:
+    """The iteration that the workspace's last run became, as its metrics say."""
+    return name(storage.read_json(paths.ITERATION)["iteration"]) if paths.ITERATION.is_file() else None
+
+
 def folders(experiments: Path) -> dict[int, Path]:
     """Every complete iteration folder, by number."""
     found = {}
     for entry in sorted(experiments.glob("iteration_*")):
         match = _NAME.match(entry.name)
-        if match and (entry / "manifest.json").is_file():
+        if match and (entry / paths.MANIFEST).is_file():
             found[int(match[1])] = entry
     return found
 
@@ -43,7 +61,10 @@ def folders(experiments: Path) -> dict[int, Path]:
 def read(experiments: Path) -> pd.DataFrame:
     if not path(experiments).is_file():
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path(experiments), dtype=dict.fromkeys(TEXTS, str))
+    text = path(experiments).read_text(encoding="utf-8")
+    # A merge that .gitattributes did not reach: both sides' rows count.
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith(("<<<<<<<", "=======", ">>>>>>>"))]
+    return pd.read_csv(io.StringIO("".join(lines)), dtype=dict.fromkeys(TEXTS, str))
 
 
 def next_number(experiments: Path) -> int:
@@ -59,7 +80,7 @@ def next_number(experiments: Path) -> int:
 def find(experiments: Path, fingerprint: str) -> Path | None:
     """The iteration with this fingerprint, if there is one."""
     for folder in folders(experiments).values():
-        if storage.read_json(folder / "manifest.json")["fingerprint"] == fingerprint:
+        if storage.read_json(folder / paths.MANIFEST)["fingerprint"] == fingerprint:
             return folder
     return None
 
@@ -71,16 +92,24 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rebuild(experiments: Path) -> pd.DataFrame:
-    """Write the registry anew: a row from each folder, and the rows of folders that are not here.
+    """Write the registry anew: a row from each folder, and the rows of iterations that are not here.
 
-    ``comments`` is a person's column and is kept.
+    ``comments`` is a person's column and is kept. So is a row of another iteration with a number that is taken
+    here, when there is a pointer to it: `renumber` settles that.
     """
-    before = read(experiments).set_index("iteration_id")
-    rows = {identifier: row.to_dict() for identifier, row in before.iterrows()}
-    for number, folder in folders(experiments).items():
-        manifest = storage.read_json(folder / "manifest.json")
-        kept = rows.get(name(number), {}).get("comments", "")
-        rows[name(number)] = {**manifest["registry"], "comments": kept}
-    table = pd.DataFrame([{"iteration_id": identifier, **row} for identifier, row in sorted(rows.items())], columns=COLUMNS)
+    rows = {(row["iteration_id"], row["fingerprint"]): row for row in read(experiments).to_dict("records")}
+    for folder in folders(experiments).values():
+        manifest = storage.read_json(folder / paths.MANIFEST)
+        mark, former = manifest["registry"]["fingerprint"], manifest.get("renumbered_from")
+        kept = rows.get((folder.name, mark)) or rows.pop((former, mark), None) or {}
+        others = [key for key in rows if key[0] == folder.name and key[1] != mark]
+        if others and not pointer.is_anothers(folder):  # someone edited the row
+            kept = {"comments": [rows.pop(key)["comments"] for key in others][-1]} | kept
+        rows[folder.name, mark] = {**kept, **manifest["registry"], "iteration_id": folder.name}
+    table = pd.DataFrame(sorted(rows.values(), key=_order), columns=COLUMNS)
     storage.write_csv(path(experiments), table)
     return table
+
+
+def _order(row: dict) -> tuple[int, str]:
+    return len(row["iteration_id"]), row["iteration_id"]  # 999 before 1000

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from wor import storage
+from wor import paths, storage
 from wor.iterations import registry
-from wor.iterations.materialise import NOTES
 
-MANIFEST = "manifest.json"
 YOURS = ("comments",)  # registry columns that are a person's
 
 
@@ -25,24 +23,24 @@ def folders(experiments: Path) -> dict[str, Path]:
 def faults_of(folder: Path) -> list[str]:
     """What differs from the manifest, a line a file; none for an intact iteration. Notes may be edited."""
     try:
-        manifest = storage.read_json(folder / MANIFEST)
+        manifest = storage.read_json(folder / paths.MANIFEST)
         sealed, row, identifier = manifest["files"], manifest["registry"], manifest["iteration_id"]
     except FileNotFoundError:
-        return [f"{MANIFEST}: missing"]
+        return [f"{paths.MANIFEST}: missing"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return [f"{MANIFEST}: not a manifest"]
+        return [f"{paths.MANIFEST}: not a manifest"]
     found = []
     if identifier != folder.name:
-        found.append(f"{MANIFEST}: is that of {identifier}")
+        found.append(f"{paths.MANIFEST}: is that of {identifier}")
     if row.get("fingerprint") != manifest.get("fingerprint", "")[:16]:
-        found.append(f"{MANIFEST}: its fingerprint is not its registry row's")
+        found.append(f"{paths.MANIFEST}: its fingerprint is not its registry row's")
     present = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     for name, digest in sealed.items():
         if name not in present:
             found.append(f"{name}: missing")
         elif storage.sha256(present[name]) != digest:
             found.append(f"{name}: changed")
-    found += [f"{name}: added" for name in present if name not in sealed and name not in (NOTES, MANIFEST)]
+    found += [f"{name}: added" for name in present if name not in sealed and name not in (paths.NOTES, paths.MANIFEST)]
     return found
 
 
@@ -58,7 +56,7 @@ def registry_faults(experiments: Path) -> list[str]:
             found.append(f"registry: {name} has no row")
             continue
         try:
-            expected = _as_text(storage.read_json(folder / MANIFEST)["registry"])
+            expected = _as_text(storage.read_json(folder / paths.MANIFEST)["registry"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a fault of the folder, and named there
         for column, value in expected.items():

@@ -1,0 +1,264 @@
+"""Iterations given to DVC and git: what the commit holds, what it leaves alone, and two clones that made one number."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+from wor.iterations import environment, pointer
+
+pytestmark = pytest.mark.dvc
+
+
+def committed(study):
+    return set(study.run("git", "show", "--name-only", "--format=", "HEAD").stdout.split())
+
+
+def test_record_commits_the_iteration_and_its_run_and_nothing_else(study):
+    (study.folder / "mine.txt").write_text("staged by its author")
+    study.run("git", "add", "mine.txt")
+    said = study.run("wor", "record", "-m", "My first").stdout
+    assert "Given to DVC: iteration_001" in said
+    assert study.run("git", "log", "-1", "--format=%s").stdout == "My first\n"
+    assert committed(study) == {
+        "dvc.lock",
+        "experiments/iteration_001.dvc",
+        "experiments/iteration_registry.csv",
+        "metrics/iteration.json",
+        "metrics/summary.json",
+    }
+    assert study.run("git", "status", "--porcelain").stdout == "A  mine.txt\n"
+    assert study.run("dvc", "status", "-q", "experiments/iteration_001.dvc").returncode == 0
+    assert study.run("wor", "record").stdout.endswith("Not committed: nothing has changed since the last commit\n")
+
+
+def test_our_hash_of_a_folder_is_dvcs(study):
+    study.run("dvc", "add", "-q", "experiments/iteration_001")
+    folder = study.folder / "experiments" / "iteration_001"
+    assert pointer.read(folder)["md5"] == pointer.digest(pointer.listing(folder))
+
+
+def test_parameters_that_changed_since_the_run_stay_out(study):
+    study.change({"temperature": 0.9})
+    study.run("wor", "record")
+    assert committed(study) == {"experiments/iteration_001.dvc", "experiments/iteration_registry.csv"}
+
+
+def test_notes_are_free_and_the_next_record_takes_them(study):
+    study.run("wor", "record")
+    folder = study.folder / "experiments" / "iteration_001"
+    (folder / "notes.md").write_text("what I think")
+    assert study.run("wor", "verify", "--all").stdout == "iteration_001: intact\n"
+    assert "Given to DVC: iteration_001" in study.run("wor", "record").stdout
+    assert committed(study) == {"experiments/iteration_001.dvc"}
+    assert study.run("dvc", "status", "-q", "experiments/iteration_001.dvc").returncode == 0
+
+
+def test_verify_holds_the_pointer_against_the_folder(study):
+    study.run("wor", "record")
+    folder = study.folder / "experiments" / "iteration_001"
+    here = pointer.path(folder)
+    before = here.read_text()
+    other = study.folder / "experiments" / "iteration_002"
+    shutil.copytree(folder, other)
+    (other / "timing.json").chmod(0o644)
+    (other / "timing.json").write_text("{}")
+    study.run("dvc", "add", "-q", "experiments/iteration_002")
+    here.write_text(pointer.path(other).read_text().replace("iteration_002", "iteration_001"))
+    shutil.rmtree(other)
+    pointer.path(other).unlink()
+    assert (
+        study.run("wor", "verify", "--all", expect=1).stdout == "iteration_001.dvc: timing.json differs from what it points to\n"
+    )
+    here.write_text(before.replace("path: iteration_001", "path: iteration_009"))
+    assert study.run("wor", "verify", expect=1).stdout == "iteration_001.dvc: points to iteration_009\n"
+    here.write_text("<<<<<<< HEAD\n")
+    assert study.run("wor", "verify", expect=1).stdout == "iteration_001.dvc: not a DVC pointer to a folder\n"
+    here.write_text(before)
+    study.run("wor", "verify")
+
+
+def test_a_damaged_iteration_is_not_given_to_dvc(study):
+    path = study.folder / "experiments" / "iteration_001" / "timing.json"
+    path.chmod(0o644)
+    path.write_text("{}")
+    line = study.refusal(study.run("wor", "record", expect=2))
+    assert line.startswith("error: iteration_001: timing.json: changed. Restore it")
+    assert not pointer.path(path.parent).exists()
+
+
+def test_without_an_identity_the_iteration_is_kept_and_the_remedy_is_said(study, tmp_path):
+    study.run("git", "config", "--unset", "user.name")
+    study.run("git", "config", "--unset", "user.email")
+    study.run("git", "config", "user.useConfigOnly", "true")
+    study.environment |= {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    said = study.run("wor", "record").stdout
+    assert "Given to DVC: iteration_001" in said
+    assert "Not committed: git does not know who you are: git config user.name NAME" in said
+    study.sign()
+    assert "Committed: " in study.run("wor", "record").stdout
+
+
+def test_without_a_commit_the_run_is_refused_before_anything_happens(study):
+    shutil.rmtree(study.folder / ".git")
+    study.run("git", "init", "-q")
+    line = study.refusal(study.run("wor", "run", expect=2))
+    assert line.startswith("error: git: no commit here. An experiment starts from one: git init")
+    assert "Not committed: git has no commit here" in study.run("wor", "record").stdout
+
+
+def test_a_record_killed_at_any_moment_is_completed_by_the_next(study, tmp_path):
+    killed = 0
+    for step in range(8):
+        copy = study.copy(tmp_path / f"copy{step}")
+        process = subprocess.Popen(
+            ["wor", "record"],
+            cwd=copy.folder,
+            env=copy.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(0.4 + 0.4 * step)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            killed += 1
+        process.wait()
+        (copy.folder / ".git" / "index.lock").unlink(missing_ok=True)  # git's own, which names itself and its remedy
+        copy.run("wor", "record")
+        assert (
+            copy.run("git", "ls-files", "experiments").stdout.split()
+            == [
+                "experiments/.gitkeep",
+                "experiments/iteration_001.dvc",
+                "experiments/iteration_registry.csv",
+            ][1:]
+            or "experiments/iteration_001.dvc" in copy.run("git", "ls-files", "experiments").stdout
+        )
+        assert copy.run("wor", "verify", "--all").stdout == "iteration_001: intact\n"
+        assert copy.run("git", "status", "--porcelain").stdout == ""
+        shutil.rmtree(copy.folder)
+    assert killed, "every record finished first; the test shows nothing"
+
+
+class TestTwoClones:
+    """Both make iteration_002 from the same start; the second to come merges."""
+
+    @pytest.fixture
+    def clones(self, study, tmp_path):
+        study.run("wor", "record")
+        study.run("git", "init", "-q", "--bare", str(tmp_path / "origin.git"))
+        study.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
+        study.run("git", "push", "-q", "-u", "origin", "main")
+        found = [study.copy(tmp_path / name) for name in ("first", "second")]
+        for clone, tau in zip(found, (1.1, 1.2), strict=True):
+            clone.experiment(f"measures.tau={tau}")
+            assert clone.iterations() == ["iteration_001", "iteration_002"]
+        return found
+
+    def settled(self, first, second):
+        """The second has both, under two numbers, and its own is whole."""
+        assert second.iterations() == ["iteration_001", "iteration_003"]
+        folder = second.folder / "experiments" / "iteration_003"
+        assert yaml.safe_load((folder / "config_used.yaml").read_text())["measures"]["tau"] == 1.2
+        assert (folder / "figures" / "Fig1_scaling__iteration_003.png").is_file()
+        assert (folder / "notes.md").read_text().startswith("# iteration_003\n")
+        assert json.loads((folder / "manifest.json").read_text())["renumbered_from"] == "iteration_002"
+        other = (first.folder / "experiments" / "iteration_002.dvc").read_text()
+        assert (second.folder / "experiments" / "iteration_002.dvc").read_text() == other
+        table = pd.read_csv(second.folder / "experiments" / "iteration_registry.csv")
+        assert list(table["iteration_id"]) == ["iteration_001", "iteration_002", "iteration_003"]
+        assert table["fingerprint"].is_unique
+        assert second.run("wor", "verify", "--all").stdout == "iteration_001, iteration_003: intact\n"
+
+    def test_the_one_that_comes_second_takes_the_next_number(self, clones):
+        first, second = clones
+        for clone in clones:
+            clone.run("wor", "record")
+        first.run("git", "push", "-q")
+        second.run("git", "pull", "-q", "--no-rebase", expect=1)
+        line = second.refusal(second.run("wor", "record", expect=2))
+        assert line.endswith("Two clones made the same number: wor registry --rebuild")
+        done = second.run("wor", "registry", "--rebuild")
+        assert "iteration_002 was made twice: the one that is here is iteration_003 now" in done.stderr
+        self.settled(first, second)
+        left = done.stderr.splitlines()[-1].removeprefix("Still unmerged, yours to decide; then wor record: ").split(", ")
+        assert left == ["dvc.lock", "metrics/summary.json", "params.yaml"]
+        second.run("git", "checkout", "--ours", "--", *left)
+        second.run("git", "add", *left)
+        said = second.run("wor", "record").stdout
+        assert "Given to DVC: iteration_003" in said
+        assert "a merge is under way" in said
+        second.run("git", "commit", "-qm", "Merge")
+        assert second.run("git", "status", "--porcelain").stdout == ""
+        assert "The same run as: " + str(second.folder / "experiments" / "iteration_003") in second.run("wor", "run").stdout
+        assert "dvc repro --force --single-item iteration" in done.stderr
+        second.run("dvc", "repro", "--force", "--single-item", "iteration")
+        assert second.json("metrics/iteration.json") == {"iteration": 3}
+        assert second.iterations() == ["iteration_001", "iteration_003"]
+
+    def test_a_rebuild_killed_before_the_old_folder_went_ends_the_same(self, clones):
+        first, second = clones
+        for clone in clones:
+            clone.run("wor", "record")
+        first.run("git", "push", "-q")
+        second.run("git", "pull", "-q", "--no-rebase", expect=1)
+        before = second.folder / "experiments" / "iteration_002"
+        shutil.copytree(before, second.folder / "kept")
+        registry = (second.folder / "experiments" / "iteration_registry.csv").read_text()
+        second.run("wor", "registry", "--rebuild")
+        shutil.copytree(second.folder / "kept", before)
+        shutil.rmtree(second.folder / "kept")
+        (second.folder / "experiments" / "iteration_registry.csv").write_text(registry)
+        second.run("wor", "registry", "--rebuild")
+        self.settled(first, second)
+
+
+class TestGitState:
+    @pytest.fixture
+    def repository(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for command in (["init", "-q"], ["config", "user.name", "T"], ["config", "user.email", "t@example.com"]):
+            subprocess.run(["git", *command], check=True)
+        (tmp_path / "a.txt").write_text("one\n")
+        (tmp_path / "b.bin").write_bytes(b"\0\1")
+        subprocess.run(["git", "add", "-A"], check=True)
+        subprocess.run(["git", "commit", "-qm", "Begin"], check=True)
+        return tmp_path
+
+    def test_a_clean_tree_has_an_empty_patch(self, repository):
+        state = environment.git_state()
+        assert (state["dirty"], state["patch"], state["untracked"]) == (False, "", [])
+
+    def test_a_patch_gives_the_change_again_whatever_the_users_diff_looks_like(self, repository):
+        for key, value in (("diff.noprefix", "true"), ("color.ui", "always"), ("diff.external", "false")):
+            subprocess.run(["git", "config", key, value], check=True)
+        (repository / "a.txt").write_text("two")
+        (repository / "new.txt").write_text("git was not told of this one")
+        state = environment.git_state()
+        assert state["dirty"]
+        assert state["untracked"] == ["new.txt"]
+        subprocess.run(["git", "checkout", "-q", "a.txt"], check=True)
+        subprocess.run(["git", "apply"], input=state["patch"], text=True, check=True)
+        assert (repository / "a.txt").read_text() == "two"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("b.bin", b"\0\2", "b.bin: a changed binary file goes into no patch; commit it to have it recorded"),
+            ("a.txt", b"x\n" * 600_000, "over 1000000: commit it to have it recorded"),
+            ("a.txt", b"caf\xe9\n", "the uncommitted change is not UTF-8: commit it to have it recorded"),
+        ],
+    )
+    def test_a_change_that_no_patch_can_hold_says_so(self, repository, name, content, reason):
+        (repository / name).write_bytes(content)
+        state = environment.git_state()
+        assert state["dirty"]
+        assert state["patch"] is None
+        assert state["reason"].endswith(reason)

@@ -1,0 +1,121 @@
+"""Whether two runs gave the same: every number of their results, and the stage where they part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import yaml
+
+from wor import storage
+
+LOGS = "data/logs"  # what a stage said and how long it took is never twice the same
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A file of results held against its recorded self.
+
+    values : how many it has. different : how many are not identical. worst : the largest difference among
+    the numbers, |a - b| / max(1, |a|), infinite where one is missing or a text differs; ``where`` it is.
+    """
+
+    file: str
+    values: int
+    different: int
+    worst: float
+    where: str
+
+    def within(self, tolerance: float) -> bool:
+        return self.worst <= tolerance
+
+
+def results(recorded: Path, recomputed: Path) -> list[Agreement]:
+    """Every CSV and JSON file of the two folders, by name. Numbers must be equal as floats; nulls and NaN equal each other."""
+    names = sorted({path.name for folder in (recorded, recomputed) for path in folder.iterdir()})
+    return [_file(name, recorded / name, recomputed / name) for name in names]
+
+
+def _file(name: str, recorded: Path, recomputed: Path) -> Agreement:
+    for path, said in ((recorded, "not recorded"), (recomputed, "not made again")):
+        if not path.is_file():
+            return Agreement(name, 0, 1, math.inf, said)
+    one, two = dict(_values(recorded)), dict(_values(recomputed))
+    apart = {place: _apart(one.get(place, _ABSENT), two.get(place, _ABSENT)) for place in dict.fromkeys([*one, *two])}
+    where = max(apart, key=apart.get, default="")
+    worst = apart.get(where, 0.0)
+    return Agreement(name, len(apart), sum(value > 0 for value in apart.values()), worst, where if worst else "")
+
+
+_ABSENT = object()
+
+
+def _apart(one: object, two: object) -> float:
+    numbers = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (one, two)]
+    if all(numbers) and math.isfinite(one) and math.isfinite(two):
+        return abs(one - two) / max(1.0, abs(one))
+    if all(numbers) and math.isnan(one) and math.isnan(two):
+        return 0.0
+    return 0.0 if one == two else math.inf
+
+
+def _values(path: Path) -> Iterable[tuple[str, object]]:
+    if path.suffix == ".csv":
+        table = pd.read_csv(path)
+        for column in table:
+            yield from ((f"{column}, row {row}", value) for row, value in enumerate(table[column].tolist(), 1))
+    else:
+        yield from _leaves(storage.read_json(path), "")
+
+
+def _leaves(node: object, place: str) -> Iterable[tuple[str, object]]:
+    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    if parts is None:
+        yield place, node
+    else:
+        for key, value in parts:
+            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+
+
+class Lock:
+    """A dvc.lock: what each stage read and wrote, by hash."""
+
+    def __init__(self, text: str):
+        self.stages: dict[str, dict] = (yaml.safe_load(text) or {}).get("stages", {})
+
+    def outputs(self, stage: str) -> dict[str, str]:
+        """Hash by path of everything that the stage wrote, but its log."""
+        outs = self.stages[stage].get("outs", [])
+        return {out["path"]: out.get("md5", "") for out in outs if not out["path"].startswith(LOGS)}
+
+    def order(self, stages: Iterable[str]) -> list[str]:
+        """``stages``, each after those whose outputs it reads."""
+        stages = list(stages)
+        written = {stage: [PurePosixPath(out["path"]) for out in self.stages[stage].get("outs", [])] for stage in stages}
+        before = {stage: [other for other in stages if other != stage and self._reads(stage, written[other])] for stage in stages}
+        return list(TopologicalSorter(before).static_order())
+
+    def _reads(self, stage: str, outputs: list[PurePosixPath]) -> bool:
+        read = [PurePosixPath(dep["path"]) for dep in self.stages[stage].get("deps", [])]
+        return any(dep == out or dep in out.parents or out in dep.parents for dep in read for out in outputs)
+
+    def downstream(self, start: str, stages: Iterable[str]) -> list[str]:
+        """``start`` (a stage, or all of a matrix by its name) and everything that reads from it, in order."""
+        ordered = self.order(stages)
+        found = [stage for stage in ordered if start in (stage, stage.split("@")[0])]
+        for stage in ordered:
+            if stage not in found and any(self._reads(stage, self._paths(other)) for other in found):
+                found.append(stage)
+        return [stage for stage in ordered if stage in found]
+
+    def _paths(self, stage: str) -> list[PurePosixPath]:
+        return [PurePosixPath(out["path"]) for out in self.stages[stage].get("outs", [])]
+
+    def first_difference(self, other: Lock) -> str | None:
+        """The first stage, in order of the pipeline, that wrote something else in ``other``."""
+        both = [stage for stage in self.order(self.stages) if stage in other.stages]
+        return next((stage for stage in both if self.outputs(stage) != other.outputs(stage)), None)

@@ -1,0 +1,104 @@
+"""experiments/iteration_NNN.dvc: the hash under which DVC keeps an iteration's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+
+from wor import commands, paths
+
+
+def path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.dvc")
+
+
+def read(folder: Path) -> dict | None:
+    """What the pointer says of ``folder``: path, md5, size, nfiles. None where it is no pointer to one folder."""
+    try:
+        return parse(path(folder).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def parse(text: str) -> dict | None:
+    try:
+        (out,) = yaml.safe_load(text)["outs"]
+        return out if out["md5"].endswith(".dir") and isinstance(out["path"], str) else None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def listing(folder: Path) -> dict[str, str]:
+    """md5 of each file by its path in the folder."""
+    found = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if file.is_file())
+    return {name: _md5(file) for name, file in found}
+
+
+def digest(files: dict[str, str]) -> str:
+    """DVC's hash of a folder: md5 of its sorted listing as JSON."""
+    entries = [{"md5": md5, "relpath": name} for name, md5 in sorted(files.items())]
+    return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest()}.dir"
+
+
+def faults(folder: Path) -> list[str]:
+    """Where an iteration's pointer is not one to this folder as it was recorded; its notes may have been edited since."""
+    here, said = path(folder), read(folder)
+    if not here.is_file():
+        return []
+    if said is None:
+        return [f"{here.name}: not a DVC pointer to a folder"]
+    if said["path"] != folder.name:
+        return [f"{here.name}: points to {said['path']}"]
+    names = _apart(said["md5"], folder)
+    if names is None:
+        return [f"{here.name}: is of another content, whose list DVC's cache doesn't have"]
+    return [f"{here.name}: {name} differs from what it points to" for name in names]
+
+
+def describes(text: str, folder: Path) -> bool:
+    """Whether a pointer's text is of this folder as it was recorded."""
+    said = parse(text)
+    return said is not None and _apart(said["md5"], folder) == []
+
+
+def is_anothers(folder: Path) -> bool:
+    """Whether the pointer with this folder's name is there, and of another iteration."""
+    said = read(folder)
+    return said is not None and _apart(said["md5"], folder) != []
+
+
+def _apart(md5: str, folder: Path) -> list[str] | None:
+    """Files, but the notes, that are not what the hash stands for. None where nobody knows what it stands for."""
+    files = listing(folder)
+    if md5 == digest(files):
+        return []
+    recorded = cached(md5)
+    if recorded is None:
+        return None
+    return sorted(
+        name for name in files.keys() | recorded.keys() if name != paths.NOTES and files.get(name) != recorded.get(name)
+    )
+
+
+def is_current(folder: Path) -> bool:
+    """Whether the pointer is of the folder as it is now, notes included."""
+    said = read(folder)
+    return said is not None and said["path"] == folder.name and said["md5"] == digest(listing(folder))
+
+
+def cached(md5: str) -> dict[str, str] | None:
+    """The listing behind a folder's hash, if DVC's cache has it."""
+    try:
+        cache = Path(commands.run(commands.dvc("cache", "dir")).strip())
+        entries = json.loads((cache / "files" / "md5" / md5[:2] / md5[2:]).read_text(encoding="utf-8"))
+        return {entry["relpath"]: entry["md5"] for entry in entries}
+    except (OSError, ValueError, commands.Failed):
+        return None
+
+
+def _md5(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()

@@ -1,0 +1,213 @@
+"""Compute an iteration anew: its commit and patch, its parameters, its packages, and nothing from any cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from wor import commands, paths, storage
+from wor.errors import UserError
+from wor.iterations import environment, registry, verify
+from wor.iterations.agreement import Lock
+
+PINS = ("requirements.txt", "requirements-data.txt", "constraints.txt")
+LAST = "iteration"  # it only gathers; it is run by itself, so that its number and its table are not those of a run
+
+
+@dataclass(frozen=True)
+class Again:
+    """A recomputed iteration: its folder, and dvc.lock as both runs left it (None where there is none)."""
+
+    folder: Path
+    recorded: Lock | None
+    recomputed: Lock
+
+
+@contextmanager
+def reproduce(folder: Path, start: str = "", say: Callable[[str], None] = print) -> Iterator[Again]:
+    """Recompute the iteration in ``folder`` in a temporary clone, which is there as long as the context is.
+
+    Everything is computed, on the commit that made it with its uncommitted changes, by packages of the same
+    versions. With ``start``, a stage, what lies before it is pulled from DVC's cache or remote instead.
+
+    Raises
+    ------
+    UserError
+        The code can't be had again (no commit, a change that was not recorded, files that git was not told
+        of), a stage fails, or what lies before ``start`` is nowhere.
+    """
+    if faults := verify.faults_of(folder):
+        raise UserError(folder.name, faults[0], "It is not what was recorded, so nothing can be held against it")
+    about = storage.read_json(folder / "env_info.json")
+    with tempfile.TemporaryDirectory(prefix="wor-reproduce-") as temporary:
+        home = Path(temporary)
+        workspace = _check_out(about["code"], folder.name, home)
+        config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
+        _configure(folder, config, about, workspace)
+        python = _python(about, workspace, say)
+        call = _caller(python, workspace, _cache(home))
+        call.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
+        recorded = _lock(folder / paths.LOCK.name)
+        (workspace / paths.LOCK).unlink(missing_ok=True)
+        if start:
+            stages = _later(start, folder, recorded, workspace, call)
+            say(f"Computing {', '.join(stages)}; what they read comes from DVC")
+            code = call.show("dvc", "repro", "--force", "--single-item", *stages)
+        else:
+            code = call.show("dvc", "repro", "--force", "figures")
+        if code:
+            raise UserError(folder.name, f"dvc repro exited {code}", "See what it says above; nothing of yours was changed")
+        try:
+            call.run("stages.iteration")
+        except commands.Failed as failed:
+            raise UserError(folder.name, failed.line, "Nothing of yours was changed") from None
+        number = storage.read_json(workspace / paths.ITERATION)["iteration"]
+        yield Again(workspace / "experiments" / registry.name(number), recorded, _lock(workspace / paths.LOCK))
+
+
+def _lock(path: Path) -> Lock | None:
+    return Lock(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _check_out(code: dict, name: str, home: Path) -> Path:
+    """The iteration's code in a clone of its own: a worktree would leave traces in the repository when it is killed."""
+    if code["commit"] is None:
+        raise UserError(name, code["reason"], "It was made outside git, so its code can't be had again")
+    if code["patch"] is None:
+        raise UserError(name, code["reason"], "Its code had changes that were not recorded, so it can't be had again")
+    project, target = paths.project(), home / "repository"
+    prefix = (commands.git("rev-parse", "--show-prefix", where=project) or "").strip()
+    source = project.joinpath(*[".."] * len(Path(prefix).parts)).resolve()
+    try:
+        commands.run(["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(target)])
+        commands.run(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", code["commit"]], where=target)
+    except commands.Failed as failed:
+        remedy = "Fetch it: git fetch --all"
+        raise UserError(name, f"commit {code['commit'][:12]} is not here ({failed.line})", remedy) from None
+    if code["patch"]:
+        storage.write_text(home / "patch", code["patch"])
+        try:
+            commands.run(["git", "apply", "--whitespace=nowarn", str(home / "patch")], where=target)
+        except commands.Failed as failed:
+            raise UserError(name, f"its patch does not apply ({failed.line})", "wor verify says whether it was changed") from None
+    workspace = target / prefix
+    if environment.code_hash(workspace) != code["code_hash"]:
+        untracked = ", ".join(code.get("untracked", [])) or "none known"
+        remedy = f"Files that git was not told of then: {untracked}"
+        raise UserError(name, "its commit and patch are not the code that ran", remedy)
+    return workspace
+
+
+def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None:
+    """Parameters and registration as they were, as many threads as there were, and the user's own files where they are."""
+    config["compute"]["threads"] = (about.get("compute") or {}).get("threads", config["compute"]["threads"])
+    storage.write_text(workspace / paths.PARAMS, yaml.safe_dump(config, sort_keys=False))
+    shutil.copyfile(folder / paths.PREREGISTRATION.name, workspace / paths.PREREGISTRATION)
+    used = [config["model_specs"][name] for name in config["models"]]
+    used += [config["dataset_specs"][name] for name in config["datasets"]]
+    for own in (Path(spec["path"]) for spec in used if "path" in spec):
+        here, there = paths.project() / own, workspace / own
+        if here.exists() and not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.symlink_to(here)
+
+
+def _python(about: dict, workspace: Path, say: Callable[[str], None]) -> Path:
+    """This interpreter when its packages are the recorded ones, else one with the iteration's own pins, made once."""
+    other = differing(about["packages"])
+    if not other:
+        return Path(sys.executable)
+    changes = ", ".join(f"{name} {there} (here {here})" for name, (there, here) in other.items())
+    version = ".".join(about["python"].split(".")[:2])
+    command = f"python{version}"
+    if shutil.which(command) is None or not (workspace / "Makefile").is_file():
+        raise UserError("packages", changes, f"Reproduce it in an environment with those versions, or install {command}")
+    digest = hashlib.sha256(version.encode())
+    for pins in (workspace / name for name in PINS):
+        digest.update(pins.read_bytes() if pins.is_file() else b"")
+    target = paths.cache() / "environments" / digest.hexdigest()[:16]
+    say(f"Other packages than here: {changes}. Its own environment: {target}")
+    # The Makefile of that commit knows how its environment is made; it marks one that is whole.
+    goal = f"{target}/.installed"
+    if commands.show(["make", "--no-print-directory", goal, f"VENV={target}", f"PYTHON={command}"], where=workspace):
+        raise UserError("packages", f"the environment of {workspace.name} could not be made", "See what pip says above")
+    return target / "bin" / "python"
+
+
+def differing(recorded: dict[str, str | None]) -> dict[str, tuple[str | None, str | None]]:
+    """Packages that are here in another version than the recorded one, with both."""
+    here = {name: environment.version(name) for name in recorded}
+    return {name: (version, here[name]) for name, version in recorded.items() if version != here[name]}
+
+
+def _cache(home: Path) -> Path:
+    """A cache with the converted weights of the real one, and no shard of an interrupted run."""
+    cache, models = home / "cache", paths.cache() / "models"
+    cache.mkdir()
+    models.mkdir(parents=True, exist_ok=True)
+    (cache / "models").symlink_to(models)
+    return cache
+
+
+@dataclass(frozen=True)
+class _caller:  # noqa: N801 - made where a function would be
+    """Modules of the iteration's interpreter, run in its workspace on its code."""
+
+    python: Path
+    workspace: Path
+    cache: Path
+
+    @property
+    def _env(self) -> dict[str, str]:
+        # Where a stage of this project calls this, its own root and experiment are not the clone's.
+        env = {key: value for key, value in os.environ.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
+        folder = f"{self.python.parent}{os.pathsep}{env.get('PATH', '')}"
+        return {**env, "PATH": folder, "PYTHONPATH": str(self.workspace), "WOR_CACHE": str(self.cache)}
+
+    def show(self, *module: str) -> int:
+        return commands.show([str(self.python), "-m", *module], where=self.workspace, env=self._env)
+
+    def run(self, *module: str) -> str:
+        return commands.run([str(self.python), "-m", *module], where=self.workspace, env=self._env)
+
+
+def _later(start: str, folder: Path, recorded: Lock | None, workspace: Path, call: _caller) -> list[str]:
+    """The stages from ``start`` on, with everything that they read and don't make pulled."""
+    if recorded is None:
+        raise UserError("--from", f"{folder.name} has no {paths.LOCK.name}", "Leave --from out: everything is computed then")
+    stages = [stage for stage in call.run("dvc", "stage", "list", "--name-only").split() if stage in recorded.stages]
+    later = [stage for stage in recorded.downstream(start, stages) if stage != LAST]
+    if not later:
+        names = ", ".join(dict.fromkeys(stage.split("@")[0] for stage in recorded.order(stages) if stage != LAST))
+        raise UserError("--from", repr(start), f"Its stages are {names}")
+    earlier = [stage for stage in stages if stage not in (*later, LAST)]
+    shutil.copyfile(folder / paths.LOCK.name, workspace / paths.LOCK)
+    if earlier:
+        _pull(earlier, workspace, call)
+    return later
+
+
+def _pull(stages: list[str], workspace: Path, call: _caller) -> None:
+    """From this repository's cache, which is laid out as a remote is, else from the remote."""
+    cache = commands.run(commands.dvc("cache", "dir"), where=paths.project()).strip()
+    call.run("dvc", "remote", "add", "--local", "this-repository", cache)
+    try:
+        call.run("dvc", "pull", "--remote", "this-repository", *stages)
+    except commands.Failed:
+        own = paths.project() / ".dvc" / "config.local"  # the user's credentials
+        if own.is_file():
+            shutil.copyfile(own, workspace / ".dvc" / "config.local")
+        try:
+            call.run("dvc", "pull", *stages)
+        except commands.Failed as failed:
+            remedy = "Leave --from out: everything is computed then"
+            raise UserError("--from", f"what lies before it is not in DVC's cache or remote ({failed.line})", remedy) from None

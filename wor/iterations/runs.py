@@ -1,0 +1,48 @@
+"""Every experiment that DVC knows, as rows: the headline metrics, the iteration, and the parameters that vary."""
+
+from __future__ import annotations
+
+from wor import params, paths, storage
+from wor.errors import UserError
+from wor.profiles import leaves
+
+HEADLINE = ("AUROC", "dAUC", "low", "high", "partial_r", "n")
+
+
+def runs() -> tuple[list[dict], list[str]]:
+    """Rows newest first, the workspace at their head, and the dotted keys in which they differ.
+
+    A row: ``experiment`` (its name, or the commit's), ``state`` (empty, Queued, Running, Failed), ``iteration``,
+    HEADLINE, and each varying parameter. Experiments of all earlier commits of this branch count.
+    """
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
+    try:
+        found = dvc.api.exp_show(num=-1)
+    except (DvcException, SCMError) as error:
+        raise UserError("dvc exp show", error, "Run from the top of a repository with a commit") from None
+    keys = list(dict(leaves(params.read(paths.PARAMS))))
+    rows = [row for row in found if row["Experiment"] or row["rev"] == "workspace"]
+    seen = {key: {_plain(row.get(key)) for row in rows} for key in keys}
+    varying = [key for key in keys if len(seen[key]) > 1]
+    return [_row(row, varying) for row in rows], varying
+
+
+def _row(row: dict, varying: list[str]) -> dict:
+    return {
+        "experiment": row["Experiment"] or row["rev"],
+        "state": row["State"] or "",
+        **{key: _number(row.get(key)) for key in ("iteration", *HEADLINE)},
+        **{key: _plain(row.get(key)) for key in varying},
+    }
+
+
+def _number(value: object) -> float | None:
+    """DVC says '!' for a file that it can't read, 'None' for a null, '' for what isn't there."""
+    return storage.plain(value) if isinstance(value, (int, float)) else None
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
