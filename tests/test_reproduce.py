@@ -1,0 +1,170 @@
+"""Recorded against recomputed: an iteration is computed anew, and what differs is named."""
+
+import json
+import math
+import shutil
+
+import pandas as pd
+import pytest
+
+from wor.iterations import agreement, reproduce
+from wor.iterations.agreement import Lock
+
+
+class TestAgreement:
+    @pytest.fixture
+    def folders(self, tmp_path):
+        for name in ("recorded", "recomputed"):
+            (tmp_path / name).mkdir()
+            pd.DataFrame({"x": [1.0, math.nan, 1000.0], "name": ["a", "b", None]}).to_csv(tmp_path / name / "a.csv", index=False)
+            (tmp_path / name / "b.json").write_text(json.dumps({"p": {"q": [1, None, "text", True]}}))
+        return tmp_path / "recorded", tmp_path / "recomputed"
+
+    def test_the_same_files_agree_in_every_value(self, folders):
+        found = agreement.results(*folders)
+        assert [(file.file, file.values, file.different, file.worst) for file in found] == [
+            ("a.csv", 6, 0, 0),
+            ("b.json", 4, 0, 0),
+        ]
+
+    def test_the_largest_difference_is_found_and_named(self, folders):
+        pd.DataFrame({"x": [1.25, math.nan, 1001.0], "name": ["a", "b", None]}).to_csv(folders[1] / "a.csv", index=False)
+        found = agreement.results(*folders)[0]
+        assert (found.different, found.worst, found.where) == (2, 0.25, "x, row 1")
+        assert found.within(0.25)
+        assert not found.within(0.24)
+
+    @pytest.mark.parametrize(
+        ("change", "where"),
+        [
+            ({"p": {"q": [1, 0, "text", True]}}, "p.q.1"),  # a null that became a number
+            ({"p": {"q": [1, None, "other", True]}}, "p.q.2"),
+            ({"p": {"q": [1, None, "text", 1.5]}}, "p.q.3"),
+            ({"p": {"q": [1, None, "text", True], "more": 1}}, "p.more"),
+        ],
+    )
+    def test_what_is_no_difference_of_numbers_is_never_within(self, folders, change, where):
+        (folders[1] / "b.json").write_text(json.dumps(change))
+        found = agreement.results(*folders)[1]
+        assert (found.worst, found.where) == (math.inf, where)
+        assert not found.within(1e9)
+
+    def test_a_missing_file_and_a_missing_row_are_differences(self, folders):
+        (folders[1] / "b.json").unlink()
+        pd.DataFrame({"x": [1.0], "name": ["a"]}).to_csv(folders[1] / "a.csv", index=False)
+        one, two = agreement.results(*folders)
+        assert one.different == 4 - 0  # two rows of two columns
+        assert (two.where, two.worst) == ("not made again", math.inf)
+
+
+LOCK = """
+stages:
+  stats:
+    deps: [{path: data/metrics, md5: m}]
+    outs: [{path: data/stats, md5: s}, {path: data/logs/stats.json, md5: l}]
+  metrics:
+    deps: [{path: data/activations, md5: a}, {path: data/reference, md5: r}]
+    outs: [{path: data/metrics, md5: m}]
+  activations@one:
+    deps: [{path: data/reference/tiny/reference.safetensors, md5: r}]
+    outs: [{path: data/activations/one, md5: a}]
+  activations@two:
+    deps: [{path: data/reference/tiny/reference.safetensors, md5: r}]
+    outs: [{path: data/activations/two, md5: a}]
+  reference@tiny:
+    outs: [{path: data/reference/tiny, md5: r}]
+  heads@tiny:
+    deps: [{path: data/reference/tiny, md5: r}]
+    outs: [{path: data/heads/tiny, md5: h}]
+"""
+
+
+class TestLock:
+    def test_stages_come_after_what_they_read(self):
+        order = Lock(LOCK).order(Lock(LOCK).stages)
+        for before, after in (("reference@tiny", "activations@one"), ("activations@two", "metrics"), ("metrics", "stats")):
+            assert order.index(before) < order.index(after)
+
+    def test_downstream_takes_a_whole_matrix_and_leaves_what_does_not_follow(self):
+        lock = Lock(LOCK)
+        found = lock.downstream("activations", lock.stages)
+        assert found[-2:] == ["metrics", "stats"]
+        assert sorted(found[:2]) == ["activations@one", "activations@two"]
+        assert len(found) == 4
+        assert lock.downstream("activations@one", lock.stages) == ["activations@one", "metrics", "stats"]
+        assert lock.downstream("nothing", lock.stages) == []
+
+    def test_the_first_difference_is_the_earliest_stages_and_no_logs(self):
+        lock = Lock(LOCK)
+        assert lock.first_difference(Lock(LOCK.replace("md5: l", "md5: other"))) is None
+        changed = LOCK.replace("data/stats, md5: s", "data/stats, md5: t").replace(
+            "data/metrics, md5: m}]\n  act", "data/metrics, md5: n}]\n  act"
+        )
+        assert lock.first_difference(Lock(changed)) == "metrics"
+
+
+def test_packages_of_another_version_are_named():
+    assert reproduce.differing({"numpy": "0.1", "pytest": pytest.__version__, "no-such-thing": None}) == {
+        "numpy": ("0.1", __import__("numpy").__version__)
+    }
+
+
+@pytest.mark.dvc
+class TestTheWholeWay:
+    def test_an_iteration_comes_out_the_same_to_the_last_bit(self, study):
+        """Made with an uncommitted change of code and parameters; nothing is left behind."""
+        path = study.folder / "wor" / "measures" / "sib.py"
+        path.write_text(path.read_text() + "# a change of mine\n")
+        study.experiment("measures.tau=1.2")
+        study.run("git", "checkout", "-q", "wor", "params.yaml")
+        before = study.run("git", "status", "--porcelain").stdout, study.run("git", "worktree", "list").stdout
+        done = study.run("wor", "reproduce", "iteration_002")
+        assert "Running stage 'reference@tiny'" in done.stdout
+        assert "files of results/, each identical" in done.stdout.splitlines()[-1]
+        assert (study.run("git", "status", "--porcelain").stdout, study.run("git", "worktree", "list").stdout) == before
+
+    def test_from_a_stage_on_the_rest_is_pulled(self, study):
+        done = study.run("wor", "reproduce", "--from", "metrics")
+        assert "Computing metrics, stats, figures; what they read comes from DVC" in done.stdout
+        assert "Running stage 'reference@tiny'" not in done.stdout
+        assert "each identical" in done.stdout
+        line = study.refusal(study.run("wor", "reproduce", "--from", "metric", expect=2))
+        assert line.startswith("error: --from: 'metric'. Its stages are check, ")
+        shutil.rmtree(study.folder / ".dvc" / "cache")
+        line = study.refusal(study.run("wor", "reproduce", "--from", "metrics", expect=2))
+        assert "what lies before it is not in DVC's cache or remote" in line
+
+    def test_what_does_not_come_out_again_is_named_with_its_first_stage(self, study):
+        path = study.folder / "wor" / "measures" / "sib.py"
+        text = path.read_text()
+        noisy = text.replace("float(values.mean())", "float(values.mean() + np.random.default_rng().normal() / 100)")
+        assert noisy != text
+        path.write_text(noisy)
+        study.run("git", "commit", "-qam", "Add noise")
+        study.experiment()
+        done = study.run("wor", "reproduce", "iteration_002", "--from", "metrics", expect=1)
+        assert "The first stage whose outputs differ: metrics" in done.stdout
+        assert "Not reproduced within a tolerance of 0: " in done.stdout.splitlines()[-1]
+        assert "Tiny-Random_metrics.csv: " in done.stdout
+
+    def test_code_that_git_was_not_told_of_is_refused_by_name(self, study):
+        (study.folder / "wor" / "mine.py").write_text("X = 1\n")
+        study.experiment("measures.tau=1.2")
+        line = study.refusal(study.run("wor", "reproduce", "iteration_002", expect=2))
+        assert "its commit and patch are not the code that ran. Files that git was not told of then: wor/mine.py" in line
+
+    def test_a_damaged_iteration_is_refused(self, study):
+        path = study.folder / "experiments" / "iteration_001" / "config_used.yaml"
+        path.chmod(0o644)
+        path.write_text(path.read_text() + "\n")
+        line = study.refusal(study.run("wor", "reproduce", expect=2))
+        assert line.startswith("error: iteration_001: config_used.yaml: changed.")
+
+    def test_a_commit_that_is_not_here_is_refused(self, study, tmp_path):
+        other = study.copy(tmp_path / "other")
+        shutil.rmtree(other.folder / ".git")
+        other.run("git", "init", "-q")
+        other.sign()
+        other.run("git", "add", "-A")
+        other.run("git", "commit", "-qm", "Another history")
+        assert "is not here (" in other.refusal(other.run("wor", "reproduce", expect=2))
