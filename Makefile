@@ -16,7 +16,8 @@ debug: setup
 test: setup
 	tests/system-packages.sh
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m real
 
 unit: setup
 	$(BIN)/python -m pytest -m "not real and not dvc"

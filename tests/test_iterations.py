@@ -9,7 +9,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import pandas as pd
 import pytest
 
 from tests.study import TINY, Study, tiny_model
@@ -78,23 +77,23 @@ def test_numbers_of_iterations_that_are_elsewhere_are_not_used_again(workspace):
     (experiments).mkdir(exist_ok=True)
     (experiments / "iteration_007.dvc").write_text("outs:\n")
     assert materialise(params.load(), LOG).folder.name == "iteration_008"
-    table = registry.read(experiments)
-    row = table.iloc[0].to_dict() | {"iteration_id": "iteration_041"}
-    pd.concat([table, pd.DataFrame([row])]).to_csv(registry.path(experiments), index=False)
+    (row,) = registry.read(experiments)
+    registry.path(experiments).write_text(registry.as_csv([row, row | {"iteration_id": "iteration_041"}]))
     assert materialise(vary(workspace, 0.9), LOG).folder.name == "iteration_042"
     # The row of the folder that isn't here stays.
-    assert list(registry.read(experiments)["iteration_id"]) == ["iteration_008", "iteration_041", "iteration_042"]
+    found = [row["iteration_id"] for row in registry.read(experiments)]
+    assert found == ["iteration_008", "iteration_041", "iteration_042"]
 
 
 def test_the_registry_is_made_again_from_the_folders_and_keeps_comments(workspace):
     materialise(params.load(), LOG)
     experiments = paths.experiments()
     registry.path(experiments).unlink()
-    table = registry.rebuild(experiments)
-    assert list(table["iteration_id"]) == ["iteration_001"]
-    table.loc[0, "comments"] = "the first"
-    table.to_csv(registry.path(experiments), index=False)
-    assert registry.rebuild(experiments).loc[0, "comments"] == "the first"
+    (row,) = registry.rebuild(experiments)
+    assert row["iteration_id"] == "iteration_001"
+    registry.path(experiments).write_text(registry.as_csv([row | {"comments": "the first"}]))
+    (row,) = registry.rebuild(experiments)
+    assert row["comments"] == "the first"
 
 
 WRITER = """
@@ -168,7 +167,7 @@ import resource
 from wor import params
 from wor.iterations.materialise import materialise
 from wor.stage import one_line_errors
-resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, SIZE))
+resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, BYTES))
 log = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
 with one_line_errors():
     materialise(params.load(), log)
@@ -179,7 +178,7 @@ with one_line_errors():
 def test_a_full_disk_while_recording_leaves_nothing(workspace, size):
     """The kernel refuses to let a file grow, as it does when the disk is full: early, in the tables, in the figures."""
     study = Study(workspace)
-    line = study.refusal(study.run(sys.executable, "-c", FULL_DISK.replace("SIZE", str(size)), expect=2))
+    line = study.refusal(study.run(sys.executable, "-c", FULL_DISK.replace("BYTES", str(size)), expect=2))
     assert "cannot be written" in line
     assert "Free space or permissions" in line
     assert leftovers() == []

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.study import Study
 from wor.iterations import environment, pointer
 
 pytestmark = pytest.mark.dvc
@@ -147,20 +148,29 @@ def test_a_record_killed_at_any_moment_is_completed_by_the_next(study, tmp_path)
     assert killed, "every record finished first; the test shows nothing"
 
 
+@pytest.fixture(scope="module")
+def apart(ran, tmp_path_factory):
+    """Two clones that each made an iteration_002, and have not met."""
+    home = tmp_path_factory.mktemp("clones")
+    study = ran.copy(home / "start")
+    study.run("wor", "record")
+    study.run("git", "init", "-q", "--bare", str(home / "origin.git"))
+    study.run("git", "remote", "add", "origin", "../origin.git")
+    study.run("git", "push", "-q", "-u", "origin", "main")
+    for name, tau in (("first", 1.1), ("second", 1.2)):
+        clone = study.copy(home / name)
+        clone.experiment(f"measures.tau={tau}")
+        assert clone.iterations() == ["iteration_001", "iteration_002"]
+    return home
+
+
 class TestTwoClones:
     """Both make iteration_002 from the same start; the second to come merges."""
 
     @pytest.fixture
-    def clones(self, study, tmp_path):
-        study.run("wor", "record")
-        study.run("git", "init", "-q", "--bare", str(tmp_path / "origin.git"))
-        study.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
-        study.run("git", "push", "-q", "-u", "origin", "main")
-        found = [study.copy(tmp_path / name) for name in ("first", "second")]
-        for clone, tau in zip(found, (1.1, 1.2), strict=True):
-            clone.experiment(f"measures.tau={tau}")
-            assert clone.iterations() == ["iteration_001", "iteration_002"]
-        return found
+    def clones(self, apart, tmp_path):
+        shutil.copytree(apart, tmp_path / "clones")
+        return [Study(tmp_path / "clones" / name) for name in ("first", "second")]
 
     def settled(self, first, second):
         """The second has both, under two numbers, and its own is whole."""

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from wor import storage
 from wor.cli import app
-from wor.iterations import registry, verify
+from wor.iterations import pointer, registry, verify
 
 FILES = {"config_used.yaml": "seed: 1\n", "results/a.csv": "x\n1\n", "figures/f.svg": "<svg/>"}
 
@@ -141,3 +141,37 @@ def test_the_registry_is_shown_in_every_form(tmp_path, monkeypatch):
     assert max(map(len, shown.splitlines())) <= 120
     (row,) = json.loads(run(app, ["registry", "--best", "--format", "json"]).output)
     assert row["iteration_id"] == "iteration_002"
+
+
+def test_a_rebuild_takes_an_edited_row_back_and_keeps_the_comment(experiments):
+    path = registry.path(experiments)
+    rows = registry.read(experiments)
+    rows[0] |= {"fingerprint": "f" * 16, "comments": "look at this one"}
+    path.write_text(registry.as_csv(rows))
+    rebuilt = registry.rebuild(experiments)
+    assert [row["iteration_id"] for row in rebuilt] == ["iteration_001", "iteration_002"]
+    assert rebuilt[0]["comments"] == "look at this one"
+    assert verify.registry_faults(experiments) == []
+
+
+def test_a_rebuild_reads_both_sides_of_a_merge_that_was_left_in_the_file(experiments):
+    path = registry.path(experiments)
+    header, one, two = path.read_text().splitlines()
+    other = two.replace("iteration_002", "iteration_003").replace("0000000000000002", "0000000000000003")
+    path.write_text("\n".join([header, one, "<<<<<<< HEAD", two, "=======", other, ">>>>>>> theirs", ""]))
+    assert [row["iteration_id"] for row in registry.rebuild(experiments)] == ["iteration_001", "iteration_002", "iteration_003"]
+    assert "<<<" not in path.read_text()
+
+
+def test_a_row_of_another_clones_iteration_stays_while_there_is_a_pointer_to_it(experiments):
+    path = registry.path(experiments)
+    rows = registry.read(experiments)
+    path.write_text(registry.as_csv([*rows, rows[1] | {"fingerprint": "f" * 16}]))
+    folder = experiments / "iteration_002"
+    said = {"md5": f"{'0' * 32}.dir", "path": "iteration_002"}
+    (experiments / "iteration_002.dvc").write_text(json.dumps({"outs": [said]}))
+    assert [row["iteration_id"] for row in registry.rebuild(experiments)] == ["iteration_001", "iteration_002", "iteration_002"]
+    assert "registry: iteration_002 has 2 rows" in verify.registry_faults(experiments)
+    own = said | {"md5": pointer.digest(pointer.listing(folder))}
+    (experiments / "iteration_002.dvc").write_text(json.dumps({"outs": [own]}))
+    assert [row["iteration_id"] for row in registry.rebuild(experiments)] == ["iteration_001", "iteration_002"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from enum import StrEnum
 from pathlib import Path
@@ -91,12 +92,17 @@ def _complete() -> dict[str, Path]:
 def _known(known: dict[str, Path]) -> dict[str, Path]:
     """``known``, or a UserError when it is empty."""
     if not known:
-        raise UserError(paths.experiments(), "no iteration yet", "Make one with: make run")
+        away = list(paths.experiments().glob("iteration_*.dvc"))
+        found = f"{len(away)} iterations, none of them here" if away else "no iteration yet"
+        raise UserError(paths.experiments(), found, "Bring them back: dvc pull" if away else "Make one with: make run")
     return known
 
 
 def _folder(iteration: str, known: dict[str, Path]) -> Path:
     if iteration and iteration not in known:
+        recorded = pointer.path(paths.experiments() / iteration)
+        if recorded.is_file():
+            raise UserError("iteration", f"{iteration} is recorded, and not here", f"Bring it back: dvc pull {recorded}")
         raise UserError("iteration", f"{iteration!r} is not in {paths.experiments()}", f"There are: {', '.join(known)}")
     return known[iteration] if iteration else list(known.values())[-1]
 
@@ -121,16 +127,18 @@ def show_registry(
         if left := renumber.unmerged():
             typer.echo(f"Still unmerged, yours to decide; then wor record: {', '.join(left)}", err=True)
     rows = registry.read(experiments)
-    if not len(rows):
+    if not rows:
         raise UserError(registry.path(experiments), "no iteration yet", "Make one with: make run")
-    if best and not len(rows := registry.best(rows)):
+    if best and not (rows := registry.best(rows)):
         raise UserError("--best", "no iteration has a dAUC", "Leave it out to see them all")
-    if form is Form.table:
-        terminal.show_registry(rows)
+    if form is Form.csv:
+        typer.echo(registry.as_csv(rows), nl=False)
+        return
+    values = [registry.as_values(row) for row in rows]
+    if form is Form.json:
+        typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
     else:
-        typer.echo(
-            rows.to_csv(index=False) if form is Form.csv else rows.to_json(orient="records", indent=2), nl=form is Form.json
-        )
+        terminal.show_registry(values)
 
 
 @app.command()
@@ -163,8 +171,10 @@ def verify(
         raise UserError("verify", f"{iteration!r} and --all", "Give one of the two")
     known = _known(verification.folders(paths.experiments()))
     chosen = list(known.values()) if every else [_folder(iteration, known)]
-    found = [f"{folder.name}/{fault}" for folder in chosen for fault in verification.faults_of(folder)]
-    found += [fault for folder in chosen for fault in pointer.faults(folder)]
+    found = []
+    for folder in chosen:
+        own = [f"{folder.name}/{fault}" for fault in verification.faults_of(folder)]
+        found += own or pointer.faults(folder)  # of a damaged folder the pointer's would be the same faults again
     if every:
         found += verification.registry_faults(paths.experiments())
     for fault in found:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from wor.errors import UserError
 
+INTERRUPTED = 130
+
 
 def environment(**extra: str) -> dict[str, str]:
     """This process's, with this interpreter's folder first on the path: a stage's command is ``python -m ...``, and has
@@ -51,8 +53,8 @@ def run(command: list[str], where: Path | None = None, env: dict[str, str] | Non
 
 
 def show(command: list[str], where: Path | None = None, env: dict[str, str] | None = None) -> int:
-    """Run ``command`` on this terminal; its exit code, 130 after Ctrl-C."""
+    """Run ``command`` on this terminal; its exit code, INTERRUPTED after Ctrl-C."""
     try:
         return subprocess.call(command, cwd=where, env=env or environment())
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from wor.errors import UserError
+
+if TYPE_CHECKING:  # half of a command's start, and most commands read no table
+    import numpy as np
+    import pandas as pd
 
 
 @contextmanager
@@ -73,6 +76,8 @@ def read_json(path: Path) -> dict:
 
 def plain(value: object) -> object:
     """``value`` with numpy scalars and arrays as Python's own, and every non-finite number as None."""
+    import numpy as np
+
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -81,7 +86,7 @@ def plain(value: object) -> object:
         return plain(value.tolist())
     if isinstance(value, np.generic):
         return plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
@@ -93,6 +98,8 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.read_csv(path)
 
 
@@ -106,6 +113,7 @@ def read_jsonl(path: Path) -> list[dict]:
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    import numpy as np
     from safetensors.numpy import save
 
     with writing(path) as temporary:  # not save_file: its error for a full disk is no OSError
@@ -129,6 +137,8 @@ def write_records(folder: Path, frame: pd.DataFrame, arrays: dict[str, np.ndarra
 
 
 def read_records(folder: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    import pandas as pd
+
     return pd.read_parquet(folder / "items.parquet"), read_arrays(folder / "arrays.safetensors")
 
 

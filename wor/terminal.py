@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,7 +12,9 @@ from rich.table import Table
 from wor import storage
 from wor.errors import UserError
 from wor.iterations.materialise import Outcome
-from wor.iterations.reproduce import Again
+
+if TYPE_CHECKING:
+    from wor.iterations.reproduce import Again
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
 NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
@@ -92,25 +94,25 @@ def checks(result: dict) -> list[str]:
     return lines
 
 
-def show_registry(rows: pd.DataFrame, console: Console | None = None) -> None:
+def show_registry(rows: list[dict], console: Console | None = None) -> None:
     """The registry's headline columns, to fit 120."""
     console = console or _console()
     table = Table(title=f"{len(rows)} iterations" if len(rows) != 1 else "1 iteration", title_justify="left")
     for heading in ("no.", "date", "models", "n", "T", "dAUC", "partial r", "kind", "criteria"):
         # Narrow terminals fold texts, never numbers.
         table.add_column(heading, overflow="fold", no_wrap=heading not in ("date", "models", "kind", "criteria"))
-    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+    for row in rows:
         delta = {"value": row["delta_auc_mean"], "low": row["ci_low"], "high": row["ci_high"], "reason": "undefined"}
         partial = {"value": row["partial_r_mean"], "low": None, "reason": "undefined"}
         table.add_row(
             row["iteration_id"].removeprefix("iteration_"),
-            str(row["date"])[:16].replace("T", " "),
-            escape(str(row["models"])),
-            str(row["n_items"]),
+            row["date"][:16].replace("T", " "),
+            escape(row["models"]),
+            f"{row['n_items']:g}",
             f"{row['temperature']:g}",
             interval(delta, sign=True),
             interval(partial, sign=True),
-            row.get("kind") or "",
+            row["kind"],
             row["criteria"],
         )
     console.print(table)

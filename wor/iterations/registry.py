@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import io
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pandas as pd
 
 from wor import paths, storage
 from wor.iterations import pointer
@@ -18,8 +18,7 @@ COLUMNS = [
     "iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "n_items", "temperature",
     "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "comments",
 ]  # fmt: skip
-# A hash of digits, or of digits and one e, would be read as a number.
-TEXTS = ("iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "kind", "criteria", "comments")
+NUMBERS = ("n_items", "temperature", "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean")
 _NAME = re.compile(r"^iteration_(\d{3,})$")
 
 
@@ -58,13 +57,24 @@ def folders(experiments: Path) -> dict[int, Path]:
     return found
 
 
-def read(experiments: Path) -> pd.DataFrame:
+def read(experiments: Path) -> list[dict[str, str]]:
+    """The rows as they stand in the file, every field a text: a hash of digits alone is no number."""
     if not path(experiments).is_file():
-        return pd.DataFrame(columns=COLUMNS)
-    text = path(experiments).read_text(encoding="utf-8")
+        return []
+    lines = path(experiments).read_text(encoding="utf-8").splitlines(keepends=True)
     # A merge that .gitattributes did not reach: both sides' rows count.
-    lines = [line for line in text.splitlines(keepends=True) if not line.startswith(("<<<<<<<", "=======", ">>>>>>>"))]
-    return pd.read_csv(io.StringIO("".join(lines)), dtype=dict.fromkeys(TEXTS, str))
+    rows = csv.DictReader(line for line in lines if not line.startswith(("<<<<<<<", "=======", ">>>>>>>")))
+    return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
+
+
+def as_text(row: dict) -> dict[str, str]:
+    """A manifest's row as the file has it; floats read back bit for bit, what isn't there is empty."""
+    return {key: "" if value is None else str(value) for key, value in row.items()}
+
+
+def as_values(row: dict[str, str]) -> dict:
+    """A row of the file with numbers as numbers, None where there is none."""
+    return {key: (json.loads(value) if value else None) if key in NUMBERS else value for key, value in row.items()}
 
 
 def next_number(experiments: Path) -> int:
@@ -73,7 +83,7 @@ def next_number(experiments: Path) -> int:
     A clone without the folders must not use their numbers again.
     """
     names = [entry.name.removesuffix(".dvc") for entry in experiments.glob("iteration_*")]
-    names += list(read(experiments)["iteration_id"])
+    names += [row["iteration_id"] for row in read(experiments)]
     return 1 + max((int(match[1]) for match in map(_NAME.match, names) if match), default=0)
 
 
@@ -85,19 +95,19 @@ def find(experiments: Path, fingerprint: str) -> Path | None:
     return None
 
 
-def best(table: pd.DataFrame) -> pd.DataFrame:
+def best(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """The row with the highest mean dAUC; no row when none has one. Ties go to the earlier iteration."""
-    values = pd.to_numeric(table["delta_auc_mean"])
-    return table.loc[[values.idxmax()]] if values.notna().any() else table.head(0)
+    known = [row for row in rows if row["delta_auc_mean"]]
+    return [max(known, key=lambda row: float(row["delta_auc_mean"]))] if known else []
 
 
-def rebuild(experiments: Path) -> pd.DataFrame:
+def rebuild(experiments: Path) -> list[dict[str, str]]:
     """Write the registry anew: a row from each folder, and the rows of iterations that are not here.
 
     ``comments`` is a person's column and is kept. So is a row of another iteration with a number that is taken
     here, when there is a pointer to it: `renumber` settles that.
     """
-    rows = {(row["iteration_id"], row["fingerprint"]): row for row in read(experiments).to_dict("records")}
+    rows = {(row["iteration_id"], row["fingerprint"]): row for row in read(experiments)}
     for folder in folders(experiments).values():
         manifest = storage.read_json(folder / paths.MANIFEST)
         mark, former = manifest["registry"]["fingerprint"], manifest.get("renumbered_from")
@@ -105,11 +115,15 @@ def rebuild(experiments: Path) -> pd.DataFrame:
         others = [key for key in rows if key[0] == folder.name and key[1] != mark]
         if others and not pointer.is_anothers(folder):  # someone edited the row
             kept = {"comments": [rows.pop(key)["comments"] for key in others][-1]} | kept
-        rows[folder.name, mark] = {**kept, **manifest["registry"], "iteration_id": folder.name}
-    table = pd.DataFrame(sorted(rows.values(), key=_order), columns=COLUMNS)
-    storage.write_csv(path(experiments), table)
-    return table
+        rows[folder.name, mark] = {**kept, **as_text(manifest["registry"]), "iteration_id": folder.name}
+    ordered = sorted(rows.values(), key=lambda row: (len(row["iteration_id"]), row["iteration_id"]))  # 999 before 1000
+    storage.write_text(path(experiments), as_csv(ordered))
+    return read(experiments)
 
 
-def _order(row: dict) -> tuple[int, str]:
-    return len(row["iteration_id"]), row["iteration_id"]  # 999 before 1000
+def as_csv(rows: list[dict[str, str]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -24,11 +24,11 @@ def settle(experiments: Path) -> list[str]:
     """
     said = []
     with registry.locked(experiments):
-        table = registry.read(experiments)
+        rows = registry.read(experiments)
         for folder in registry.folders(experiments).values():
             mark = storage.read_json(folder / paths.MANIFEST)["fingerprint"]
-            rivals = table[(table["iteration_id"] == folder.name) & (table["fingerprint"] != mark[:16])]
-            other = _others_pointer(folder) if len(rivals) else None
+            rivals = [row for row in rows if row["iteration_id"] == folder.name and row["fingerprint"] != mark[:16]]
+            other = _others_pointer(folder) if rivals else None
             if other is None:  # a row alone may be anyone's edit
                 continue
             if faults := verify.faults_of(folder):

@@ -54,20 +54,22 @@ def reproduce(folder: Path, start: str = "", say: Callable[[str], None] = print)
         config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
         _configure(folder, config, about, workspace)
         python = _python(about, workspace, say)
-        call = _caller(python, workspace, _cache(home))
-        call.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
+        interpreter = _Interpreter(python, workspace, _cache(home))
+        interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
         recorded = _lock(folder / paths.LOCK.name)
         (workspace / paths.LOCK).unlink(missing_ok=True)
         if start:
-            stages = _later(start, folder, recorded, workspace, call)
+            stages = _later(start, folder, recorded, workspace, interpreter)
             say(f"Computing {', '.join(stages)}; what they read comes from DVC")
-            code = call.show("dvc", "repro", "--force", "--single-item", *stages)
+            code = interpreter.show("dvc", "repro", "--force", "--single-item", *stages)
         else:
-            code = call.show("dvc", "repro", "--force", "figures")
+            code = interpreter.show("dvc", "repro", "--force", "figures")
+        if code == commands.INTERRUPTED:
+            raise SystemExit(code)
         if code:
             raise UserError(folder.name, f"dvc repro exited {code}", "See what it says above; nothing of yours was changed")
         try:
-            call.run("stages.iteration")
+            interpreter.run("stages.iteration")
         except commands.Failed as failed:
             raise UserError(folder.name, failed.line, "Nothing of yours was changed") from None
         number = storage.read_json(workspace / paths.ITERATION)["iteration"]
@@ -159,8 +161,8 @@ def _cache(home: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _caller:  # noqa: N801 - made where a function would be
-    """Modules of the iteration's interpreter, run in its workspace on its code."""
+class _Interpreter:
+    """The iteration's own, which runs modules in its workspace on its code."""
 
     python: Path
     workspace: Path
@@ -180,11 +182,11 @@ class _caller:  # noqa: N801 - made where a function would be
         return commands.run([str(self.python), "-m", *module], where=self.workspace, env=self._env)
 
 
-def _later(start: str, folder: Path, recorded: Lock | None, workspace: Path, call: _caller) -> list[str]:
+def _later(start: str, folder: Path, recorded: Lock | None, workspace: Path, interpreter: _Interpreter) -> list[str]:
     """The stages from ``start`` on, with everything that they read and don't make pulled."""
     if recorded is None:
         raise UserError("--from", f"{folder.name} has no {paths.LOCK.name}", "Leave --from out: everything is computed then")
-    stages = [stage for stage in call.run("dvc", "stage", "list", "--name-only").split() if stage in recorded.stages]
+    stages = [stage for stage in interpreter.run("dvc", "stage", "list", "--name-only").split() if stage in recorded.stages]
     later = [stage for stage in recorded.downstream(start, stages) if stage != LAST]
     if not later:
         names = ", ".join(dict.fromkeys(stage.split("@")[0] for stage in recorded.order(stages) if stage != LAST))
@@ -192,22 +194,22 @@ def _later(start: str, folder: Path, recorded: Lock | None, workspace: Path, cal
     earlier = [stage for stage in stages if stage not in (*later, LAST)]
     shutil.copyfile(folder / paths.LOCK.name, workspace / paths.LOCK)
     if earlier:
-        _pull(earlier, workspace, call)
+        _pull(earlier, workspace, interpreter)
     return later
 
 
-def _pull(stages: list[str], workspace: Path, call: _caller) -> None:
+def _pull(stages: list[str], workspace: Path, interpreter: _Interpreter) -> None:
     """From this repository's cache, which is laid out as a remote is, else from the remote."""
     cache = commands.run(commands.dvc("cache", "dir"), where=paths.project()).strip()
-    call.run("dvc", "remote", "add", "--local", "this-repository", cache)
+    interpreter.run("dvc", "remote", "add", "--local", "this-repository", cache)
     try:
-        call.run("dvc", "pull", "--remote", "this-repository", *stages)
+        interpreter.run("dvc", "pull", "--remote", "this-repository", *stages)
     except commands.Failed:
         own = paths.project() / ".dvc" / "config.local"  # the user's credentials
         if own.is_file():
             shutil.copyfile(own, workspace / ".dvc" / "config.local")
         try:
-            call.run("dvc", "pull", *stages)
+            interpreter.run("dvc", "pull", *stages)
         except commands.Failed as failed:
             remedy = "Leave --from out: everything is computed then"
             raise UserError("--from", f"what lies before it is not in DVC's cache or remote ({failed.line})", remedy) from None

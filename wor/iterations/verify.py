@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
+from collections import Counter
 from pathlib import Path
-
-import pandas as pd
 
 from wor import paths, storage
 from wor.iterations import registry
@@ -46,17 +44,17 @@ def faults_of(folder: Path) -> list[str]:
 
 def registry_faults(experiments: Path) -> list[str]:
     """Where the registry is not what the folders' manifests give, by iteration and column."""
-    path = registry.path(experiments)
-    text = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame(columns=registry.COLUMNS)
-    rows = {row["iteration_id"]: row for row in text.to_dict("records")}
-    found = [f"registry: {name} has {count} rows" for name, count in text["iteration_id"].value_counts().items() if count > 1]
+    listed = registry.read(experiments)
+    rows = {row["iteration_id"]: row for row in listed}
+    counts = Counter(row["iteration_id"] for row in listed)
+    found = [f"registry: {name} has {count} rows" for name, count in counts.items() if count > 1]
     here = folders(experiments)
     for name, folder in here.items():
         if name not in rows:
             found.append(f"registry: {name} has no row")
             continue
         try:
-            expected = _as_text(storage.read_json(folder / paths.MANIFEST)["registry"])
+            expected = registry.as_text(storage.read_json(folder / paths.MANIFEST)["registry"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a fault of the folder, and named there
         for column, value in expected.items():
@@ -66,9 +64,3 @@ def registry_faults(experiments: Path) -> list[str]:
         if name not in here and not (experiments / f"{name}.dvc").is_file():
             found.append(f"registry: {name} has a row, and neither a folder nor a .dvc file here")
     return found
-
-
-def _as_text(row: dict) -> dict[str, str]:
-    """A manifest's row as the registry's CSV has it."""
-    written = pd.DataFrame([row]).to_csv(index=False)
-    return pd.read_csv(io.StringIO(written), dtype=str, keep_default_na=False).iloc[0].to_dict()

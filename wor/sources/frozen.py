@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from wor import items, paths, storage
 from wor.errors import UserError
@@ -12,11 +11,16 @@ from wor.items import Source
 from wor.params import DatasetSpec, Params
 from wor.sources import datasets
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 COLUMNS = ["item_id", "key", "sha256", "cluster"]
 
 
 def freeze(dataset: str, spec: DatasetSpec, n: int, seed: int) -> Path:
     """Draw ``n`` items by a hash of seed and key, and write their list. Never overwrites one."""
+    import pandas as pd
+
     path = paths.frozen(dataset)
     if path.exists():
         raise UserError(path, "this frozen list exists", "Give the dataset another name: a list never changes")
@@ -35,6 +39,8 @@ def freeze(dataset: str, spec: DatasetSpec, n: int, seed: int) -> Path:
 
 
 def read(dataset: str) -> pd.DataFrame:
+    import pandas as pd
+
     path = paths.frozen(dataset)
     if not path.is_file():
         raise UserError(path, "no frozen list", f"Make one with: wor freeze {dataset} --n N")
