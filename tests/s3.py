@@ -10,7 +10,6 @@ import os
 import random
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -111,13 +110,6 @@ class S3Server:
         self._deadline = time.monotonic() + DEADLINE_SECONDS
         self._start("gateway", "radosgw", "-n", "client.admin")
         self._wait_for_gateway()
-
-    def pause(self) -> None:
-        """The remote accepts connections and never answers. DVC's uploads under way then wait past any time limit."""
-        self._daemons["gateway"].send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._daemons["gateway"].send_signal(signal.SIGCONT)
 
     def object_names(self) -> list[str]:
         with self._client() as client:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pandas as pd
@@ -89,9 +90,17 @@ def test_a_damaged_iteration_is_not_given_to_dvc(study):
     path = study.folder / "experiments" / "iteration_001" / "timing.json"
     path.chmod(0o644)
     path.write_text("{}")
-    line = study.refusal(study.run("wor", "record", expect=2))
-    assert line.startswith("error: iteration_001: timing.json: changed. Restore it")
+    said = study.run("wor", "record", expect=1).stderr
+    assert said == "Not given to DVC: iteration_001: timing.json: changed; all of it: wor verify iteration_001\n"
     assert not pointer.path(path.parent).exists()
+
+
+def test_code_that_the_run_used_and_the_commit_has_not_is_named(study):
+    path = study.folder / "wor" / "errors.py"
+    path.write_text(path.read_text() + "# a change of mine\n")
+    (study.folder / "wor" / "mine.py").write_text("X = 1\n")
+    said = study.run("wor", "record").stderr
+    assert said == "Not in the commit, and the run used it: wor/errors.py, wor/mine.py\n"
 
 
 def test_without_an_identity_the_iteration_is_kept_and_the_remedy_is_said(study, tmp_path):
@@ -204,7 +213,7 @@ class TestTwoClones:
         second.run("git", "add", *left)
         said = second.run("wor", "record").stdout
         assert "Given to DVC: iteration_003" in said
-        assert "a merge is under way" in said
+        assert "a merge or rebase is under way" in said
         second.run("git", "commit", "-qm", "Merge")
         assert second.run("git", "status", "--porcelain").stdout == ""
         assert "The same run as: " + str(second.folder / "experiments" / "iteration_003") in second.run("wor", "run").stdout
@@ -213,19 +222,52 @@ class TestTwoClones:
         assert second.json("metrics/iteration.json") == {"iteration": 3}
         assert second.iterations() == ["iteration_001", "iteration_003"]
 
-    def test_a_rebuild_killed_before_the_old_folder_went_ends_the_same(self, clones):
+    def test_a_pull_that_met_no_conflict_is_noticed_before_the_others_pointer_is_overwritten(self, clones):
+        """The second had committed nothing: its folder and the first's pointer have one number."""
+        first, second = clones
+        first.run("wor", "record")
+        first.run("git", "push", "-q")
+        second.run("git", "checkout", "-q", "experiments/iteration_registry.csv")
+        second.run("git", "stash", "-q")
+        second.run("git", "pull", "-q")
+        other = (second.folder / "experiments" / "iteration_002.dvc").read_text()
+        said = second.run("wor", "record", expect=1).stderr
+        assert "Not given to DVC: iteration_002: another clone made that number too: wor registry --rebuild" in said
+        assert (second.folder / "experiments" / "iteration_002.dvc").read_text() == other
+        second.run("wor", "registry", "--rebuild")
+        self.settled(first, second)
+        assert "Given to DVC: iteration_003" in second.run("wor", "record").stdout
+
+    # Each is what stands on disk after one more step: the copy, the other's pointer, the folder out of sight.
+    @pytest.mark.parametrize("steps", [1, 2, 3])
+    def test_a_rebuild_killed_at_any_step_ends_the_same(self, clones, steps):
         first, second = clones
         for clone in clones:
             clone.run("wor", "record")
         first.run("git", "push", "-q")
         second.run("git", "pull", "-q", "--no-rebase", expect=1)
-        before = second.folder / "experiments" / "iteration_002"
-        shutil.copytree(before, second.folder / "kept")
-        registry = (second.folder / "experiments" / "iteration_registry.csv").read_text()
-        second.run("wor", "registry", "--rebuild")
-        shutil.copytree(second.folder / "kept", before)
-        shutil.rmtree(second.folder / "kept")
-        (second.folder / "experiments" / "iteration_registry.csv").write_text(registry)
+        experiments = second.folder / "experiments"
+        stop = {1: "storage.write_text", 2: "tempfile.mkdtemp", 3: "shutil.rmtree"}[steps]
+        killer = f"""
+import os, shutil, tempfile
+from wor import paths, storage
+from wor.iterations import renumber
+real = {stop}
+def killed(*arguments, **named):
+    at = [str(arguments[0])] if arguments else []
+    if {steps} == 1 and not at[0].endswith("iteration_002.dvc"):
+        return real(*arguments, **named)
+    if {steps} > 1 and not (paths.experiments() / "iteration_003").exists():
+        return real(*arguments, **named)
+    if {steps} == 3 and not os.path.isdir(arguments[0]):
+        return real(*arguments, **named)
+    os.kill(os.getpid(), 9)
+{stop} = killed
+renumber.settle(paths.experiments())
+"""
+        assert second.run(sys.executable, "-c", killer, expect=None).returncode == -signal.SIGKILL
+        assert (experiments / "iteration_003" / "manifest.json").is_file()
+        assert (experiments / "iteration_002").exists() == (steps < 3)
         second.run("wor", "registry", "--rebuild")
         self.settled(first, second)
 
@@ -257,6 +299,24 @@ class TestGitState:
         subprocess.run(["git", "checkout", "-q", "a.txt"], check=True)
         subprocess.run(["git", "apply"], input=state["patch"], text=True, check=True)
         assert (repository / "a.txt").read_text() == "two"
+
+    def test_a_patch_keeps_line_ends(self, repository):
+        (repository / "a.txt").write_bytes(b"one\r\nthree\r\n")
+        subprocess.run(["git", "commit", "-qam", "Line ends"], check=True)
+        (repository / "a.txt").write_bytes(b"two\r\nthree\r\n")
+        patch = environment.git_state()["patch"]
+        subprocess.run(["git", "checkout", "-q", "a.txt"], check=True)
+        subprocess.run(["git", "apply"], input=patch.encode(), check=True)
+        assert (repository / "a.txt").read_bytes() == b"two\r\nthree\r\n"
+
+    def test_files_that_a_run_may_have_used_come_first_among_the_untracked(self, repository):
+        (repository / "wor").mkdir()
+        (repository / "wor" / "mine.py").write_text("")
+        for index in range(30):
+            (repository / f"note{index}.txt").write_text("")
+        found = environment.git_state()["untracked"]
+        assert found[0] == "wor/mine.py"
+        assert found[-1] == "and 11 more"
 
     @pytest.mark.parametrize(
         ("name", "content", "reason"),

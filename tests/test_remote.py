@@ -7,7 +7,6 @@ tests of a server's own faults are skipped, both said aloud.
 import re
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -186,18 +185,16 @@ def test_a_remote_that_goes_away_half_way_is_filled_by_the_next_push(study, remo
     def here():
         return len([name for name in server.object_names() if name.startswith("half/")])
 
-    def leave():
-        while here() < 5:
-            time.sleep(0.01)
-        server.kill_gateway()
-
-    killer = threading.Thread(target=leave)
-    killer.start()
-    done = study.run("dvc", "push", expect=None)
-    killer.join()
+    push = subprocess.Popen(
+        ["dvc", "push"], cwd=study.folder, env=study.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while here() < 5 and push.poll() is None:
+        time.sleep(0.01)
+    server.kill_gateway()
+    said = push.communicate(timeout=120)[1]
     server.start_gateway()
-    assert done.returncode != 0
-    assert "Could not connect to the endpoint URL" in done.stderr
+    assert push.returncode != 0
+    assert "Could not connect to the endpoint URL" in said
     before = here()
     study.run("dvc", "push")
     assert before >= 5

@@ -31,15 +31,16 @@ class TestAgreement:
         pd.DataFrame({"x": [1.25, math.nan, 1001.0], "name": ["a", "b", None]}).to_csv(folders[1] / "a.csv", index=False)
         found = agreement.results(*folders)[0]
         assert (found.different, found.worst, found.where) == (2, 0.25, "x, row 1")
-        assert found.within(0.25)
-        assert not found.within(0.24)
+        for tolerance, agrees in ((0.25, True), (0.24, False)):
+            assert agreement.Verdict([found], {}, tolerance, None).agrees is agrees
 
     @pytest.mark.parametrize(
         ("change", "where"),
         [
             ({"p": {"q": [1, 0, "text", True]}}, "p.q.1"),  # a null that became a number
             ({"p": {"q": [1, None, "other", True]}}, "p.q.2"),
-            ({"p": {"q": [1, None, "text", 1.5]}}, "p.q.3"),
+            ({"p": {"q": [1, None, "text", 1]}}, "p.q.3"),  # to Python True is 1
+            ({"p": {"q": []}}, "p.q.0"),
             ({"p": {"q": [1, None, "text", True], "more": 1}}, "p.more"),
         ],
     )
@@ -47,13 +48,13 @@ class TestAgreement:
         (folders[1] / "b.json").write_text(json.dumps(change))
         found = agreement.results(*folders)[1]
         assert (found.worst, found.where) == (math.inf, where)
-        assert not found.within(1e9)
+        assert not agreement.Verdict([found], {}, 1e9, None).agrees
 
     def test_a_missing_file_and_a_missing_row_are_differences(self, folders):
         (folders[1] / "b.json").unlink()
         pd.DataFrame({"x": [1.0], "name": ["a"]}).to_csv(folders[1] / "a.csv", index=False)
         one, two = agreement.results(*folders)
-        assert one.different == 4 - 0  # two rows of two columns
+        assert one.different == 4  # two rows of two columns
         assert (two.where, two.worst) == ("not made again", math.inf)
 
 
@@ -124,10 +125,11 @@ class TestTheWholeWay:
         assert (study.run("git", "status", "--porcelain").stdout, study.run("git", "worktree", "list").stdout) == before
 
     def test_from_a_stage_on_the_rest_is_pulled(self, study):
-        done = study.run("wor", "reproduce", "--from", "metrics")
-        assert "Computing metrics, stats, figures; what they read comes from DVC" in done.stdout
-        assert "Running stage 'reference@tiny'" not in done.stdout
-        assert "each identical" in done.stdout
+        for start, computed in (("metrics", "metrics, stats, figures"), ("figures", "figures")):
+            done = study.run("wor", "reproduce", "--from", start)
+            assert f"Computing {computed}; what they read comes from DVC" in done.stdout
+            assert "Running stage 'reference@tiny'" not in done.stdout
+            assert "each identical" in done.stdout
         line = study.refusal(study.run("wor", "reproduce", "--from", "metric", expect=2))
         assert line.startswith("error: --from: 'metric'. Its stages are check, ")
         shutil.rmtree(study.folder / ".dvc" / "cache")

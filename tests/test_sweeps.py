@@ -19,7 +19,7 @@ def test_a_queued_sweep_makes_an_iteration_for_each_new_setting(study):
             assert time.monotonic() < deadline, study.run("dvc", "queue", "status").stdout
             time.sleep(2)
     finally:
-        study.run("dvc", "queue", "stop", expect=None)
+        study.run("dvc", "queue", "stop", "--kill", expect=None)
     status = study.run("dvc", "queue", "status").stdout
     assert status.count("Success") == 3, status
     # 0.2 is what iteration_001 had.

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from wor import storage
 from wor.cli import app
+from wor.errors import UserError
 from wor.iterations import pointer, registry, verify
 
 FILES = {"config_used.yaml": "seed: 1\n", "results/a.csv": "x\n1\n", "figures/f.svg": "<svg/>"}
@@ -158,7 +159,7 @@ def test_a_rebuild_reads_both_sides_of_a_merge_that_was_left_in_the_file(experim
     path = registry.path(experiments)
     header, one, two = path.read_text().splitlines()
     other = two.replace("iteration_002", "iteration_003").replace("0000000000000002", "0000000000000003")
-    path.write_text("\n".join([header, one, "<<<<<<< HEAD", two, "=======", other, ">>>>>>> theirs", ""]))
+    path.write_text("\n".join([header, one, "<<<<<<< HEAD", two, "||||||| 1f3", "=======", other, ">>>>>>> theirs", ""]))
     assert [row["iteration_id"] for row in registry.rebuild(experiments)] == ["iteration_001", "iteration_002", "iteration_003"]
     assert "<<<" not in path.read_text()
 
@@ -175,3 +176,10 @@ def test_a_row_of_another_clones_iteration_stays_while_there_is_a_pointer_to_it(
     own = said | {"md5": pointer.digest(pointer.listing(folder))}
     (experiments / "iteration_002.dvc").write_text(json.dumps({"outs": [own]}))
     assert [row["iteration_id"] for row in registry.rebuild(experiments)] == ["iteration_001", "iteration_002"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"iteration_id": "iteration_001"}'])
+def test_a_manifest_that_is_none_is_named_with_the_remedy(experiments, text):
+    (experiments / "iteration_001" / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match="iteration_001: manifest.json is not a manifest. dvc checkout --force"):
+        registry.rebuild(experiments)

@@ -47,8 +47,17 @@ def run(
         if not shown.exists() and not profile:  # nothing to do, or all of it from DVC's cache
             found = find(profiles.check({}))
             terminal.show_outcome(Outcome(found, new=False)) if found else results(registry.of_workspace() or "")
-    if tracked := recording.track(paths.experiments()):
-        typer.echo(f"Given to DVC: {', '.join(tracked)}. To commit: wor record")
+    tracked = recording.track(paths.experiments())
+    _say_tracked(tracked)
+    if tracked.names:
+        typer.echo("To commit: wor record")
+
+
+def _say_tracked(tracked: recording.Tracked) -> None:
+    if tracked.names:
+        typer.echo(f"Given to DVC: {', '.join(tracked.names)}")
+    for name, why in tracked.refused.items():
+        typer.echo(f"Not given to DVC: {name}: {why}", err=True)
 
 
 @app.command()
@@ -57,11 +66,15 @@ def record(
 ) -> None:
     """Give new iterations, and edited notes, to DVC, and commit their pointers, the registry and the run they came from."""
     done = recording.record(message)
-    typer.echo(f"Given to DVC: {', '.join(done.tracked)}" if done.tracked else "Nothing new to give to DVC")
+    _say_tracked(done.tracked)
     if done.commit:
         typer.echo(f"Committed: {done.commit[:12]}. To send it: git push && dvc push")
     else:
         typer.echo(f"Not committed: {done.why}")
+    if done.beside:
+        typer.echo(f"Not in the commit, and the run used it: {', '.join(done.beside)}", err=True)
+    if done.tracked.refused:
+        raise SystemExit(1)
 
 
 @app.command()
@@ -203,12 +216,14 @@ def reproduce(
 
     Exit 0: the same within the tolerance. Exit 1: not, and the first stage that differs is named.
     """
-    from wor.iterations.reproduce import reproduce  # with compare: scipy, which no other command waits for
+    from wor.iterations import agreement  # with scipy, which no other command waits for
+    from wor.iterations.reproduce import reproduce
 
     folder = _folder(iteration, _complete())
     with reproduce(folder, start, say=typer.echo) as again:
-        agrees = terminal.show_reproduction(folder, again, tolerance)
-    raise SystemExit(0 if agrees else 1)
+        verdict = agreement.judge(folder, again, tolerance)
+        terminal.show_reproduction(folder, again, verdict)
+    raise SystemExit(0 if verdict.agrees else 1)
 
 
 @app.command()

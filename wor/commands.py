@@ -36,25 +36,31 @@ def git(*arguments: str, where: Path | None = None) -> str | None:
 
 
 class Failed(Exception):  # noqa: N818 - not an error until someone says so
-    """A command that exited with another code than 0. ``line`` is the last that it said."""
+    """A command that exited with another code than 0. ``line`` is the last fault that it named, else its last line."""
 
     def __init__(self, command: list[str], code: int, said: str):
-        self.code = code
-        self.line = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("hint:")]
+        named = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
+        self.line = (named or lines or [f"exit code {code}"])[-1]
         super().__init__(f"{' '.join(command)}: {self.line}")
 
 
 def run(command: list[str], where: Path | None = None, env: dict[str, str] | None = None) -> str:
     """What ``command`` prints. Raises Failed."""
-    done = subprocess.run(command, cwd=where, env=env or environment(), capture_output=True, text=True)
+    # Decoded here: Python's own text mode would turn the line ends of a patch into others.
+    done = subprocess.run(command, cwd=where, env=env or environment(), capture_output=True)
     if done.returncode:
-        raise Failed(command, done.returncode, done.stderr or done.stdout)
-    return done.stdout
+        raise Failed(command, done.returncode, (done.stderr or done.stdout).decode("utf-8", "replace"))
+    return done.stdout.decode("utf-8")
 
 
 def show(command: list[str], where: Path | None = None, env: dict[str, str] | None = None) -> int:
     """Run ``command`` on this terminal; its exit code, INTERRUPTED after Ctrl-C."""
-    try:
-        return subprocess.call(command, cwd=where, env=env or environment())
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    interrupted = False
+    with subprocess.Popen(command, cwd=where, env=env or environment()) as process:
+        while True:
+            try:
+                code = process.wait()
+                return INTERRUPTED if interrupted else code
+            except KeyboardInterrupt:  # it got the same signal, and has things to put away before it ends
+                interrupted = True

@@ -72,8 +72,8 @@ def experiments() -> Path:
 def cache() -> Path:
     """Where converted weights live, outside the repository: ``$WOR_CACHE`` or the user's cache folder."""
     if home := os.environ.get("WOR_CACHE"):
-        return Path(home).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "wor"
+        return Path(home).expanduser().resolve()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser().resolve() / "wor"
 
 
 def shards() -> Path:

@@ -14,6 +14,7 @@ from wor.errors import UserError
 from wor.iterations.materialise import Outcome
 
 if TYPE_CHECKING:
+    from wor.iterations.agreement import Verdict
     from wor.iterations.reproduce import Again
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
@@ -170,17 +171,11 @@ def show_comparison(first: Path, second: Path, console: Console | None = None) -
     console.print(table)
 
 
-TOLERANCE = 1e-3  # where machine or packages are others: float32 sums in another order
-
-
-def show_reproduction(folder: Path, again: Again, tolerance: float | None, console: Console | None = None) -> bool:
-    """Recorded against recomputed; whether every number agrees within the tolerance."""
-    from wor.iterations import agreement, compare
+def show_reproduction(folder: Path, again: Again, verdict: Verdict, console: Console | None = None) -> None:
+    """Recorded against recomputed: the headline, what was otherwise, and every file that differs."""
+    from wor.iterations import compare
 
     console = console or _console()
-    elsewhere = {key: values for key, values in compare.environment(folder, again.folder).items() if key not in EXPECTED}
-    if tolerance is None:
-        tolerance = TOLERANCE if elsewhere else 0.0
     for model, rows in compare.metrics(folder, again.folder).items():
         table = Table(title=model, title_justify="left")
         for heading in ("metric", "recorded", "recomputed", "difference"):
@@ -190,29 +185,22 @@ def show_reproduction(folder: Path, again: Again, tolerance: float | None, conso
             difference = f"{two['value'] - one['value']:+.2g}" if both else ""
             table.add_row(name, *("" if each is None else interval(each) for each in (one, two)), difference)
         console.print(table)
-    for key, (one, two) in elsewhere.items():
+    for key, (one, two) in verdict.elsewhere.items():
         console.print(f"Other than then: {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
-    found = agreement.results(folder / "results", again.folder / "results")
-    values, apart = sum(file.values for file in found), [file for file in found if file.different]
-    for file in apart:
-        most = "a text or a missing value" if file.worst == float("inf") else f"{file.worst:.2g}"
-        console.print(
-            f"{file.file}: {file.different} of {file.values} differ, most by {most} ({escape(file.where)})", soft_wrap=True
-        )
-    agrees = all(file.within(tolerance) for file in found)
-    if not apart:
-        console.print(f"[green]Reproduced[/green]: {values} values in {len(found)} files of results/, each identical")
-        return True
-    stage = again.recorded.first_difference(again.recomputed) if again.recorded else None
-    if stage:
-        console.print(f"The first stage whose outputs differ: {stage}")
-    verdict = "[green]Reproduced[/green] within" if agrees else "[red]Not reproduced[/red] within"
-    console.print(f"{verdict} a tolerance of {tolerance:g}: {sum(file.different for file in apart)} of {values} values differ")
-    return agrees
-
-
-# The clone is always at the commit, with threads set from what was recorded.
-EXPECTED = ("code.dirty",)
+    for file in verdict.files:
+        if file.different:
+            most = "a text or a missing value" if file.worst == float("inf") else f"{file.worst:.2g}"
+            line = f"{file.file}: {file.different} of {file.values} differ, most by {most} ({escape(file.where)})"
+            console.print(line, soft_wrap=True)
+    if not verdict.different:
+        found = f"{verdict.values} values in {len(verdict.files)} files of results/, each identical"
+        console.print(f"[green]Reproduced[/green]: {found}")
+        return
+    if verdict.first:
+        console.print(f"The first stage whose outputs differ: {verdict.first}")
+    judged = "[green]Reproduced[/green]" if verdict.agrees else "[red]Not reproduced[/red]"
+    line = f"{judged} within a tolerance of {verdict.tolerance:g}: {verdict.different} of {verdict.values} values differ"
+    console.print(line, soft_wrap=True)
 
 
 def _short(value: object) -> str:

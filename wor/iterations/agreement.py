@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
 
 from wor import storage
+from wor.iterations import compare
+
+if TYPE_CHECKING:
+    from wor.iterations.reproduce import Again
 
 LOGS = "data/logs"  # what a stage said and how long it took is never twice the same
 
@@ -30,8 +35,49 @@ class Agreement:
     worst: float
     where: str
 
-    def within(self, tolerance: float) -> bool:
-        return self.worst <= tolerance
+
+TOLERANCE = 1e-3  # where machine, packages or groups are others: float32 sums in another order
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``files`` of results held against their recorded selves; ``elsewhere`` is what the second run had otherwise."""
+
+    files: list[Agreement]
+    elsewhere: dict[str, tuple[object, object]]
+    tolerance: float
+    first: str | None
+
+    @property
+    def agrees(self) -> bool:
+        return all(file.worst <= self.tolerance for file in self.files)
+
+    @property
+    def values(self) -> int:
+        return sum(file.values for file in self.files)
+
+    @property
+    def different(self) -> int:
+        return sum(file.different for file in self.files)
+
+
+def judge(recorded: Path, again: Again, tolerance: float | None) -> Verdict:
+    """Hold a recomputed iteration against the recorded one. ``tolerance`` None: 0, or TOLERANCE where it ran otherwise."""
+    elsewhere = compare.environment(recorded, again.folder)
+    elsewhere.pop("code.dirty", None)  # params.yaml was written from the recorded configuration
+    groups = [_largest_groups(folder) for folder in (recorded, again.folder)]
+    if groups[0] != groups[1]:  # as large as the free memory allowed
+        elsewhere["largest groups"] = tuple(groups)
+    if tolerance is None:
+        tolerance = TOLERANCE if elsewhere else 0.0
+    files = results(recorded / "results", again.folder / "results")
+    first = again.recorded.first_difference(again.recomputed) if again.recorded else None
+    return Verdict(files, elsewhere, tolerance, first)
+
+
+def _largest_groups(folder: Path) -> dict[str, dict]:
+    memory = storage.read_json(folder / "env_info.json").get("memory", {})
+    return {stage: entry.get("largest_groups") for stage, entry in memory.items()}
 
 
 def results(recorded: Path, recomputed: Path) -> list[Agreement]:
@@ -55,7 +101,9 @@ _ABSENT = object()
 
 
 def _apart(one: object, two: object) -> float:
-    numbers = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (one, two)]
+    if isinstance(one, bool) != isinstance(two, bool):  # to Python True is 1
+        return math.inf
+    numbers = [isinstance(value, (int, float)) for value in (one, two)]
     if all(numbers) and math.isfinite(one) and math.isfinite(two):
         return abs(one - two) / max(1.0, abs(one))
     if all(numbers) and math.isnan(one) and math.isnan(two):
@@ -73,12 +121,11 @@ def _values(path: Path) -> Iterable[tuple[str, object]]:
 
 
 def _leaves(node: object, place: str) -> Iterable[tuple[str, object]]:
-    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
-    if parts is None:
+    if not isinstance(node, (dict, list)) or not node:
         yield place, node
-    else:
-        for key, value in parts:
-            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+        return
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _leaves(value, f"{place}.{key}" if place else str(key))
 
 
 class Lock:

@@ -41,14 +41,16 @@ def git_state() -> dict:
         return {"commit": None, "reason": "no git commit here", "patch": None}
     everything = (".", *(f":(exclude){path}" for path in _GENERATED))
     untracked = (git("ls-files", "--others", "--exclude-standard", "--", *everything) or "").splitlines()
-    state = {"commit": commit.strip(), "untracked": untracked[:_UNTRACKED_LIMIT]}
+    untracked.sort(key=lambda path: not path.startswith(("wor/", "stages/", "data/")))  # what a run may have used comes first
+    more = [f"and {len(untracked) - _UNTRACKED_LIMIT} more"] if len(untracked) > _UNTRACKED_LIMIT else []
+    state = {"commit": commit.strip(), "untracked": untracked[:_UNTRACKED_LIMIT] + more}
     changed = (git("diff", "HEAD", "--numstat", "--no-renames", "--", *everything) or "").splitlines()
     # Git counts no lines in a binary file.
     if binary := [line.split("\t", 2)[2] for line in changed if line.startswith("-\t-\t")]:
         note = f"{', '.join(binary)}: a changed binary file goes into no patch; commit it to have it recorded"
         return {**state, "dirty": True, "patch": None, "reason": note}
     # In git's own form, whatever the user's settings make of a diff.
-    form = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+    form = ("--no-relative", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
     patch = git("diff", "HEAD", *form, "--", *everything)
     if patch is None:
         return {

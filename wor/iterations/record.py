@@ -11,50 +11,69 @@ from wor.errors import UserError
 from wor.iterations import materialise, pointer, registry, renumber, verify
 
 IDENTITY = "git config user.name NAME && git config user.email ADDRESS"
+# What a run is made of besides params.yaml and its data.
+CODE = ("wor", "stages", "dvc.yaml", "prereg.yaml", "requirements.txt", "data/frozen")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Iterations that DVC has taken in just now, and for each that it was not given, why."""
+
+    names: list[str]
+    refused: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """``tracked``: iterations that DVC has taken in just now. ``commit``: the commit's hash, or None and ``why`` not."""
+    """``commit``: its hash, or None and ``why`` not. ``beside``: changes that the run used and the commit hasn't."""
 
-    tracked: list[str]
+    tracked: Tracked
     commit: str | None
-    why: str = ""
+    why: str
+    beside: list[str]
 
 
-def track(experiments: Path) -> list[str]:
+def track(experiments: Path) -> Tracked:
     """`dvc add` each iteration whose pointer is missing, or was made before its notes were edited.
 
-    Raises UserError for an iteration that is not what was recorded, before any is added.
+    Not one that is no longer what was recorded, and not one whose number another clone has taken too: its
+    pointer is the other's.
     """
-    waiting = [folder for folder in registry.folders(experiments).values() if not pointer.is_current(folder)]
-    for folder in waiting:
+    waiting, refused, rows = [], {}, registry.read(experiments)
+    for folder in registry.folders(experiments).values():
+        if pointer.is_current(folder):
+            continue
         if faults := verify.faults_of(folder):
-            raise UserError(folder.name, faults[0], f"Restore it before it is given to DVC, or delete {folder}")
+            refused[folder.name] = f"{faults[0]}; all of it: wor verify {folder.name}"
+        elif pointer.path(folder).is_file() and registry.rivals(folder, rows):
+            refused[folder.name] = "another clone made that number too: wor registry --rebuild"
+        else:
+            waiting.append(folder)
     if waiting:
         try:
             commands.run(commands.dvc("add", *map(str, waiting)), where=paths.project())
         except commands.Failed as failed:
             raise UserError("dvc add", failed.line, "Mend that, then: wor record") from None
-    return [folder.name for folder in waiting]
+    return Tracked([folder.name for folder in waiting], refused)
 
 
 def record(message: str = "") -> Recorded:
     """Write the registry anew, track new iterations, and commit both.
 
     The workspace's own run goes along (dvc.lock, metrics, params.yaml) while params.yaml is what it had: from
-    that commit a clone pulls everything and has nothing to compute. Nothing else that is staged or changed
-    goes into the commit.
+    that commit a clone pulls everything and has nothing to compute, unless the run used code that is not in
+    it. Nothing else that is staged or changed goes into the commit.
     """
     experiments = paths.experiments()
-    if [path for path in renumber.unmerged() if path.endswith(".dvc")]:
+    if renumber.unmerged_pointers():
         raise UserError("git", "pointers of iterations are unmerged", "Two clones made the same number: wor registry --rebuild")
     with registry.locked(experiments):
         registry.rebuild(experiments)
     tracked = track(experiments)
     files = [path for path in (registry.path(experiments), *sorted(experiments.glob("iteration_*.dvc"))) if path.is_file()]
-    files += _of_this_workspace()
-    return Recorded(tracked, *_commit(files, message or _message(tracked)))
+    run = _of_this_workspace()
+    beside = (git("status", "--porcelain", "--", *CODE) or "").splitlines() if run else []
+    return Recorded(tracked, *_commit(files + run, message or _message(tracked.names)), [line[3:] for line in beside])
 
 
 def _of_this_workspace() -> list[Path]:
@@ -72,16 +91,17 @@ def _message(tracked: list[str]) -> str:
 def _commit(files: list[Path], message: str) -> tuple[str | None, str]:
     if git("rev-parse", "HEAD") is None:
         return None, "git has no commit here; make one first: git add -A && git commit"
-    if git("rev-parse", "--verify", "--quiet", "MERGE_HEAD") is not None:
-        git("add", "--", *map(str, files))
-        return None, "a merge is under way, and they are staged for it: git commit"
-    if git("var", "GIT_COMMITTER_IDENT") is None:
-        return None, f"git does not know who you are: {IDENTITY}, then: wor record"
+    names = [str(path) for path in files]
     try:
-        commands.run(["git", "add", "--", *map(str, files)])
-        if not commands.run(["git", "status", "--porcelain", "--", *map(str, files)]).strip():
+        commands.run(["git", "add", "--", *names])
+        under_way = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
+        if any(git("rev-parse", "--verify", "--quiet", head) is not None for head in under_way):
+            return None, "a merge or rebase is under way, and they are staged for it: git status says how to end it"
+        if git("var", "GIT_COMMITTER_IDENT") is None:
+            return None, f"git does not know who you are: {IDENTITY}, then: wor record"
+        if not commands.run(["git", "status", "--porcelain", "--", *names]).strip():
             return None, "nothing has changed since the last commit"
-        commands.run(["git", "commit", "--quiet", "--only", "-m", message, "--", *map(str, files)])
+        commands.run(["git", "commit", "--quiet", "--only", "-m", message, "--", *names])
     except commands.Failed as failed:
         raise UserError("git", failed.line, "Mend that, then: wor record") from None
     return commands.run(["git", "rev-parse", "HEAD"]).strip(), ""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wor import paths, storage
+from wor.errors import UserError
 from wor.iterations import pointer
 
 COLUMNS = [
@@ -19,6 +20,7 @@ COLUMNS = [
     "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "comments",
 ]  # fmt: skip
 NUMBERS = ("n_items", "temperature", "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean")
+_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _NAME = re.compile(r"^iteration_(\d{3,})$")
 
 
@@ -37,6 +39,8 @@ def number_of(folder: Path) -> int:
 @contextmanager
 def locked(experiments: Path) -> Iterator[None]:
     """Hold the one lock under which folders get their numbers and the registry is written."""
+    if not experiments.is_dir():
+        raise UserError(experiments, "not found", "Run from the top of the repository")
     with open(experiments / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -57,13 +61,31 @@ def folders(experiments: Path) -> dict[int, Path]:
     return found
 
 
+def manifest(folder: Path) -> dict:
+    """An iteration's manifest. Raises UserError where the file is none."""
+    try:
+        found = storage.read_json(folder / paths.MANIFEST)
+        if {"iteration_id", "fingerprint", "registry", "files"} <= found.keys():
+            return found
+    except (ValueError, AttributeError):
+        pass
+    remedy = f"dvc checkout --force experiments/{folder.name}.dvc brings back what was recorded"
+    raise UserError(folder.name, f"{paths.MANIFEST} is not a manifest", remedy)
+
+
+def rivals(folder: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows of another iteration with this one's number, from another clone."""
+    mark = manifest(folder)["fingerprint"][:16]
+    return [row for row in rows if row["iteration_id"] == folder.name and row["fingerprint"] != mark]
+
+
 def read(experiments: Path) -> list[dict[str, str]]:
     """The rows as they stand in the file, every field a text: a hash of digits alone is no number."""
     if not path(experiments).is_file():
         return []
     lines = path(experiments).read_text(encoding="utf-8").splitlines(keepends=True)
     # A merge that .gitattributes did not reach: both sides' rows count.
-    rows = csv.DictReader(line for line in lines if not line.startswith(("<<<<<<<", "=======", ">>>>>>>")))
+    rows = csv.DictReader(line for line in lines if not line.startswith(_MARKERS))
     return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
 
 
@@ -90,7 +112,7 @@ def next_number(experiments: Path) -> int:
 def find(experiments: Path, fingerprint: str) -> Path | None:
     """The iteration with this fingerprint, if there is one."""
     for folder in folders(experiments).values():
-        if storage.read_json(folder / paths.MANIFEST)["fingerprint"] == fingerprint:
+        if manifest(folder)["fingerprint"] == fingerprint:
             return folder
     return None
 
@@ -109,13 +131,13 @@ def rebuild(experiments: Path) -> list[dict[str, str]]:
     """
     rows = {(row["iteration_id"], row["fingerprint"]): row for row in read(experiments)}
     for folder in folders(experiments).values():
-        manifest = storage.read_json(folder / paths.MANIFEST)
-        mark, former = manifest["registry"]["fingerprint"], manifest.get("renumbered_from")
-        kept = rows.get((folder.name, mark)) or rows.pop((former, mark), None) or {}
+        sealed = manifest(folder)
+        mark = sealed["registry"]["fingerprint"]
+        kept = rows.pop((sealed.get("renumbered_from"), mark), {}) | rows.get((folder.name, mark), {})
         others = [key for key in rows if key[0] == folder.name and key[1] != mark]
         if others and not pointer.is_anothers(folder):  # someone edited the row
             kept = {"comments": [rows.pop(key)["comments"] for key in others][-1]} | kept
-        rows[folder.name, mark] = {**kept, **as_text(manifest["registry"]), "iteration_id": folder.name}
+        rows[folder.name, mark] = {**kept, **as_text(sealed["registry"]), "iteration_id": folder.name}
     ordered = sorted(rows.values(), key=lambda row: (len(row["iteration_id"]), row["iteration_id"]))  # 999 before 1000
     storage.write_text(path(experiments), as_csv(ordered))
     return read(experiments)

@@ -6,6 +6,7 @@ been cited.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,33 +17,32 @@ from wor.errors import UserError
 from wor.iterations import pointer, registry, verify
 from wor.iterations.materialise import seal
 
+_POINTER = re.compile(r"(^|/)experiments/iteration_\d+\.dvc$")
+
 
 def settle(experiments: Path) -> list[str]:
     """Give a new number to each iteration here whose number the registry has for another one too; a line for each.
 
-    Pointers that git holds as unmerged are resolved: the other side's keeps the number.
+    Pointers that git holds as unmerged are resolved: the other side's keeps the number. Killed at any moment, the
+    next call ends the same.
     """
     said = []
     with registry.locked(experiments):
         rows = registry.read(experiments)
         for folder in registry.folders(experiments).values():
-            mark = storage.read_json(folder / paths.MANIFEST)["fingerprint"]
-            rivals = [row for row in rows if row["iteration_id"] == folder.name and row["fingerprint"] != mark[:16]]
-            other = _others_pointer(folder) if rivals else None
-            if other is None:  # a row alone may be anyone's edit
+            if not registry.rivals(folder, rows) or (other := _others_pointer(folder)) is None:
                 continue
-            if faults := verify.faults_of(folder):
-                raise UserError(
-                    folder.name, faults[0], "Its number was taken twice, and it is not what was recorded: restore it first"
-                )
-            new = _already(experiments, folder.name, mark) or _move(folder, registry.next_number(experiments))
-            shutil.rmtree(folder)
+            new = _already(experiments, folder) or _move(folder, registry.next_number(experiments))
             storage.write_text(pointer.path(folder), other)
             git("add", "--", str(pointer.path(folder)))
+            # Away at once, so that no half of it is ever met; what is left under this name the next run clears.
+            leaving = Path(tempfile.mkdtemp(prefix=".building-", dir=experiments))
+            folder.rename(leaving / folder.name)
+            shutil.rmtree(leaving)
             said.append(f"{folder.name} was made twice: the one that is here is {new.name} now, the other one keeps the number")
             if registry.of_workspace() == folder.name:
                 said.append(
-                    f"{paths.ITERATION} has its old number, and DVC's cache too: dvc repro --force --single-item iteration"
+                    f"{paths.ITERATION} has the old number, also in DVC's cache: dvc repro --force --single-item iteration"
                 )
         registry.rebuild(experiments)
     return said
@@ -50,28 +50,46 @@ def settle(experiments: Path) -> list[str]:
 
 def unmerged() -> list[str]:
     """Files that git holds as unmerged."""
-    return sorted({line.split("\t", 1)[1] for line in (git("ls-files", "--unmerged") or "").splitlines()})
+    entries = (git("ls-files", "--unmerged", "-z") or "").split("\0")
+    return sorted({entry.split("\t", 1)[1] for entry in entries if entry})
 
 
-def _already(experiments: Path, name: str, mark: str) -> Path | None:
+def unmerged_pointers() -> list[str]:
+    return [path for path in unmerged() if _POINTER.search(path)]
+
+
+def _already(experiments: Path, folder: Path) -> Path | None:
     """The renumbered copy, when an earlier call was killed before it could remove the original."""
-    for folder in registry.folders(experiments).values():
-        manifest = storage.read_json(folder / paths.MANIFEST)
-        if manifest["fingerprint"] == mark and manifest.get("renumbered_from") == name:
-            return folder
+    mark = registry.manifest(folder)["fingerprint"]
+    for other in registry.folders(experiments).values():
+        manifest = registry.manifest(other)
+        if manifest["fingerprint"] == mark and manifest.get("renumbered_from") == folder.name:
+            return other
     return None
 
 
 def _others_pointer(folder: Path) -> str | None:
-    """The text of the pointer to the iteration elsewhere: of a side of the merge, else as it is. None where there is none."""
+    """The text of the pointer to the iteration elsewhere; None where the pointer is this folder's own, or there is none.
+
+    In a merge, the side that isn't this folder's. Raises UserError where nobody can say whose it is.
+    """
     here = pointer.path(folder)
     sides = [git("show", f":{stage}:./{here.name}", where=here.parent) for stage in (2, 3)]
-    texts = [side for side in sides if side is not None] or ([here.read_text(encoding="utf-8")] if here.is_file() else [])
-    return next((text for text in texts if not pointer.describes(text, folder)), None)
+    if None in sides:
+        # No merge is under way. Of the other's files DVC's cache here knows nothing, of this folder's it does.
+        text = here.read_text(encoding="utf-8") if here.is_file() else None
+        return None if text is None or pointer.describes(text, folder) else text
+    own = [pointer.describes(side, folder) for side in sides]
+    if own != [False, False]:
+        return sides[own.index(False)] if False in own else None
+    remedy = f"Take back its {paths.NOTES} as they were recorded, or bring back DVC's cache, then again"
+    raise UserError(here.name, "whose it is can't be told: DVC's cache has no list of its files", remedy)
 
 
 def _move(folder: Path, number: int) -> Path:
     """A copy under the new number, sealed. What names the number follows: figures, the notes' title, the manifest."""
+    if faults := verify.faults_of(folder):
+        raise UserError(folder.name, faults[0], "Its number was taken twice, and it is not what was recorded: restore it first")
     target = folder.with_name(registry.name(number))
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
@@ -81,7 +99,7 @@ def _move(folder: Path, number: int) -> Path:
         notes = building / paths.NOTES
         if notes.is_file():
             storage.write_text(notes, notes.read_text(encoding="utf-8").replace(f"# {folder.name}", f"# {target.name}", 1))
-        manifest = storage.read_json(building / paths.MANIFEST)
+        manifest = registry.manifest(building)
         files = {name.replace(f"__{folder.name}.", f"__{target.name}."): digest for name, digest in manifest["files"].items()}
         changes = {"iteration_id": target.name, "renumbered_from": folder.name, "files": files}
         storage.write_json(building / paths.MANIFEST, manifest | changes)

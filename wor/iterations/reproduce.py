@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -49,31 +50,38 @@ def reproduce(folder: Path, start: str = "", say: Callable[[str], None] = print)
         raise UserError(folder.name, faults[0], "It is not what was recorded, so nothing can be held against it")
     about = storage.read_json(folder / "env_info.json")
     with tempfile.TemporaryDirectory(prefix="wor-reproduce-") as temporary:
-        home = Path(temporary)
-        workspace = _check_out(about["code"], folder.name, home)
-        config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
-        _configure(folder, config, about, workspace)
-        python = _python(about, workspace, say)
-        interpreter = _Interpreter(python, workspace, _cache(home))
-        interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
-        recorded = _lock(folder / paths.LOCK.name)
-        (workspace / paths.LOCK).unlink(missing_ok=True)
-        if start:
-            stages = _later(start, folder, recorded, workspace, interpreter)
-            say(f"Computing {', '.join(stages)}; what they read comes from DVC")
-            code = interpreter.show("dvc", "repro", "--force", "--single-item", *stages)
-        else:
-            code = interpreter.show("dvc", "repro", "--force", "figures")
-        if code == commands.INTERRUPTED:
-            raise SystemExit(code)
-        if code:
-            raise UserError(folder.name, f"dvc repro exited {code}", "See what it says above; nothing of yours was changed")
         try:
-            interpreter.run("stages.iteration")
+            again = _recompute(folder, about, Path(temporary), start, say)
         except commands.Failed as failed:
             raise UserError(folder.name, failed.line, "Nothing of yours was changed") from None
-        number = storage.read_json(workspace / paths.ITERATION)["iteration"]
-        yield Again(workspace / "experiments" / registry.name(number), recorded, _lock(workspace / paths.LOCK))
+        yield again
+
+
+def _recompute(folder: Path, about: dict, home: Path, start: str, say: Callable[[str], None]) -> Again:
+    workspace = _check_out(about["code"], folder.name, home)
+    config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
+    _configure(folder, config, about, workspace)
+    interpreter = _Interpreter(_python(about, folder.name, workspace, say), workspace, _cache(home))
+    interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
+    recorded = _lock(folder / paths.LOCK.name)
+    (workspace / paths.LOCK).unlink(missing_ok=True)
+    if start:
+        stages = _later(start, folder, recorded, workspace, interpreter)
+        say(f"Computing {', '.join(stages)}; what they read comes from DVC")
+        command = ("dvc", "repro", "--force", "--single-item", *stages)
+    else:
+        command = ("dvc", "repro", "--force", "figures")
+    _check(interpreter.show(*command), folder.name, "dvc repro failed")
+    interpreter.run("stages.iteration")
+    number = storage.read_json(workspace / paths.ITERATION)["iteration"]
+    return Again(workspace / "experiments" / registry.name(number), recorded, _lock(workspace / paths.LOCK))
+
+
+def _check(code: int, name: str, what: str) -> None:
+    if code == commands.INTERRUPTED:
+        raise SystemExit(code)
+    if code:
+        raise UserError(name, what, "See what it says above; nothing of yours was changed")
 
 
 def _lock(path: Path) -> Lock | None:
@@ -89,8 +97,8 @@ def _check_out(code: dict, name: str, home: Path) -> Path:
     project, target = paths.project(), home / "repository"
     prefix = (commands.git("rev-parse", "--show-prefix", where=project) or "").strip()
     source = project.joinpath(*[".."] * len(Path(prefix).parts)).resolve()
+    commands.run(["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(target)])
     try:
-        commands.run(["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(target)])
         commands.run(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", code["commit"]], where=target)
     except commands.Failed as failed:
         remedy = "Fetch it: git fetch --all"
@@ -123,7 +131,7 @@ def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None
             there.symlink_to(here)
 
 
-def _python(about: dict, workspace: Path, say: Callable[[str], None]) -> Path:
+def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None]) -> Path:
     """This interpreter when its packages are the recorded ones, else one with the iteration's own pins, made once."""
     other = differing(about["packages"])
     if not other:
@@ -138,17 +146,21 @@ def _python(about: dict, workspace: Path, say: Callable[[str], None]) -> Path:
         digest.update(pins.read_bytes() if pins.is_file() else b"")
     target = paths.cache() / "environments" / digest.hexdigest()[:16]
     say(f"Other packages than here: {changes}. Its own environment: {target}")
-    # The Makefile of that commit knows how its environment is made; it marks one that is whole.
-    goal = f"{target}/.installed"
-    if commands.show(["make", "--no-print-directory", goal, f"VENV={target}", f"PYTHON={command}"], where=workspace):
-        raise UserError("packages", f"the environment of {workspace.name} could not be made", "See what pip says above")
-    return target / "bin" / "python"
+    goal, python = target / ".installed", target / "bin" / "python"
+    if not goal.is_file():
+        # The Makefile of that commit knows how its environment is made; it marks one that is whole.
+        made = ["make", "--no-print-directory", str(goal), f"VENV={target}", f"PYTHON={command}"]
+        _check(commands.show(made, where=workspace), name, "its environment could not be made")
+    listed = json.loads(commands.run([str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))
+    if still := differing(about["packages"], {entry["name"].lower(): entry["version"] for entry in listed}.get):
+        changes = ", ".join(f"{package} {there} (its pins give {here})" for package, (there, here) in still.items())
+        raise UserError("packages", changes, "It was made in another environment than its own pins give, and can't be had again")
+    return python
 
 
-def differing(recorded: dict[str, str | None]) -> dict[str, tuple[str | None, str | None]]:
-    """Packages that are here in another version than the recorded one, with both."""
-    here = {name: environment.version(name) for name in recorded}
-    return {name: (version, here[name]) for name, version in recorded.items() if version != here[name]}
+def differing(recorded: dict[str, str | None], here: Callable = environment.version) -> dict[str, tuple]:
+    """Packages whose version ``here`` is another than the recorded one, with both."""
+    return {name: (version, here(name)) for name, version in recorded.items() if version != here(name)}
 
 
 def _cache(home: Path) -> Path:
@@ -195,6 +207,9 @@ def _later(start: str, folder: Path, recorded: Lock | None, workspace: Path, int
     shutil.copyfile(folder / paths.LOCK.name, workspace / paths.LOCK)
     if earlier:
         _pull(earlier, workspace, interpreter)
+    if "stats" in earlier:  # its summary is git's to keep, and no remote has it
+        kept = storage.read_json(folder / "results" / "metrics_summary.json")["summary"]
+        storage.write_json(workspace / paths.SUMMARY, kept)
     return later
 
 
