@@ -99,7 +99,7 @@ def clone(pushed, remote, tmp_path):
 def test_a_fresh_clone_has_everything_back_and_nothing_to_compute(pushed, clone):
     assert clone.iterations() == []
     line = clone.refusal(clone.run("wor", "results", expect=2))
-    assert line.endswith("experiments: 2 iterations, none of them here. Bring them back: dvc pull")
+    assert line.endswith("experiments: recorded iterations: 2, none of them here. Bring them back: dvc pull")
     clone.run("dvc", "pull")
     assert clone.iterations() == ["iteration_001", "iteration_002"]
     assert clone.run("wor", "verify", "--all").stdout == "iteration_001, iteration_002: intact\n"

@@ -106,7 +106,7 @@ def _known(known: dict[str, Path]) -> dict[str, Path]:
     """``known``, or a UserError when it is empty."""
     if not known:
         away = list(paths.experiments().glob("iteration_*.dvc"))
-        found = f"{len(away)} iterations, none of them here" if away else "no iteration yet"
+        found = f"recorded iterations: {len(away)}, none of them here" if away else "no iteration yet"
         raise UserError(paths.experiments(), found, "Bring them back: dvc pull" if away else "Make one with: make run")
     return known
 
