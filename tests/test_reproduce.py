@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -154,6 +155,38 @@ class TestTheWholeWay:
         study.experiment("measures.tau=1.2")
         line = study.refusal(study.run("wor", "reproduce", "iteration_002", expect=2))
         assert "its commit and patch are not the code that ran. Files that git was not told of then: wor/mine.py" in line
+
+    def test_other_packages_get_an_environment_of_their_own_once(self, study, tmp_path):
+        """Made with a gguf 9.9; the commit's Makefile gives a Python that has it, or one that has not."""
+        other = tmp_path / "other"
+        (other / "gguf-9.9.dist-info").mkdir(parents=True)
+        (other / "gguf-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: gguf\nVersion: 9.9\n")
+        makefile = study.folder / "Makefile"
+        text = f"""
+$(VENV)/.installed:
+\tmkdir -p $(VENV)/bin
+\tprintf '#!/bin/sh\\nPYTHONPATH="$$PYTHONPATH:{other}" exec {sys.executable} "$$@"\\n' > $(VENV)/bin/python
+\tchmod +x $(VENV)/bin/python
+\ttouch $@
+"""
+        makefile.write_text(text)
+        study.run("git", "add", "Makefile")
+        study.run("git", "commit", "-qm", "Add a Makefile")
+        study.environment["WOR_CACHE"] = str(tmp_path / "cache")
+        usual = study.environment["PYTHONPATH"]
+        study.environment["PYTHONPATH"] = f"{usual}:{other}"
+        study.experiment("measures.tau=1.2")
+        study.environment["PYTHONPATH"] = usual
+        assert study.json("experiments/iteration_002/env_info.json")["packages"]["gguf"] == "9.9"
+        for made in (True, False):
+            done = study.run("wor", "reproduce", "iteration_002", "--from", "figures")
+            assert "Other packages than here: gguf 9.9 (here " in done.stdout
+            assert ("touch " in done.stdout) == made
+            assert "each identical" in done.stdout
+        for python in (tmp_path / "cache" / "environments").glob("*/bin/python"):
+            python.write_text(python.read_text().replace(f":{other}", ""))
+        line = study.refusal(study.run("wor", "reproduce", "iteration_002", "--from", "figures", expect=2))
+        assert line.startswith("error: packages: gguf 9.9 (its pins give ")
 
     def test_a_damaged_iteration_is_refused(self, study):
         path = study.folder / "experiments" / "iteration_001" / "config_used.yaml"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from packaging.utils import canonicalize_name
 
 from wor import commands, paths, storage
 from wor.errors import UserError
@@ -152,7 +153,8 @@ def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None])
         made = ["make", "--no-print-directory", str(goal), f"VENV={target}", f"PYTHON={command}"]
         _check(commands.show(made, where=workspace), name, "its environment could not be made")
     listed = json.loads(commands.run([str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))
-    if still := differing(about["packages"], {entry["name"].lower(): entry["version"] for entry in listed}.get):
+    have = {canonicalize_name(entry["name"]): entry["version"] for entry in listed}
+    if still := differing(about["packages"], have.get):
         changes = ", ".join(f"{package} {there} (its pins give {here})" for package, (there, here) in still.items())
         raise UserError("packages", changes, "It was made in another environment than its own pins give, and can't be had again")
     return python
