@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import s3
+from tests.study import Study
 
 pytestmark = pytest.mark.dvc
 needs_server = pytest.mark.skipif(s3.available() is not None, reason=str(s3.available()))
@@ -123,6 +124,18 @@ def test_an_experiment_travels_with_its_outputs(pushed, clone):
     assert clone.json("metrics/summary.json") == pushed.json("metrics/summary.json")
     for path in ("data/stats/tiny.json", "data/activations/tiny/wiki/items.parquet", "plots/roc.csv"):
         assert (clone.folder / path).read_bytes() == (pushed.folder / path).read_bytes()
+
+
+def test_a_tagged_artifact_can_be_had_by_its_name(pushed, remote, tmp_path):
+    origin = pushed.run("git", "remote", "get-url", "origin").stdout.strip()
+    pushed.run("git", "tag", "-a", "results@v1.0.0", "-m", "First")
+    pushed.run("git", "push", "-q", "origin", "results@v1.0.0")
+    elsewhere = Study(tmp_path)
+    if remote.server:
+        elsewhere.environment |= {"AWS_ACCESS_KEY_ID": remote.server.key, "AWS_SECRET_ACCESS_KEY": remote.server.secret}
+    elsewhere.run("dvc", "artifacts", "get", origin, "results", "--rev", "v1.0.0", "-o", "got")
+    for name in ("tiny.json", "criteria.json", "tiny_specifications.csv"):
+        assert (tmp_path / "got" / name).read_bytes() == (pushed.folder / "data" / "stats" / name).read_bytes()
 
 
 @pytest.mark.parametrize("verify", [False, True])
