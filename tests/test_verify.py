@@ -183,3 +183,14 @@ def test_a_manifest_that_is_none_is_named_with_the_remedy(experiments, text):
     (experiments / "iteration_001" / "manifest.json").write_text(text)
     with pytest.raises(UserError, match="iteration_001: manifest.json is not a manifest. dvc checkout --force"):
         registry.rebuild(experiments)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--best"], ["--format", "json"]])
+def test_a_registry_edited_to_no_number_is_refused_in_a_line(experiments, arguments):
+    path = registry.path(experiments)
+    rows = registry.read(experiments)
+    rows[1]["delta_auc_mean"] = "much"
+    path.write_text(registry.as_csv(rows))
+    done = CliRunner().invoke(app, ["registry", *arguments])
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception).startswith("registry: iteration_002: delta_auc_mean: 'much'. Write it anew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -13,10 +14,10 @@ from wor.errors import UserError
 INTERRUPTED = 130
 
 
-def environment(**extra: str) -> dict[str, str]:
-    """This process's, with this interpreter's folder first on the path: a stage's command is ``python -m ...``, and has
-    to find the one with the packages."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", **extra}
+def environment(python: Path = Path(sys.executable), **extra: str) -> dict[str, str]:
+    """This process's, with ``python``'s folder first on the path: a stage's command is ``python -m ...``, and has to find
+    the one with the packages."""
+    return {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}", **extra}
 
 
 def dvc(*arguments: str) -> list[str]:
@@ -25,6 +26,12 @@ def dvc(*arguments: str) -> list[str]:
     if found is None:
         raise UserError("dvc", "not found", "Install the requirements: pip install -r requirements.txt")
     return [found, *arguments]
+
+
+@functools.cache
+def dvc_cache(project: Path) -> Path:
+    """Where DVC keeps the project's files. Asked once: dvc takes the better part of a second to answer."""
+    return project / run(dvc("cache", "dir"), where=project).strip()
 
 
 def git(*arguments: str, where: Path | None = None) -> str | None:

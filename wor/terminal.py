@@ -109,7 +109,7 @@ def show_registry(rows: list[dict], console: Console | None = None) -> None:
             row["iteration_id"].removeprefix("iteration_"),
             row["date"][:16].replace("T", " "),
             escape(row["models"]),
-            f"{row['n_items']:g}",
+            str(row["n_items"]),
             f"{row['temperature']:g}",
             interval(delta, sign=True),
             interval(partial, sign=True),

@@ -18,6 +18,7 @@ from wor.iterations import compare
 if TYPE_CHECKING:
     from wor.iterations.reproduce import Again
 
+TOLERANCE = 1e-3  # where machine, packages or groups are others: float32 sums in another order
 LOGS = "data/logs"  # what a stage said and how long it took is never twice the same
 
 
@@ -34,9 +35,6 @@ class Agreement:
     different: int
     worst: float
     where: str
-
-
-TOLERANCE = 1e-3  # where machine, packages or groups are others: float32 sums in another order
 
 
 @dataclass(frozen=True)
@@ -142,25 +140,25 @@ class Lock:
     def order(self, stages: Iterable[str]) -> list[str]:
         """``stages``, each after those whose outputs it reads."""
         stages = list(stages)
-        written = {stage: [PurePosixPath(out["path"]) for out in self.stages[stage].get("outs", [])] for stage in stages}
-        before = {stage: [other for other in stages if other != stage and self._reads(stage, written[other])] for stage in stages}
+        before = {stage: [other for other in stages if other != stage and self._reads(stage, other)] for stage in stages}
         return list(TopologicalSorter(before).static_order())
 
-    def _reads(self, stage: str, outputs: list[PurePosixPath]) -> bool:
-        read = [PurePosixPath(dep["path"]) for dep in self.stages[stage].get("deps", [])]
-        return any(dep == out or dep in out.parents or out in dep.parents for dep in read for out in outputs)
+    def _reads(self, stage: str, other: str) -> bool:
+        """Whether ``stage`` depends on an output of ``other``, on a folder that holds one, or on a part of one."""
+        read, written = (
+            [PurePosixPath(entry["path"]) for entry in self.stages[name].get(kind, [])]
+            for name, kind in ((stage, "deps"), (other, "outs"))
+        )
+        return any(dep == out or dep in out.parents or out in dep.parents for dep in read for out in written)
 
     def downstream(self, start: str, stages: Iterable[str]) -> list[str]:
         """``start`` (a stage, or all of a matrix by its name) and everything that reads from it, in order."""
         ordered = self.order(stages)
         found = [stage for stage in ordered if start in (stage, stage.split("@")[0])]
         for stage in ordered:
-            if stage not in found and any(self._reads(stage, self._paths(other)) for other in found):
+            if stage not in found and any(self._reads(stage, other) for other in found):
                 found.append(stage)
         return [stage for stage in ordered if stage in found]
-
-    def _paths(self, stage: str) -> list[PurePosixPath]:
-        return [PurePosixPath(out["path"]) for out in self.stages[stage].get("outs", [])]
 
     def first_difference(self, other: Lock) -> str | None:
         """The first stage, in order of the pipeline, that wrote something else in ``other``."""

@@ -93,8 +93,9 @@ def is_current(folder: Path) -> bool:
 def cached(md5: str) -> dict[str, str] | None:
     """The listing behind a folder's hash, if DVC's cache has it."""
     try:
-        cache = Path(commands.run(commands.dvc("cache", "dir")).strip())
-        entries = json.loads((cache / "files" / "md5" / md5[:2] / md5[2:]).read_text(encoding="utf-8"))
+        entries = json.loads(
+            (commands.dvc_cache(paths.project()) / "files" / "md5" / md5[:2] / md5[2:]).read_text(encoding="utf-8")
+        )
         return {entry["relpath"]: entry["md5"] for entry in entries}
     except (OSError, ValueError, commands.Failed):
         return None

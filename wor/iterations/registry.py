@@ -95,8 +95,16 @@ def as_text(row: dict) -> dict[str, str]:
 
 
 def as_values(row: dict[str, str]) -> dict:
-    """A row of the file with numbers as numbers, None where there is none."""
-    return {key: (json.loads(value) if value else None) if key in NUMBERS else value for key, value in row.items()}
+    """A row of the file with numbers as numbers, None where there is none. Raises UserError for an edit that is no number."""
+    return {key: _number(row["iteration_id"], key, value) if key in NUMBERS else value for key, value in row.items()}
+
+
+def _number(identifier: str, key: str, text: str) -> int | float | None:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        remedy = "Write it anew from the folders: wor registry --rebuild"
+        raise UserError(f"registry: {identifier}: {key}", repr(text), remedy) from None
 
 
 def next_number(experiments: Path) -> int:
@@ -120,7 +128,7 @@ def find(experiments: Path, fingerprint: str) -> Path | None:
 def best(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """The row with the highest mean dAUC; no row when none has one. Ties go to the earlier iteration."""
     known = [row for row in rows if row["delta_auc_mean"]]
-    return [max(known, key=lambda row: float(row["delta_auc_mean"]))] if known else []
+    return [max(known, key=lambda row: as_values(row)["delta_auc_mean"])] if known else []
 
 
 def rebuild(experiments: Path) -> list[dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -184,10 +183,9 @@ class _Interpreter:
 
     @property
     def _env(self) -> dict[str, str]:
+        env = commands.environment(self.python, PYTHONPATH=str(self.workspace), WOR_CACHE=str(self.cache))
         # Where a stage of this project calls this, its own root and experiment are not the clone's.
-        env = {key: value for key, value in os.environ.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
-        folder = f"{self.python.parent}{os.pathsep}{env.get('PATH', '')}"
-        return {**env, "PATH": folder, "PYTHONPATH": str(self.workspace), "WOR_CACHE": str(self.cache)}
+        return {key: value for key, value in env.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
 
     def show(self, *module: str) -> int:
         return commands.show([str(self.python), "-m", *module], where=self.workspace, env=self._env)
@@ -217,8 +215,7 @@ def _later(start: str, folder: Path, recorded: Lock | None, workspace: Path, int
 
 def _pull(stages: list[str], workspace: Path, interpreter: _Interpreter) -> None:
     """From this repository's cache, which is laid out as a remote is, else from the remote."""
-    cache = commands.run(commands.dvc("cache", "dir"), where=paths.project()).strip()
-    interpreter.run("dvc", "remote", "add", "--local", "this-repository", cache)
+    interpreter.run("dvc", "remote", "add", "--local", "this-repository", str(commands.dvc_cache(paths.project())))
     try:
         interpreter.run("dvc", "pull", "--remote", "this-repository", *stages)
     except commands.Failed:
