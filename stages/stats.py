@@ -43,6 +43,7 @@ def _analyse(model, prompts, params, log):
     heads = arrays["entropy_heads"].reshape(len(frame), -1)[[place[name] for name in evaluation.kept["item_id"]]]
     result["rivals"] = contrasts.beside_rivals(evaluation, heads)
     result["dose_response"] = contrasts.dose_response(evaluation)
+    result["correctness"] = contrasts.correctness(evaluation)
     result["twin"] = contrasts.twin(evaluation, storage.read_csv(paths.metrics(model, "twin")))
     matched = params.control.match != "none"
     literal = storage.read_csv(paths.metrics(model, "literal")) if matched else None

@@ -1,6 +1,18 @@
 import pytest
 
+from tests.conftest import ROOT
+from wor import storage
 from wor.answers import find, normalise
+
+# What SmolLM2-135M-Instruct said to 32 items in 320 tokens, and to 4 in 64; `stated` is what a reader takes for its answer.
+REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
+
+
+@pytest.mark.parametrize("output", REAL, ids=[output["item"] for output in REAL])
+def test_of_a_real_output_it_finds_what_a_reader_finds(output):
+    answer = find(output["text"], output["kind"], output["finished"])
+    assert (answer and answer.value) == output["stated"]
+
 
 STATED = [
     ("12 + 17 = 29\n#### 29", "number", "#### 29", "29"),
@@ -8,6 +20,10 @@ STATED = [
     ("The answer is **42**", "number", "The answer is", "42"),
     ("The final answer is \\boxed{-12}", "number", "The final", "-12"),
     ("the answer is 3 and not 4. The answer is 5", "number", "the answer is 3", "3"),
+    ("The answer is 3 * 11 = 33 tiles", "number", "The answer", "33"),
+    ("The answer is 2 + 2 = 4 = $4.00. Then 5 = 5", "number", "The answer", "4"),
+    ("The answer is 7. Now x = 9", "number", "The answer", "7"),
+    ("So the answer is false.", "yesno", "the answer", "no"),
     ("It follows. The answer is 'Yes'.", "yesno", "The answer", "yes"),
     ("Yes, it does, because", "yesno", "Yes", "yes"),
     ("**No**. All dogs", "yesno", "**No", "no"),

@@ -41,6 +41,7 @@ BAD = [
     (put("paraphrase.min_share", 0.5), r"paraphrase.min_share: 0.5\."),
     (put("control.length_model", "other"), r"control.length_model: other\. Name one of models"),
     (put("compute.device", "tpu"), r"compute.device: 'tpu'\."),
+    (put("prompt.template", "Q: {question}"), r"prompt.template: 'Q: \{question\}'\. Write \{prompt\} in it once"),
     (put("heads.shares", [0.95]), r"heads.shares.0: 0.95\."),
 ]
 

@@ -8,10 +8,12 @@ from decimal import Decimal, InvalidOperation
 
 from wor.items import AnswerKind
 
-VERSION = 1
+VERSION = 2
 
 _NUMBER = r"(?:(?<![\d.)])[-−])?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
-_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no)\b"}
+_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no|true|false)\b(?!\s+or\b)"}  # not "whether the answer is yes or no"
+_TRUTH = {"true": "yes", "false": "no"}
+_RESULT = re.compile(rf"(?:[^\n=?!.]|\.(?=\d))*=[\s*_$€£\\(]*({_NUMBER})")  # "the answer is 3 * 11 = 33" states 33
 _LEAD = r"(?:####\s*|\\boxed\{\s*|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
 _FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
 
@@ -27,7 +29,8 @@ class Answer:
 def find(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
     """The first stated answer in ``text``, or None.
 
-    A statement is "answer is ...", "#### ..." or "\\boxed{...}". Without one, a yes or no that opens the
+    A statement is "answer is ...", "#### ..." or "\\boxed{...}"; of a calculation that it states, the result; of
+    true and false, yes and no. Without one, a yes or no that opens the
     text counts, and so does the last number of a text that the model itself ended; the last number of
     one that was cut off does not, because it may be half-way through the working.
     """
@@ -35,7 +38,10 @@ def find(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
         return None
     stated = re.search(f"(?:{_LEAD})+{_FILLER[kind]}({_VALUE[kind]})", text, re.IGNORECASE)
     if stated:
-        return Answer(stated.start(), normalise(stated[1], kind))
+        value, end = stated[1], stated.end()
+        while kind == "number" and (result := _RESULT.match(text, end)):
+            value, end = result[1], result.end()
+        return Answer(stated.start(), normalise(value, kind))
     if kind == "yesno":
         opening = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
         return Answer(0, normalise(opening[1], kind)) if opening else None
@@ -44,9 +50,9 @@ def find(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
 
 
 def normalise(value: str, kind: AnswerKind) -> str:
-    """``"$1,234.50"`` and ``"1234.5"`` are one answer; so are ``"Yes"`` and ``"yes"``."""
+    """``"$1,234.50"`` and ``"1234.5"`` are one answer; so are ``"Yes"``, ``"yes"`` and ``"true"``."""
     if kind != "number":
-        return value.strip().lower()
+        return _TRUTH.get(value.strip().lower(), value.strip().lower())
     bare = re.sub(r"[\s,$€£]", "", value).replace("−", "-")
     try:
         number = Decimal(bare)

@@ -90,6 +90,22 @@ def check(
 
 
 @app.command()
+def plan(
+    profile: Annotated[str, typer.Option(help="An overlay of profiles/.")] = "",
+    set_: Annotated[list[str], typer.Option("--set", "-S", help="key=value, as of `wor run`.")] = [],  # noqa: B006
+) -> None:
+    """Say what a run would do: stages, items, tokens, FLOPs, time, memory, disk, downloads, and what DVC has already.
+
+    Measures this machine for some 20 seconds first. Runs nothing and downloads nothing.
+    """
+    changes = {**(profiles.overlay(profile) if profile else {}), **profiles.settings(set_)}
+    checked = profiles.check(changes)
+    from wor.plan.plan import make  # with torch and dvc, which no other command waits for
+
+    terminal.show_plan(checked, make(checked, changes))
+
+
+@app.command()
 def results(
     iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
 ) -> None:

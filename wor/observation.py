@@ -121,7 +121,7 @@ def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: 
                     taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id
                 )
                 arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief, lens)
-            rows.append(_row(one, spoken))
+            rows.append(_row(lm, one, spoken))
             observed.append(arrays)
             advance()
         return pd.DataFrame(rows), _padded(lm, observed, params, lens)
@@ -190,7 +190,7 @@ def _read(lm: LM, item: Item, prompt: list[int], continuation: list[int], params
     )
 
 
-def _row(one: Said, spoken: Fluency) -> dict:
+def _row(lm: LM, one: Said, spoken: Fluency) -> dict:
     item, case = one.item, one.case
     return {
         "item_id": item.item_id,
@@ -213,6 +213,8 @@ def _row(one: Said, spoken: Fluency) -> dict:
         "paraphrase_share": float(np.mean(item.paraphrase_shares)) if item.paraphrase_shares else math.nan,
         "paraphrase_reason": item.paraphrase_reason,
         "reason": one.reason,
+        "template": "chat template" if lm.has_chat_template else "prompt.template",
+        "rendered": lm.render(item.prompt),
         "prompt_ids": case.prompt,
         "continuation_ids": case.continuation,
         "text": one.text,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from wor import paths
 from wor.errors import UserError
@@ -84,7 +84,15 @@ DatasetSpec = Annotated[ReasoningGym | WheelArticles | JsonLines, Field(discrimi
 
 
 class Prompt(Strict):
+    template: str
     frames: Annotated[list[str], Field(min_length=2)]
+
+    @field_validator("template")
+    @classmethod
+    def _holds_the_prompt(cls, template: str) -> str:
+        if template.count("{prompt}") != 1:
+            raise ValueError("write {prompt} in it once, where the prompt goes")
+        return template
 
 
 class Control(Strict):

@@ -36,8 +36,8 @@ def settings(pairs: Iterable[str]) -> dict[str, object]:
     return found
 
 
-def check(changes: dict[str, object]) -> params.Params:
-    """params.yaml with ``changes``, checked whole: what the run will see, before anything is touched."""
+def merged(changes: dict[str, object]) -> dict:
+    """params.yaml with ``changes``, as plain values not yet checked."""
     values = copy.deepcopy(params.read(paths.PARAMS))
     for key, value in changes.items():
         *parents, last = key.split(".")
@@ -47,7 +47,12 @@ def check(changes: dict[str, object]) -> params.Params:
             if not isinstance(place, dict):
                 raise UserError(key, repr(value), f"{parent} has no parts")
         place[last] = value
-    checked = params.parse(values, paths.PARAMS)
+    return values
+
+
+def check(changes: dict[str, object]) -> params.Params:
+    """params.yaml with ``changes``, checked whole: what the run will see, before anything is touched."""
+    checked = params.parse(merged(changes), paths.PARAMS)
     frozen.check_sizes(checked)
     preregistration.departures(preregistration.load(), checked)  # for its faults
     return checked

@@ -67,7 +67,7 @@ def begin(params: Params, model: str, log: Log) -> Session:
     compute = params.compute
     placement = place(compute.device, compute.dtype, compute.threads)
     card = storage.read_json(paths.card(model))
-    lm = load(weights.open_card(card), placement, compute.memory_gib)
+    lm = load(weights.open_card(card), placement, compute.memory_gib, params.prompt.template)
     log.say(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     budget, reason = lm.budget
     log.say(f"groups for {budget / 2**20:.0f} MiB ({reason}); model self-test passed")

@@ -16,6 +16,8 @@ from wor.iterations.materialise import Outcome
 if TYPE_CHECKING:
     from wor.iterations.agreement import Verdict
     from wor.iterations.reproduce import Again
+    from wor.params import Params
+    from wor.plan.plan import Plan
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
 NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
@@ -85,6 +87,12 @@ def checks(result: dict) -> list[str]:
             f"{auroc['matched']['token_len']} and {auroc['literal']['token_len']}, of REV {auroc['matched']['rev']} "
             f"and {auroc['literal']['rev']}"
         )
+    for dataset, answered in result["accuracy"].items():
+        right = f"Right answers to {dataset}: {_share(answered['accuracy'])} of {answered['n']}"
+        right += f", no answer read in {_share(answered['unparsed'])}"
+        if dataset in result.get("correctness", {}):  # an earlier version's iteration has none
+            right += f"; AUROC of REV for right over wrong: {interval(result['correctness'][dataset]['auroc']['rev'])}"
+        lines.append(right)
     for dataset, dose in result["dose_response"].items():
         lines.append(f"REV over solution steps of {dataset}: Kendall's tau {interval(dose['trend']['rev'], sign=True)}")
     shown = {"auroc": "AUROC", "delta_auc": "dAUC"}
@@ -140,6 +148,37 @@ def show_runs(rows: list[dict], varying: list[str], console: Console | None = No
             *(escape(row[key]) for key in varying),
         )
     console.print(table)
+
+
+def show_plan(params: Params, plan: Plan, console: Console | None = None) -> None:
+    """A row a stage, then the sums, and what they rest on."""
+    console = console or _console()
+    sizes = ", ".join(f"{name} {params.spec(name).n}" for name in params.datasets)
+    console.print(f"{', '.join(params.models)} on {sizes}", soft_wrap=True)
+    table = Table()
+    for heading in ("stage", "items", "tokens", "TFLOP", "time"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right", overflow="fold")
+    for line in plan.lines:
+        taken = "DVC has it" if line.cached else _duration(line.seconds)
+        counts = (f"{line.items:,}", f"{line.tokens:,}", f"{line.flops / 1e12:,.1f}") if line.items else ("", "", "")
+        table.add_row(line.stage, *counts, taken)
+    table.add_section()
+    sums = [sum(getattr(line, name) for line in plan.lines) for name in ("items", "tokens", "flops")]
+    table.add_row("in all", f"{sums[0]:,}", f"{sums[1]:,}", f"{sums[2] / 1e12:,.1f}", _duration(plan.seconds))
+    console.print(table)
+    console.print(f"Memory: {plan.memory / 2**30:.1f} GiB at the peak. Disk: {plan.disk / 2**20:,.0f} MiB", soft_wrap=True)
+    for model, size in plan.download.items():
+        console.print(f"Download: {model}, up to {size / 1e9:.1f} GB", soft_wrap=True)
+    for line in (*(f"Measured: {each}" for each in plan.measured), *(f"Assumed: {each}" for each in plan.assumed)):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.4 h``, ``2.1 days``: no more digits than an estimate has."""
+    for least, size, unit, form in ((172_800, 86_400, "days", ".1f"), (7_200, 3_600, "h", ".1f"), (120, 60, "min", ".0f")):
+        if seconds >= least:
+            return f"{seconds / size:{form}} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def show_comparison(first: Path, second: Path, console: Console | None = None) -> None:

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.planted import table as planted
 from wor.analysis import contrasts
@@ -107,3 +108,26 @@ def test_whole_articles_are_held_against_the_same_articles_cut(quick):
     assert found["literal"]["auroc"]["token_len"]["value"] == 0
     assert found["literal"]["auroc"]["rev"]["value"] < 0.05
     assert contrasts.literal(Evaluation(frame, quick), None)["reason"].endswith("(control.match: none)")
+
+
+def test_a_score_that_knows_the_right_answers_is_seen_to_and_one_that_does_not_is_not(quick):
+    frame = planted(n=200)
+    frame = frame.assign(rev=frame["rev"] + 1.5 * frame["correct"].fillna(0))
+    found = contrasts.correctness(Evaluation(frame, quick))
+    assert list(found) == ["gsm-symbolic"]
+    of = found["gsm-symbolic"]
+    assert of["n"] == {"right": 50, "wrong": 50}
+    asked = frame[frame["correct"].notna()]
+    assert of["auroc"]["rev"]["value"] == pytest.approx(roc_auc_score(asked["correct"], asked["rev"]))
+    assert of["auroc"]["rev"]["low"] > 0.6
+    assert of["auroc"]["ape"]["low"] < 0.5 < of["auroc"]["ape"]["high"]
+    assert of["given_length"]["rev"]["low"] > 0.3
+
+
+def test_with_no_right_answer_there_is_a_reason(quick):
+    frame = planted(n=60)
+    frame = frame.assign(correct=frame["correct"].where(frame["correct"].isna(), 0.0))
+    found = contrasts.correctness(Evaluation(frame, quick))["gsm-symbolic"]
+    for entry in (found["auroc"]["rev"], found["given_length"]["rev"]):
+        assert math.isnan(entry["value"])
+        assert entry["reason"]

@@ -49,3 +49,11 @@ def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):
 def test_text_survives_encoding(lm):
     text = "There are 12 students, and Zoë's café."
     assert lm.decode(lm.encode(text)) == text
+
+
+def test_a_base_model_is_asked_in_the_template_given_and_an_instruct_model_in_its_own(tiny_folder):
+    base = load.load(tiny_folder, load.place("cpu", "float32", 1), template="Q: {prompt}\nA:")
+    assert not base.has_chat_template
+    assert base.render("a {b} c") == "Q: a {b} c\nA:"
+    base.tokenizer.chat_template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+    assert base.render("a {b} c") == "[user]a {b} c"

@@ -75,6 +75,33 @@ def dose_response(evaluation: Evaluation) -> dict[str, dict]:
     return found
 
 
+def correctness(evaluation: Evaluation) -> dict[str, dict]:
+    """Each score against a right answer, by dataset: AUROC of right over wrong, and given the prompt's length.
+
+    The class cannot be adjusted for it, as controls have no answer; within reasoning it is the covariate.
+    """
+    settings, found = evaluation.params.statistics, {}
+    asked = evaluation.kept[evaluation.kept["correct"].notna()]
+    for dataset, rows in asked.groupby("dataset"):
+        rows = rows.reset_index(drop=True)
+        right, drawn = rows["correct"].to_numpy(int), evaluation.draw(rows)
+        given, cluster = rows[["token_len"]].to_numpy(float), rows["cluster"].to_numpy(str)
+        found[str(dataset)] = {
+            "n": {"right": int(right.sum()), "wrong": int((1 - right).sum())},
+            "auroc": {
+                name: bootstrap.auroc_interval(right, rows[name].to_numpy(float), drawn, settings.confidence, cluster).as_dict()
+                for name in SCORES
+            },
+            "given_length": {
+                name: partial.clustered_partial(
+                    rows[name].to_numpy(float), right, given, drawn, confidence=settings.confidence
+                ).as_dict()
+                for name in SCORES
+            },
+        }
+    return found
+
+
 def twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
     """REV of a model with random weights that reads the same tokens, and of the real one on the same items.
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList, PretrainedConfig
 
 from wor.engine import memory
 from wor.engine.keyed import generator
@@ -108,15 +108,16 @@ def generate(
         advance(len(chosen) - steps * share)  # a batch may end early
 
     longest = max(map(len, prompts), default=0) + max_new_tokens
-    memory.in_groups(lm, "generate", len(prompts), _bytes_a_row(lm, longest), continue_batch, most)
+    a_row = bytes_a_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)
+    memory.in_groups(lm, "generate", len(prompts), a_row, continue_batch, most)
     return found
 
 
-def _bytes_a_row(lm: LM, length: int) -> int:
-    """A sequence's keys and values, twice while they grow, and its logits while they are noised."""
-    config, size = lm.hf.config, torch.finfo(lm.dtype).bits // 8
-    kv_heads = getattr(config, "num_key_value_heads", None) or lm.n_heads
-    return 2 * 2 * lm.n_layers * kv_heads * lm.head_dim * length * size + 4 * 4 * lm.unembed.weight.shape[0]
+def bytes_a_row(config: PretrainedConfig, length: int, size: int) -> int:
+    """A sequence's keys and values of ``size`` bytes each, twice while they grow, and its logits while they are noised."""
+    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * 2 * config.num_hidden_layers * kv_heads * head_dim * length * size + 4 * 4 * config.vocab_size
 
 
 def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:

@@ -52,10 +52,11 @@ def fast_bfloat16(device: str) -> bool:
     return False
 
 
-def load(folder: Path, placement: Placement, memory_gib: float = 0) -> LM:
+def load(folder: Path, placement: Placement, memory_gib: float = 0, template: str = "{prompt}\n\n") -> LM:
     """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model.
 
     ``memory_gib`` is what the engine may use beside the weights; 0 is half of what is free once they are there.
+    ``template`` is for a model without a chat template; see LM.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -70,6 +71,6 @@ def load(folder: Path, placement: Placement, memory_gib: float = 0) -> LM:
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     hf = hf.to(placement.device)
-    lm = LM(hf, tokenizer, *memory.budget(memory_gib, placement.device))
+    lm = LM(hf, tokenizer, *memory.budget(memory_gib, placement.device), template)
     selftest.run(lm)
     return lm

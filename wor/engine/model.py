@@ -19,6 +19,7 @@ class LM:
     ----------
     hf : a transformers causal LM of a supported architecture, on sdpa attention or the engine's.
     tokenizer : its tokenizer, or None where only token IDs go in.
+    template : what a prompt stands in, at ``{prompt}``, where the tokenizer has no chat template.
     memory : bytes that the engine may use beside the weights, and the ``reason``; it halves when the machine has less.
 
     ``hf`` itself is changed: its attention becomes the engine's, its gradients are off, and its generation
@@ -32,14 +33,21 @@ class LM:
         numbers would not be theirs.
     """
 
-    def __init__(self, hf: nn.Module, tokenizer=None, memory: int = 2**30, reason: str = "the engine's default"):
+    def __init__(
+        self,
+        hf: nn.Module,
+        tokenizer=None,
+        memory: int = 2**30,
+        reason: str = "the engine's default",
+        template: str = "{prompt}\n\n",
+    ):
         anatomy.check(type(hf).__name__, hf.config)
         backend = hf.config._attn_implementation
         if backend not in (attention.NAME, "sdpa"):
             remedy = "It gives no attention rows of chosen queries; load the model with attn_implementation='sdpa'"
             raise UserError("attention", backend, remedy)
         hf.set_attn_implementation(attention.NAME)
-        self.hf, self.tokenizer = hf.eval().requires_grad_(False), tokenizer
+        self.hf, self.tokenizer, self.template = hf.eval().requires_grad_(False), tokenizer, template
         self.memory, self.budget = memory, (memory, reason)
         self.groups: dict[str, int] = {}
         self.base, self.layers = hf.base_model, anatomy.layers(hf)
@@ -69,10 +77,14 @@ class LM:
         logits = self.unembed(self.norm(hidden))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
+    @property
+    def has_chat_template(self) -> bool:
+        return self.tokenizer.chat_template is not None
+
     def render(self, prompt: str) -> str:
-        """The prompt in the model's chat template, or as it is when the model has none."""
-        if self.tokenizer.chat_template is None:
-            return prompt + "\n\n"
+        """The prompt in the model's chat template, or in ``template`` when the model has none."""
+        if not self.has_chat_template:
+            return self.template.replace("{prompt}", prompt)
         turns = [{"role": "user", "content": prompt}]
         return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 

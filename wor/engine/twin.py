@@ -22,6 +22,7 @@ def random_twin(lm: LM, seed: int) -> LM:
     hf.generation_config = copy.deepcopy(lm.hf.generation_config)
     hf = hf.to(device=lm.device, dtype=lm.dtype)
     weights = sum(part.numel() * part.element_size() for part in hf.parameters())
-    twin = LM(hf, lm.tokenizer, max(memory.LEAST, lm.memory - weights), f"{lm.budget[1]}; less the twin's weights")
+    reason = f"{lm.budget[1]}; less the twin's weights"
+    twin = LM(hf, lm.tokenizer, max(memory.LEAST, lm.memory - weights), reason, lm.template)
     selftest.run(twin)
     return twin

@@ -13,7 +13,7 @@ from wor.params import Params
 
 ITEM_COLUMNS = [
     "item_id", "dataset", "role", "split", "cluster", "token_len", "cot_len", "n_generated", "avg_logprob",
-    "perplexity", "prompt_perplexity", "finished", "answer", "correct", "steps", "paraphrase_share",
+    "perplexity", "prompt_perplexity", "finished", "answer", "correct", "steps", "paraphrase_share", "template",
 ]  # fmt: skip
 
 

@@ -33,6 +33,11 @@ def resolve(spec: ModelSpec) -> Path:
     return _from_wheel(spec)
 
 
+def here(spec: ModelSpec) -> Path | None:
+    """The model's folder, or None where it would have to be downloaded first."""
+    return resolve(spec)
+
+
 def local_files(spec: ModelSpec) -> list[Path]:
     """The files of a model that are the user's own, and so may change under a study."""
     return _files(resolve(spec)) if isinstance(spec, LocalModel) else []

@@ -1,0 +1,68 @@
+"""Which stages DVC will take from its cache: asked of DVC itself, in a copy of the workspace without its outputs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, suppress
+from pathlib import Path
+
+import yaml
+
+from wor import commands, paths, profiles, storage
+
+QUICK = ("check", "ids")
+OWN = ("dvc.yaml", "dvc.lock", "prereg.yaml", "requirements.txt", "data/frozen", "stages", "wor")  # what stages depend on
+
+
+def stages(changes: dict[str, object]) -> dict[str, bool]:
+    """Each stage of the run with ``changes``, in order: whether DVC has its result.
+
+    DVC is given every stage whose inputs are known, and takes it from its run cache or doesn't. `check` and `ids`
+    take seconds and are run there, so that what follows them is known too. A stage after any other that DVC
+    doesn't have counts as one to run: only its inputs could tell, and they are not there yet.
+    """
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import get_active_graph, plan_repro
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    found: dict[str, bool] = {}
+    there, project = set(), paths.project()
+    with _copy(changes) as folder, chdir(folder), Repo() as repo, repo.lock:  # restore looks around here
+        graph = get_active_graph(repo.index.graph)
+        for stage in plan_repro(graph):
+            found[stage.name] = False
+            if not all(before.name in there for before in graph.successors(stage)):
+                continue
+            with suppress(RunCacheNotFoundError):
+                repo.stage_cache.restore(stage)
+                found[stage.name] = True
+            if found[stage.name] or (stage.name in QUICK and _done(stage.cmd, folder, project)):
+                there.add(stage.name)
+    return found
+
+
+def _done(command: str, folder: Path, project: Path) -> bool:
+    environment = commands.environment(DVC_ROOT=str(project), PYTHONPATH=str(folder))
+    return not subprocess.run([sys.executable, *command.split()[1:]], cwd=folder, env=environment, capture_output=True).returncode
+
+
+@contextmanager
+def _copy(changes: dict[str, object]) -> Iterator[Path]:
+    cache = commands.dvc_cache(paths.project())
+    with tempfile.TemporaryDirectory(prefix="wor-plan-") as name:
+        folder = Path(name)
+        for part in map(Path, OWN):
+            if part.is_dir():
+                shutil.copytree(part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            elif part.exists():
+                shutil.copy(part, folder / part)
+        values = profiles.merged(changes)
+        storage.write_text(folder / paths.PARAMS, yaml.safe_dump(values, sort_keys=False))
+        (folder / ".dvc").mkdir()
+        settings = f"[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {cache}\n    type = symlink\n"
+        storage.write_text(folder / ".dvc" / "config", settings)
+        yield folder
