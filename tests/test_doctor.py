@@ -107,7 +107,7 @@ class TestLook:
             yield a_package_that_nobody_has
 
         (found,) = look("check", incomplete)
-        assert (found.found, found.remedy) == ("the package of a_package_that_nobody_has is not installed", "make setup")
+        assert (found.found, found.remedy) == ("a_package_that_nobody_has is not installed", "make setup")
 
     def test_what_nobody_thought_of_is_named_too(self):
         (found,) = look("check", lambda: iter([1 / 0]))

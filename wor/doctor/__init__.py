@@ -71,7 +71,7 @@ def look(name: str, check: Check) -> list[Finding]:
     except UserError as error:
         found.append(fail(name, f"{error.key}: {error.value}", error.remedy))
     except ModuleNotFoundError as error:
-        found.append(fail(name, f"the package of {error.name} is not installed", "make setup"))
+        found.append(fail(name, f"{(error.name or '').split('.')[0]} is not installed", "make setup"))
     except Exception as error:
         said = " ".join(str(error).split())[:200]
         found.append(fail(name, f"could not be looked at: {type(error).__name__}: {said}", "Mend that, then: wor doctor"))
@@ -83,7 +83,7 @@ def _parameters(profile: str, into: list[Params]) -> Iterable[Finding]:
     overlay = f" with profile {profile}" if profile else ""
     try:
         params = profiles.check(profiles.overlay(profile) if profile else {})
-    except UserError:
+    except Exception:  # also a package that is not there
         yield warn(f"params{overlay}", "machine, data, weights and hub are not looked at", "Mend the fault below first")
         raise
     into.append(params)

@@ -66,7 +66,7 @@ def access(wanted: list[Hub]) -> Iterator[Finding]:
         name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         yield fail("hub", f"{name} is set, and its cache has no {away}", f"unset {name}, or bring the cache of another machine")
         return
-    token = "a token is set" if get_token() else "no token is set"  # never which
+    token = "a token is set" if reach.token() or get_token() else "no token is set"  # never which
     asked = [f"{kind}:{spec.repo}@{spec.revision}" for kind, spec in missing]
     try:
         answers = json.loads(reach.ask("hub", *asked, seconds=SECONDS))

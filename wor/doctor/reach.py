@@ -47,7 +47,7 @@ def hub(kind: str, repo: str, revision: str) -> tuple[str, str]:
     """``there``, ``gated``, ``missing``, ``limited`` or ``unreachable``, and a few words."""
     from huggingface_hub import HfApi, errors
 
-    api = HfApi()
+    api = HfApi(token=token())
     try:
         about = api.repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
         if about.gated:
@@ -64,6 +64,11 @@ def hub(kind: str, repo: str, revision: str) -> tuple[str, str]:
     except Exception as error:  # the client's library has its own for each way of not getting there
         return "unreachable", f"{api.endpoint} cannot be reached ({type(error).__name__})"
     return "there", ""
+
+
+def token() -> str | None:
+    """From the variable that the library itself does not read; None leaves it to the library."""
+    return os.environ.get("HUGGINGFACE_HUB_TOKEN") or None
 
 
 def main(what: str, *wanted: str) -> None:

