@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests import s3
 from tests.conftest import ROOT
 from tests.study import TINY, Study, tiny_model
 from wor import commands, params
@@ -243,9 +244,13 @@ class TestMachine:
         [(8, 10**6, "ok"), (8, None, "ok"), (3, 10**6, "warn"), (0.5, 10**6, "fail"), (8, 5000, "warn"), (8, 500, "fail")],
     )
     def test_a_disk_that_is_full(self, free, inodes, status):
-        found = machine.judge_disk("temporary files", free * GIB, 1 * GIB, inodes)
+        found = machine.judge_disk("temporary files", free * GIB, 1 * GIB, inodes, [])
         assert found.status == status
         assert found.remedy.startswith("Free space there" if status != "ok" else "")
+
+    def test_a_folder_that_cannot_be_written(self):
+        found = machine.judge_disk("repository, temporary files", 9 * GIB, 1 * GIB, None, ["data"])
+        assert (found.status, found.remedy) == ("fail", "chmod u+w data")
 
     def test_a_model_is_counted_and_places_on_one_disk_are_summed(self, here, monkeypatch):
         study = params.load()
@@ -529,6 +534,25 @@ class TestRemote:
             here.run("dvc", "remote", "modify", "cloud", "endpointurl", f"http://127.0.0.1:{silent.getsockname()[1]}")
             status, found, _ = one(repository.remote(), "remote")
         assert (status, found) == ("warn", "cloud (s3://bucket/study): no answer within 3 s, and a push would hang")
+
+    @pytest.mark.dvc
+    @pytest.mark.skipif(s3.available() is not None, reason=str(s3.available()))
+    def test_a_real_server_is_asked_whether_it_has_the_bucket_and_takes_the_keys(self, here, tmp_path, monkeypatch):
+        with s3.S3Server(tmp_path / "s3") as server:
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.key)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret)
+            here.run("dvc", "remote", "add", "-q", "-d", "cloud", f"s3://{server.bucket}/study")
+            here.run("dvc", "remote", "modify", "cloud", "endpointurl", server.url)
+            assert one(repository.remote(), "remote")[1].endswith("reached, nothing pushed to it yet")
+            server.write("study/files/md5/ab/cd", b"pushed")
+            assert one(repository.remote(), "remote")[:2] == ("ok", f"cloud (s3://{server.bucket}/study): reached")
+            here.run("dvc", "remote", "modify", "cloud", "url", "s3://no-such-bucket/study")
+            assert one(repository.remote(), "remote")[1].endswith("there is no bucket no-such-bucket")
+            here.run("dvc", "remote", "modify", "cloud", "url", f"s3://{server.bucket}/study")
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "HUSH")
+            status, found, remedy = one(repository.remote(), "remote")
+            assert (status, found.endswith("PermissionError: Forbidden")) == ("warn", True)
+            assert "credentials in the environment" in remedy
 
     def test_a_kind_of_remote_without_its_package_says_which(self, here):
         here.run("dvc", "remote", "add", "-q", "-d", "host", "ssh://host/study")

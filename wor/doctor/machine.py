@@ -191,20 +191,21 @@ def disk(params: Params) -> Iterator[Finding]:
     for group in systems.values():
         names, need = ", ".join(name for name, _, _ in group), sum(need for _, _, need in group)
         about = os.statvfs(group[0][1])
-        readonly = [there for _, there, _ in group if about.f_flag & os.ST_RDONLY or not os.access(there, os.W_OK)]
-        if readonly:
-            yield fail("disk", f"{names}: {shown(readonly[0])} cannot be written", "Mount it to be written, or: chmod u+w there")
-        else:
-            yield judge_disk(names, about.f_bavail * about.f_frsize, need, about.f_favail if about.f_files else None)
+        closed = [shown(there) for _, there, _ in group if about.f_flag & os.ST_RDONLY or not os.access(there, os.W_OK)]
+        inodes = about.f_favail if about.f_files else None
+        yield judge_disk(names, about.f_bavail * about.f_frsize, need, inodes, closed)
 
 
-def judge_disk(names: str, free: float, need: float, inodes: int | None) -> Finding:
+def judge_disk(names: str, free: float, need: float, inodes: int | None, closed: list[str]) -> Finding:
     """Bytes and inodes free (None: a file system without a number of them), against bytes that a run needs.
 
-    Below the need a run would end in the middle. Below four times that, the next few would.
+    Below the need a run would end in the middle. Below four times that, one of the next few would. ``closed``: folders
+    that can't be written.
     """
     found = f"{names}: {gib(free)} free, a run may need {gib(need)}"
     remedy = "Free space there; the largest of ours: du -sh .dvc/cache ${WOR_CACHE:-~/.cache/wor}/*"
+    if closed:
+        return fail("disk", f"{names}: cannot be written: {', '.join(closed)}", f"chmod u+w {' '.join(closed)}")
     if free < need:
         return fail("disk", found, remedy)
     if inodes is not None and inodes < FILES:
