@@ -69,7 +69,7 @@ def look(name: str, check: Check) -> list[Finding]:
         for finding in check():
             found.append(finding)
     except UserError as error:
-        found.append(fail(name, f"{error.key}: {error.value}", error.remedy))
+        found.append(fail(name, str(error.value) if error.key == name else f"{error.key}: {error.value}", error.remedy))
     except ModuleNotFoundError as error:
         found.append(fail(name, f"{(error.name or '').split('.')[0]} is not installed", "make setup"))
     except Exception as error:
@@ -89,5 +89,6 @@ def _parameters(profile: str, into: list[Params]) -> Iterable[Finding]:
     into.append(params)
     yield ok("params.yaml", f"{', '.join(params.models)} on {', '.join(params.datasets)}{overlay}: no fault")
     departures = preregistration.departures(preregistration.load(), params)
-    standing = f"exploratory: {'; '.join(departures)}" if departures else "every registered parameter at its value"
+    more = f" and {len(departures) - 2} more" if len(departures) > 2 else ""
+    standing = f"exploratory: {'; '.join(departures[:2])}{more}" if departures else "every registered parameter at its value"
     yield ok("prereg.yaml", standing)

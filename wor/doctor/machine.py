@@ -20,10 +20,10 @@ from wor.params import Params
 GIB = 2**30
 LIBRARIES = 0.75 * GIB  # Python with torch and transformers imported takes 0.45
 ROOM = 1 * GIB  # beside the weights: with less, groups are small and the engine slow
-RUN = 0.5 * GIB  # a study's data, and as much again in DVC's cache; the default one's is a tenth of it
+RUN = 0.5 * GIB  # a study's data, and as much again in DVC's cache; generous, at some 10 kB an item and model
 SCRATCH = 0.2 * GIB  # temporary files
 DOWNLOAD = 4 * GIB  # a model of 1.7 billion parameters at 2 bytes each
-FILES = 10_000  # inodes: a run makes a few hundred, an environment for `wor reproduce` 40,000 once
+FILES = 10_000  # inodes; a run makes some hundreds, and a tenth of this is as good as none
 MEASURED = 1.0  # seconds, each kind of product
 SIDE = 1024
 
