@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -93,6 +94,7 @@ def check(
 def plan(
     profile: Annotated[str, typer.Option(help="An overlay of profiles/.")] = "",
     set_: Annotated[list[str], typer.Option("--set", "-S", help="key=value, as of `wor run`.")] = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what a run would do: stages, items, tokens, FLOPs, time, memory, disk, downloads, and what DVC has already.
 
@@ -102,7 +104,30 @@ def plan(
     checked = profiles.check(changes)
     from wor.plan.plan import make  # with torch and dvc, which no other command waits for
 
-    terminal.show_plan(checked, make(checked, changes))
+    found = make(checked, changes)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "seconds": found.seconds}, indent=2, ensure_ascii=False))
+    else:
+        terminal.show_plan(checked, found)
+
+
+@app.command()
+def doctor(
+    profile: Annotated[str, typer.Option(help="An overlay of profiles/ to hold the machine against.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say whether this machine and this checkout can run the study, and change nothing. Exit 1 when something fails."""
+    from wor.doctor import examine  # with what it looks at, which no other command waits for
+
+    found = examine(profile)
+    fails = any(one.status == "fail" for group in found.values() for one in group)
+    if as_json:
+        lines = [{"group": group, **asdict(one)} for group, several in found.items() for one in several]
+        typer.echo(json.dumps({"status": "fail" if fails else "ok", "checks": lines}, indent=2, ensure_ascii=False))
+    else:
+        terminal.show_findings(found)
+    if fails:
+        raise SystemExit(1)
 
 
 @app.command()

