@@ -1,6 +1,7 @@
-"""What a stage asks of the hub, in a process of its own: the library reads its environment when it is imported.
+"""What stages ask of the hub, in a process of its own: the library reads its environment when it is imported.
 
-python -m tests.hub_client card '{"source": "hub", ...}' | open '{"label": ...}' | items '{"source": "hub", ...}'
+``python -m tests.hub_client card '[{"source": "hub", ...}, ...]'``, or ``open`` with cards, or ``items`` with datasets:
+a JSON list of answers, a refusal as ``{"refused": line}``.
 """
 
 import json
@@ -8,9 +9,9 @@ import sys
 
 from pydantic import TypeAdapter
 
+from wor.errors import UserError
 from wor.params import DatasetSpec, HubModel
 from wor.sources import datasets, weights
-from wor.stage import one_line_errors
 
 
 def card(spec: dict) -> dict:
@@ -27,6 +28,12 @@ def items(spec: dict) -> dict:
     return {"items": [source.model_dump() for source in found.values()], "from": datasets.provenance(parsed)}
 
 
+def answer(what: str, about: dict) -> object:
+    try:
+        return {"card": card, "open": open_card, "items": items}[what](about)
+    except UserError as error:
+        return {"refused": str(error)}
+
+
 if __name__ == "__main__":
-    with one_line_errors():
-        print(json.dumps({"card": card, "open": open_card, "items": items}[sys.argv[1]](json.loads(sys.argv[2]))))
+    print(json.dumps([answer(sys.argv[1], about) for about in json.loads(sys.argv[2])]))

@@ -22,6 +22,7 @@ class Hub:
         self.repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}
         self.commits: dict[tuple[str, str, str], str] = {}
         self.asked: list[str] = []  # "METHOD path" of each request
+        self.ranges: list[str] = []  # the parts of files that were asked for, where not the whole
         self.tokens: set[str] = set()
         self.gated: set[str] = set()  # repositories whose files need more than a token
         self.valid_tokens: set[str] | None = None  # None takes any
@@ -84,7 +85,8 @@ class Hub:
         if what == "tree":
             return self._json(request, [self._entry(name, data) for name, data in files.items()])
         if what != "file":
-            return self._json(request, {"id": repo, "sha": commit, "siblings": [{"rfilename": name} for name in files]})
+            siblings = [self._sibling(name, data) for name, data in files.items()]
+            return self._json(request, {"id": repo, "sha": commit, "siblings": siblings})
         if repo in self.gated:
             return self._send(request, 403 if token else 401, {"X-Error-Code": "GatedRepo"})
         return self._file(request, found[4], files[found[4]], commit)
@@ -93,6 +95,9 @@ class Hub:
         size = self.claimed.get(name, len(data))
         entry = {"type": "file", "path": name, "size": size, "oid": digest("", data)}
         return entry | ({"lfs": {"oid": digest(name, data), "size": size, "pointerSize": 130}} if name.endswith(LARGE) else {})
+
+    def _sibling(self, name: str, data: bytes) -> dict:
+        return {"rfilename": name, "size": self.claimed.get(name, len(data)), "blobId": digest("", data)}
 
     def _file(self, request: BaseHTTPRequestHandler, name: str, data: bytes, commit: str) -> None:
         large = name.endswith(LARGE)
@@ -103,6 +108,7 @@ class Hub:
             return self._send(request, 200, headers, data)
         start = int((re.match(r"bytes=(\d+)-", request.headers.get("Range", "")) or [0, 0])[1])
         if start:
+            self.ranges.append(request.headers["Range"])
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         if large and self.short:
             data = data[: len(data) // 2]

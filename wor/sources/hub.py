@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,9 +24,12 @@ from wor import storage
 from wor.errors import UserError
 
 if TYPE_CHECKING:  # half a second, and most runs need no hub
-    from huggingface_hub import HfApi, RepoFile
+    from huggingface_hub import HfApi
 
 Kind = Literal["model", "dataset"]
+_COMMIT = re.compile("[0-9a-f]{40}")
+_PATIENCE = 10  # seconds for a first answer
+_BUSY = (429, 500, 502, 503, 504)
 _TRIES = 5
 _LONGEST_WAIT = 300  # seconds: the hub's limits are by windows of five minutes
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -52,32 +56,33 @@ def fetch(
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
     (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
-    api, what = HfApi(token=_token()), f"{kind} {repo} at {revision}"
+    api, what, ignore = HfApi(token=_token()), f"{kind} {repo} at {revision}", list(ignore)
     try:
-        commit = _patiently(lambda: api.resolve_revision(repo, repo_type=kind, revision=revision).resolved)
+        commit, sizes, absence = _look_up(api, repo, kind, revision)
     except Exception as error:  # the library's, httpx's and the system's: they have no common base
         raise _explain(error, what) from error
+    folder = _folder(repo, kind, commit)
+    if sizes is not None and not _to_fetch(sizes, what, folder, patterns, ignore, required, say):
+        return folder, commit
     try:
-        listing, absence = _listing(api, repo, kind, commit), None
-    except Exception as error:  # the cache may still have it all
-        listing, absence = None, error
-    if listing is not None:
-        folder = _folder(repo, kind, commit)
-        if not _to_fetch(listing, what, folder, patterns, list(ignore), required, say):
-            return folder, commit
-    try:
-        folder = snapshot_download(
+        snapshot_download(
             repo,
             repo_type=kind,
             revision=commit,
             allow_patterns=patterns,
-            ignore_patterns=list(ignore),
+            ignore_patterns=ignore,
             token=_token(),
-            local_files_only=listing is None,
+            local_files_only=absence is not None,
         )
     except Exception as error:
         raise _explain(absence or error, what) from error
-    return Path(folder), commit
+    return folder, commit
+
+
+def held(repo: str, kind: Kind, commit: str, files: Iterable[str]) -> Path | None:
+    """The folder of ``commit`` if the cache has these files of it, else None. Asks nobody."""
+    folder = _folder(repo, kind, commit)
+    return folder if all((folder / name).is_file() for name in files) else None
 
 
 def verify(repo: str, kind: Kind, commit: str, files: Iterable[Path]) -> None:
@@ -86,11 +91,12 @@ def verify(repo: str, kind: Kind, commit: str, files: Iterable[Path]) -> None:
     The cache names a file's content by it, and links to it from the folder: sha256 for large files, git's blob sha1 for
     the others. Where files are no links, because the disk has none, the commit's kept listing says it.
     """
-    folder = _folder(repo, kind, commit)
+    folder, listing = _folder(repo, kind, commit), _listing(repo, kind, commit)
     for path in files:
         # One step only: the content may itself be a link into a store that other repositories share.
-        expected = path.readlink().name if path.is_symlink() else _listed(repo, kind, commit).get(str(path.relative_to(folder)))
-        if expected is None or not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", expected):
+        _, listed = listing.get(path.relative_to(folder).as_posix(), (0, ""))
+        expected = path.readlink().name if path.is_symlink() else listed
+        if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", expected):
             raise UserError(path, "no hash of it is kept", f"Remove {folder} to have it fetched again")
         name, found = ("sha256", storage.sha256(path)) if len(expected) == 64 else ("git sha1", _git_sha1(path))
         if found != expected:
@@ -103,7 +109,28 @@ def _token() -> str | None:
     return (os.environ.get("HF_TOKEN") or os.environ.get("HUGGINGFACE_HUB_TOKEN") or "").strip() or None
 
 
-def _patiently(ask: Callable[[], str]) -> str:
+def _look_up(api: HfApi, repo: str, kind: Kind, revision: str) -> tuple[str, dict[str, int] | None, Exception | None]:
+    """The commit, its files' sizes, and where the hub could not say them the error why: then the cache is all there is."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    pinned = _COMMIT.fullmatch(revision)
+    if pinned and (kept := _listing(repo, kind, revision)):
+        return revision, {path: size for path, (size, _) in kept.items()}, None
+    try:
+        info = _patiently(lambda: api.repo_info(repo, repo_type=kind, revision=revision, timeout=_PATIENCE, files_metadata=True))
+    except (httpx2.TransportError, OfflineModeIsEnabled, HfHubHTTPError) as error:
+        if isinstance(error, HfHubHTTPError) and not pinned:
+            raise
+        known = api.resolve_revision(repo, repo_type=kind, revision=revision, local_files_only=True)
+        return known.resolved, None, error
+    if not pinned:
+        with suppress(UserError):  # for when the network is away; a cache that may only be read does without
+            storage.write_text(_folder(repo, kind, info.sha).parents[1] / "refs" / revision, info.sha)
+    return info.sha, {file.rfilename: file.size or 0 for file in info.siblings or []}, None
+
+
+def _patiently(ask: Callable[[], object]) -> object:
     """``ask`` again while the hub is too busy, after as long as it says: the library does so for everything but this."""
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -113,32 +140,17 @@ def _patiently(ask: Callable[[], str]) -> str:
         except HfHubHTTPError as error:
             wanted = error.response.headers.get("retry-after", "")
             wait = int(wanted) if wanted.isdigit() else 2**attempt
-            if error.response.status_code != 429 or attempt == _TRIES or wait > _LONGEST_WAIT:
+            if error.response.status_code not in _BUSY or attempt == _TRIES or wait > _LONGEST_WAIT:
                 raise
             time.sleep(wait)
 
 
-def _listing(api: HfApi, repo: str, kind: Kind, commit: str) -> list[RepoFile]:
-    """Every file of the commit: as kept in the cache, else from the hub."""
-    from huggingface_hub import RepoFile, get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+def _listing(repo: str, kind: Kind, commit: str) -> dict[str, tuple[int, str]]:
+    """Size and hash of every file of a commit by its path, as the cache keeps them; nothing where it doesn't."""
+    from huggingface_hub._tree_cache import read_tree_cache  # its public reader leaves out the sha256 of large files
 
-    try:
-        return get_cached_repo_tree(repo, repo_type=kind, revision=commit)
-    except CachedRepoTreeNotFoundError:
-        tree = api.list_repo_tree(repo, repo_type=kind, revision=commit, recursive=True)
-        return [entry for entry in tree if isinstance(entry, RepoFile)]
-
-
-def _listed(repo: str, kind: Kind, commit: str) -> dict[str, str]:
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
-
-    try:
-        tree = get_cached_repo_tree(repo, repo_type=kind, revision=commit)
-    except CachedRepoTreeNotFoundError:
-        return {}
-    return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in tree}
+    tree = read_tree_cache(str(_folder(repo, kind, commit).parents[1]), commit) or {}
+    return {path: (file.size, file.lfs_sha256 or file.blob_id) for path, file in tree.items()}
 
 
 def _folder(repo: str, kind: Kind, commit: str) -> Path:
@@ -149,7 +161,7 @@ def _folder(repo: str, kind: Kind, commit: str) -> Path:
 
 
 def _to_fetch(
-    listing: list[RepoFile],
+    sizes: dict[str, int],
     what: str,
     folder: Path,
     patterns: list[str] | None,
@@ -160,7 +172,6 @@ def _to_fetch(
     """What ``folder`` lacks. What can't come to a good end is refused here, before a download: no file of a kind, no room."""
     from huggingface_hub.utils import filter_repo_objects
 
-    sizes = {file.path: file.size for file in listing}
     chosen = list(filter_repo_objects(sizes, allow_patterns=patterns, ignore_patterns=ignore))
     for pattern, remedy in required.items():
         if not any(fnmatch(path, pattern) for path in chosen):

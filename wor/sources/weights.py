@@ -97,16 +97,18 @@ def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
 
 def open_card(model_card: dict) -> Path:
     """The folder of a carded model, each file's hash checked against the card."""
-    spec = TypeAdapter(ModelSpec).validate_python(model_card["source"])
+    spec, files = TypeAdapter(ModelSpec).validate_python(model_card["source"]), model_card["files"]
     if isinstance(spec, HubModel):
         spec = spec.model_copy(update={"revision": model_card["commit"]})
-    folder = resolve(spec)
+        folder = hub.held(spec.repo, "model", spec.revision, files) or resolve(spec)
+    else:
+        folder = resolve(spec)
     remedy = {
         "wheel": f"The converted file is not what was recorded: remove {folder} to have it made again",
         "local": "Put back the file that the study began with, or give the changed model a name of its own",
         "hub": f"It is not what was recorded: remove {folder} and what its files link to, to have it fetched again",
     }[spec.source]
-    for name, expected in model_card["files"].items():
+    for name, expected in files.items():
         path = folder / name
         if not path.is_file():
             raise UserError(path, f"missing (sha256 {expected})", remedy)
