@@ -1,8 +1,10 @@
 import copy
+import re
 
 import pytest
 import yaml
 
+from tests.conftest import ROOT
 from tests.study import Study
 from wor import params, paths, profiles
 from wor.errors import UserError
@@ -162,3 +164,13 @@ def test_dvc_sees_a_replaced_entry_as_it_was_checked(tmp_path, monkeypatch):
     study.run("dvc", "exp", "run", *profiles.arguments(changes), "check")
     assert params.load() == checked
     assert params.read(paths.PARAMS)["dataset_specs"]["gsm8k"] == HUB
+
+
+def test_the_entries_of_the_documentation_are_valid(values):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "sources.md").read_text(), re.DOTALL)
+    for block in blocks:
+        for kind, entries in yaml.safe_load(block).items():
+            values[kind] |= entries
+    checked = params.parse(values)
+    assert {spec.source for spec in checked.model_specs.values()} == {"wheel", "hub", "local"}
+    assert {spec.source for spec in checked.dataset_specs.values()} == {"reasoning-gym", "wheel", "jsonl", "hub"}
