@@ -294,6 +294,7 @@ def test_a_datasets_configuration_is_read_without_its_code_and_the_files_of_othe
         "train-00000-of-00002.parquet",
         "train-00001-of-00002.parquet",
     ]
+    assert "has no c/*, only README.md, a.other/train" in ask("items", {**WIKI, "files": ["c/*"]}, hub)
     assert ask("items", WIKI) == found
     (file,) = tmp_path.rglob("snapshots/*/b.simple/train-00001-of-00002.parquet")
     file.resolve().write_bytes(parquet([{"title": "Longer", "text": "Other. Words. Here."}]))

@@ -81,7 +81,8 @@ def _hub(repo: str, revision: str, config: str, splits: tuple[str, ...], files: 
     The library reads formats that hold data only (parquet, JSON, CSV, text, Arrow); code of the repository isn't fetched.
     """
     patterns = ["README.md", ".huggingface.yaml", *files] if files else None
-    folder, commit = hub.fetch(repo, revision, "dataset", patterns, ignore=["*.py"])
+    required = dict.fromkeys(files, "Mend files: they are globs over the repository's paths")
+    folder, commit = hub.fetch(repo, revision, "dataset", patterns, ignore=["*.py"], required=required)
     hub.verify(repo, "dataset", commit, sorted(path for path in folder.rglob("*") if path.is_file()))
     import datasets  # a second, and most studies read no table of the hub
 
@@ -127,10 +128,11 @@ def _data_files(folder: Path, config: str, what: str) -> dict[str, list[str]]:
             raise UserError(what, fault, f"Set config to one of {', '.join(named)}")
         if "data_files" in named.get(chosen, {}):
             return sanitize_patterns(named[chosen]["data_files"])
-        patterns = get_data_patterns(str(folder / named.get(chosen, {}).get("data_dir", "")))
-        return {str(split): globs for split, globs in patterns.items()}
+        below = named.get(chosen, {}).get("data_dir", "")
+        patterns = get_data_patterns(str(folder / below))
+        return {str(split): [str(Path(below, glob)) for glob in globs] for split, globs in patterns.items()}
     except EmptyDatasetError as error:
-        raise UserError(what, "no data file was fetched", "Mend files: they are globs over the repository's paths") from error
+        raise UserError(what, "no data file that can be read as a table", "Check config and files of the dataset") from error
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise _unread(what, error) from error
 
