@@ -3,7 +3,7 @@
 from tokenizers import Tokenizer
 
 from wor import items, paths, stage, storage
-from wor.sources import build, weights
+from wor.sources import build, datasets, weights
 
 
 def work(params, log):
@@ -15,6 +15,8 @@ def work(params, log):
         calibration = sum(item.split == "calibration" for item in entries)
         log.say(f"{dataset}: {len(entries)} items verified ({calibration} with a calibration ID)")
     items.write(paths.LITERAL_ITEMS, build.literal(params, built))
+    found = {dataset: datasets.provenance(params.spec(dataset)) for dataset in params.datasets}
+    return {"datasets": {dataset: origin for dataset, origin in found.items() if origin}}
 
 
 if __name__ == "__main__":

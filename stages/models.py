@@ -6,8 +6,10 @@ from wor.sources import weights
 
 def work(params, log, model):
     session.quiet_libraries()
-    card = weights.card(params.model_specs[model])
+    card = weights.card(params.model_specs[model], log.say)
     storage.write_json(paths.card(model), card)
+    if "commit" in card:
+        log.say(f"{card['source']['repo']} at {card['source']['revision']} is commit {card['commit']}")
     log.say(f"{card['label']}: {card['architecture']}, {card['n_params']:,} parameters, {card['n_layers']} layers")
 
 

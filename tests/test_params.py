@@ -1,7 +1,11 @@
 import copy
+import re
 
 import pytest
+import yaml
 
+from tests.conftest import ROOT
+from tests.study import Study
 from wor import params, paths, profiles
 from wor.errors import UserError
 from wor.sources import frozen
@@ -17,7 +21,17 @@ def put(key, value):
     return change
 
 
+ROWS = {"source": "jsonl", "role": "reasoning", "n": 1, "path": "x.jsonl"}
 BAD = [
+    (put("dataset_specs.gsm8k", ROWS), r"dataset_specs.gsm8k: .*\. Give format or fields, one of the two"),
+    (put("dataset_specs.gsm8k", {**ROWS, "format": "gsm8k", "fields": {"text": "q"}}), r"Give format or fields"),
+    (
+        put("dataset_specs.gsm8k", {**ROWS, "fields": {"text": "q", "answer": "a"}}),
+        r"dataset_specs.gsm8k.fields: .*both or neither",
+    ),
+    (put("dataset_specs.gsm8k", {**ROWS, "fields": {"question": "q"}}), r"dataset_specs.gsm8k.fields.text: missing"),
+    (put("model_specs.m", {"source": "hub", "label": "m", "repo": "a/b"}), r"model_specs.m.revision: missing"),
+    (put("model_specs.m", {"source": "hub", "label": "m", "repo": "a/b/c", "revision": "main"}), r"model_specs.m.repo: 'a/b/c'"),
     (put("temprature", 0.7), r"temprature: unknown parameter \(value 0.7\)\. Did you mean temperature\?"),
     (put("window.sise", 3), r"window.sise: unknown parameter \(value 3\)\. Did you mean size\?"),
     (put("temperature", -0.1), r"temperature: -0.1\. Input should be greater than or equal to 0"),
@@ -97,7 +111,7 @@ def test_profiles_are_overlays_of_the_default(values):
         changes = profiles.overlay(path.stem)
         assert changes
         checked = profiles.check(changes).model_dump()
-        for key, value in changes.items():
+        for key, value in profiles.leaves(changes):
             place = checked
             for part in key.split("."):
                 place = place[part]
@@ -122,3 +136,42 @@ def test_a_misspelt_setting_is_refused_before_anything_runs():
         profiles.check(profiles.settings(["temprature=0.7"]))
     with pytest.raises(UserError, match="temperature has no parts"):
         profiles.check(profiles.settings(["temperature.high=0.7"]))
+
+
+HUB = {"source": "hub", "role": "reasoning", "n": 800, "repo": "openai/gsm8k", "revision": "main", "config": "main"}
+HUB |= {"splits": ["test"], "fields": {"text": "question"}, "instruction": "Work, then end with 'The answer is'."}
+
+
+def test_an_entry_from_another_source_replaces_the_one_that_it_stands_for():
+    changes = profiles.settings([f"dataset_specs.gsm8k={yaml.safe_dump(HUB, default_flow_style=True)}"])
+    assert changes == {"dataset_specs.gsm8k": HUB}
+    checked = profiles.check({**changes, "dataset_specs.gsm8k.n": 5, "datasets": ["gsm8k", "wiki"]})
+    assert isinstance(checked.spec("gsm8k"), params.HubDataset)
+    assert checked.spec("gsm8k").n == 5
+    assert changes == {"dataset_specs.gsm8k": HUB}
+    with pytest.raises(UserError, match="dataset_specs.gsm8k.path: unknown parameter"):
+        profiles.check({f"dataset_specs.gsm8k.{key}": value for key, value in HUB.items()})
+
+
+@pytest.mark.dvc
+def test_dvc_sees_a_replaced_entry_as_it_was_checked(tmp_path, monkeypatch):
+    study = Study.make(tmp_path / "study")
+    model = {"source": "hub", "label": "smollm-135m", "repo": "HuggingFaceTB/SmolLM-135M", "revision": "main"}
+    overlay = {"dataset_specs": {"gsm8k": HUB, "wiki": {"n": 30}}, "model_specs": {"smollm-135m": model}}
+    (study.folder / "profiles" / "hub.yaml").write_text(yaml.safe_dump(overlay))
+    monkeypatch.chdir(study.folder)
+    changes = profiles.overlay("hub")
+    checked = profiles.check(changes)
+    study.run("dvc", "exp", "run", *profiles.arguments(changes), "check")
+    assert params.load() == checked
+    assert params.read(paths.PARAMS)["dataset_specs"]["gsm8k"] == HUB
+
+
+def test_the_entries_of_the_documentation_are_valid(values):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "sources.md").read_text(), re.DOTALL)
+    for block in blocks:
+        for kind, entries in yaml.safe_load(block).items():
+            values[kind] |= entries
+    checked = params.parse(values)
+    assert {spec.source for spec in checked.model_specs.values()} == {"wheel", "hub", "local"}
+    assert {spec.source for spec in checked.dataset_specs.values()} == {"reasoning-gym", "wheel", "jsonl", "hub"}

@@ -121,6 +121,74 @@ def test_a_jsonl_of_another_shape_is_refused(tmp_path):
         datasets.fetch(spec.model_copy(update={"path": "nowhere.jsonl"}), ["0"])
 
 
+def rows(tmp_path, *entries, **about):
+    path = write_rows(tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl", entries)
+    return JsonLines(**{"source": "jsonl", "role": "reasoning", "n": 1, "path": str(path)} | about)
+
+
+def test_a_map_of_columns_says_what_a_row_is(tmp_path):
+    fields = {"key": "id", "text": "q", "answer": "a", "answer_kind": "number", "solution": "why", "cluster": "topic"}
+    entry = {"id": 7, "q": "How many?", "a": "1,200", "why": ["Because.", "So."], "topic": "eggs"}
+    spec = rows(tmp_path, entry, {**entry, "id": 8, "a": -3.5, "why": None}, fields=fields)
+    assert datasets.keys(spec) == ["7", "8"]
+    found = datasets.fetch(spec, ["8", "7"])
+    one = items.Source(key="7", text="How many?", answer="1200", solution="Because. So.", answer_kind="number", cluster="eggs")
+    assert found == {"7": one, "8": one.model_copy(update={"key": "8", "answer": "-3.5", "solution": ""})}
+    bare = datasets.fetch(rows(tmp_path, entry, fields={"text": "q"}), ["0"])["0"]
+    assert bare == items.Source(key="0", text="How many?", cluster="0")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "read"),
+    [(True, "yesno", "yes"), (False, "yesno", "no"), ("true", "yesno", "yes"), ("No", "yesno", "no"), (18, "number", "18")],
+)
+def test_an_answer_is_read_as_its_kind(tmp_path, answer, kind, read):
+    spec = rows(tmp_path, {"q": "Q?", "a": answer}, fields={"text": "q", "answer": "a", "answer_kind": kind})
+    assert datasets.fetch(spec, ["0"])["0"].answer == read
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"q": "Q?", "a": "perhaps"}, r"item 0: column a is 'perhaps', no yesno\."),
+        ({"q": "Q?", "a": 1}, r"item 0: column a is 1, no yesno\."),
+        ({"q": "Q?", "a": None}, r"item 0: column a is None, no yesno\."),
+        ({"q": " ", "a": True}, r"item 0: column q is ' '\. Name the column that holds the text"),
+        ({"a": True}, r"item 0 lacks q\. It has a: mend format or fields"),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_row_and_column(tmp_path, entry, line):
+    spec = rows(tmp_path, entry, fields={"text": "q", "answer": "a", "answer_kind": "yesno"})
+    with pytest.raises(UserError, match=line):
+        datasets.fetch(spec, ["0"])
+
+
+def test_a_number_is_not_read_from_other_text(tmp_path):
+    for answer in ("twelve", "12 eggs", True, "1e3", ""):
+        spec = rows(tmp_path, {"q": "Q?", "a": answer}, fields={"text": "q", "answer": "a", "answer_kind": "number"})
+        with pytest.raises(UserError, match="item 0: column a is .*, no number"):
+            datasets.fetch(spec, ["0"])
+
+
+def test_keys_must_be_there_and_differ(tmp_path):
+    fields = {"key": "id", "text": "q"}
+    with pytest.raises(UserError, match=r"rows 0 and 1 have the id 'x'"):
+        datasets.keys(rows(tmp_path, {"id": "x", "q": "A"}, {"id": "x", "q": "B"}, fields=fields))
+    with pytest.raises(UserError, match=r"row 1 has no id"):
+        datasets.keys(rows(tmp_path, {"id": 0, "q": "A"}, {"q": "B"}, fields=fields))
+    with pytest.raises(UserError, match=r"no column id\. It has q"):
+        datasets.keys(rows(tmp_path, {"q": "A"}, fields=fields))
+    with pytest.raises(UserError, match=r"a line holds 3"):
+        datasets.keys(rows(tmp_path, 3, fields=fields))
+
+
+def test_controls_of_fewer_than_three_sentences_are_not_offered(tmp_path):
+    entries = [{"title": "A", "text": "One. Two. Three."}, {"title": "B", "text": "One. Two."}]
+    fields = {"key": "title", "text": "text"}
+    assert datasets.keys(rows(tmp_path, *entries, role="control", fields=fields)) == ["A"]
+    assert datasets.keys(rows(tmp_path, *entries, role="reasoning", fields=fields)) == ["A", "B"]
+
+
 # The 24 valid moods of Aristotelian logic, by figure: major premise, minor premise, conclusion.
 VALID = {
     1: "AAA EAE AII EIO AAI EAO",
@@ -211,6 +279,14 @@ def test_a_folder_without_safetensors_is_refused(tmp_path, tiny_folder):
     (tmp_path / "model.safetensors").write_bytes(b"not a tensor")
     with pytest.raises(UserError, match="not readable as safetensors"):
         weights.card(local(tmp_path))
+
+
+def test_a_missing_shard_is_named(tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (tmp_path / "model" / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"index.json names model-00002-of-00002.safetensors, which is not there"):
+        weights.card(local(tmp_path / "model"))
 
 
 def test_sentences_lose_no_text(settings):

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from wor import paths
 from wor.errors import UserError
+from wor.items import AnswerKind
 
 
 def _slug(value: str) -> str:
@@ -27,6 +28,8 @@ def _slug(value: str) -> str:
 RESERVED = ("calibration", "temperatures", "literal", "twin", "settings")  # name files beside the datasets'
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # stands in file names
 Slug = Annotated[str, AfterValidator(_slug)]
+Repo = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")]
+Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0, le=10)]
 Sign = Literal[-1, 1]
@@ -51,7 +54,16 @@ class LocalModel(Strict):
     path: str
 
 
-ModelSpec = Annotated[WheelModel | LocalModel, Field(discriminator="source")]
+class HubModel(Strict):
+    """``revision`` is a commit, which is pinned, or a name such as main, which is resolved once and recorded."""
+
+    source: Literal["hub"]
+    label: Label
+    repo: Repo
+    revision: Revision
+
+
+ModelSpec = Annotated[WheelModel | LocalModel | HubModel, Field(discriminator="source")]
 
 
 class DatasetBase(Strict):
@@ -74,13 +86,53 @@ class WheelArticles(DatasetBase):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class JsonLines(DatasetBase):
+class Fields(Strict):
+    """Which column of a row is what. An absent ``key`` is the row's index, an absent ``cluster`` the key."""
+
+    text: str
+    key: str = ""
+    answer: str = ""
+    answer_kind: AnswerKind = "none"
+    solution: str = ""
+    cluster: str = ""
+
+    @model_validator(mode="after")
+    def _an_answer_has_a_kind(self) -> Fields:
+        if bool(self.answer) != (self.answer_kind != "none"):
+            raise ValueError("answer names a column and answer_kind says how to read it: give both or neither")
+        return self
+
+
+class Rows(DatasetBase):
+    """Items that are the rows of a table, read by a named format or by a map of its columns."""
+
+    format: Literal["gsm8k", "strategyqa"] | None = None
+    fields: Fields | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_read(self) -> Rows:
+        if (self.format is None) == (self.fields is None):
+            raise ValueError("give format or fields, one of the two")
+        return self
+
+
+class JsonLines(Rows):
     source: Literal["jsonl"]
     path: str
-    format: Literal["gsm8k", "strategyqa"]
 
 
-DatasetSpec = Annotated[ReasoningGym | WheelArticles | JsonLines, Field(discriminator="source")]
+class HubDataset(Rows):
+    """``splits`` are read in this order, one after the other; ``files`` are globs, and empty means all there are."""
+
+    source: Literal["hub"]
+    repo: Repo
+    revision: Revision
+    config: str = ""
+    splits: Annotated[list[str], Field(min_length=1)]
+    files: list[str] = []
+
+
+DatasetSpec = Annotated[ReasoningGym | WheelArticles | JsonLines | HubDataset, Field(discriminator="source")]
 
 
 class Prompt(Strict):
@@ -221,7 +273,7 @@ class Params(Strict):
         """The study's datasets of a role, in the order of ``datasets``."""
         return [name for name in self.datasets if self.dataset_specs[name].role == role]
 
-    def spec(self, dataset: str) -> ReasoningGym | WheelArticles | JsonLines:
+    def spec(self, dataset: str) -> DatasetSpec:
         return self.dataset_specs[dataset]
 
 

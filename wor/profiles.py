@@ -19,7 +19,7 @@ def overlay(profile: str) -> dict[str, object]:
     if not path.is_file():
         have = ", ".join(sorted(file.stem for file in paths.PROFILES.glob("*.yaml"))) or "none"
         raise UserError("--profile", repr(profile), f"There are: {have}")
-    return dict(leaves(params.read(path)))
+    return dict(leaves(params.read(path), whole=True))
 
 
 def settings(pairs: Iterable[str]) -> dict[str, object]:
@@ -30,7 +30,7 @@ def settings(pairs: Iterable[str]) -> dict[str, object]:
         if not equals or not key:
             raise UserError("-S", repr(pair), "Write it as key=value, for example -S temperature=0.7")
         try:
-            found |= dict(leaves({key: yaml.safe_load(value)}))
+            found |= dict(leaves({key: yaml.safe_load(value)}, whole=True))
         except yaml.YAMLError:
             raise UserError(f"-S {key}", repr(value), "The value is not YAML: put quotes around a text") from None
     return found
@@ -46,7 +46,7 @@ def merged(changes: dict[str, object]) -> dict:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise UserError(key, repr(value), f"{parent} has no parts")
-        place[last] = value
+        place[last] = copy.deepcopy(value)
     return values
 
 
@@ -59,18 +59,36 @@ def check(changes: dict[str, object]) -> params.Params:
 
 
 def arguments(changes: dict[str, object]) -> list[str]:
-    """``changes`` as arguments of `dvc exp run`. JSON's lists, texts and numbers are also Hydra's."""
-    return [part for key, value in changes.items() for part in ("-S", f"{key}={_literal(value)}")]
+    """``changes`` as arguments of `dvc exp run`. JSON's lists, texts and numbers are also Hydra's.
 
-
-def _literal(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def leaves(values: dict, prefix: str = "") -> Iterable[tuple[str, object]]:
-    """Nested values by dotted key."""
-    for key, value in values.items():
+    An entry that is replaced whole is taken out and its leaves put in: Hydra would merge a mapping with what is there.
+    """
+    values, settings = params.read(paths.PARAMS), []
+    for key, value in changes.items():
         if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
+            settings += [f"~{key}"] * _holds(values, key)
+            settings += [f"++{leaf}={json.dumps(entry, ensure_ascii=False)}" for leaf, entry in leaves({key: value})]
+        else:
+            settings.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
+    return [part for setting in settings for part in ("-S", setting)]
+
+
+def _holds(values: dict, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def leaves(values: dict, prefix: str = "", whole: bool = False) -> Iterable[tuple[str, object]]:
+    """Nested values by dotted key.
+
+    With ``whole``, a mapping that has the key ``source`` is one value: a model or dataset from somewhere else shares no
+    key with the one that it stands for.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict) and not (whole and "source" in value):
+            yield from leaves(value, f"{prefix}{key}.", whole)
         else:
             yield f"{prefix}{key}", value

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from pathlib import Path
 
-from wor import paths, storage
-from wor.errors import UserError
+from wor import storage
 from wor.items import Source
-from wor.params import DatasetSpec, JsonLines, ReasoningGym, WheelArticles
-from wor.sources import syllogisms, wheels
+from wor.params import DatasetSpec, HubDataset, JsonLines, ReasoningGym, WheelArticles
+from wor.sources import fields, syllogisms, tables, wheels
 
 _POOL = 4000  # reasoning-gym items that a list may draw from
 _SENTENCE_END = re.compile(r"[.!?][\"”’)]*(\s+)(?=[\"“‘(]?[A-Z0-9])")
 
 
 def keys(spec: DatasetSpec) -> list[str]:
-    """Every key that a new frozen list may draw from, in the source's order."""
+    """Every key that a new frozen list may draw from, in the source's order. Of controls: texts of three sentences or more."""
     if isinstance(spec, ReasoningGym):
         usable = [str(index) for index in range(_POOL)]
         return [key for key in usable if _key_is_right(spec, int(key))]
     if isinstance(spec, WheelArticles):
         return [title for title, text in _articles(spec).items() if len(sentences(text)) >= 3]
-    return list(_rows(spec))
+    table = tables.read(spec)
+    index = table.index(fields.of(spec).key)
+    if spec.role == "reasoning":
+        return list(index)
+    texts = {key: fields.source(key, table.rows[row], spec, table.origin).text for key, row in index.items()}
+    return [key for key, text in texts.items() if len(sentences(text)) >= 3]
 
 
 def fetch(spec: DatasetSpec, wanted: list[str]) -> dict[str, Source]:
@@ -34,21 +37,21 @@ def fetch(spec: DatasetSpec, wanted: list[str]) -> dict[str, Source]:
     if isinstance(spec, WheelArticles):
         articles = _articles(spec)
         return {key: Source(key=key, text=articles[key], cluster=key) for key in wanted if key in articles}
-    rows = _rows(spec)
-    parse = {"gsm8k": _from_gsm8k, "strategyqa": _from_strategyqa}[spec.format]
-    return {key: parse(key, rows[key], spec.path) for key in wanted if key in rows}
+    table = tables.read(spec)
+    index = table.index(fields.of(spec).key)
+    return {key: fields.source(key, table.rows[index[key]], spec, table.origin) for key in wanted if key in index}
 
 
 def local_files(spec: DatasetSpec) -> list[Path]:
     """The files of a dataset that are the user's own, and so may change under a study."""
-    return [_own_file(spec)] if isinstance(spec, JsonLines) else []
+    return [tables.own_file(spec)] if isinstance(spec, JsonLines) else []
 
 
-def _own_file(spec: JsonLines) -> Path:
-    path = paths.project() / spec.path
-    if not path.is_file():
-        raise UserError("dataset_specs.path", f"{spec.path!r} not found", f"Put your copy of the {spec.format} file there")
-    return path
+def provenance(spec: DatasetSpec) -> dict[str, str] | None:
+    """Which repository of the hub the items came from: the revision that was asked for, and the commit that it was."""
+    if not isinstance(spec, HubDataset):
+        return None
+    return {"repo": spec.repo, "revision": spec.revision, "commit": tables.read(spec).commit}
 
 
 def sentences(text: str) -> list[str]:
@@ -107,46 +110,3 @@ def _key_is_right(spec: ReasoningGym, index: int) -> bool:
 def _articles(spec: WheelArticles) -> dict[str, str]:
     path = wheels.find(spec.package, spec.version, spec.file, spec.sha256)
     return {title: entry["extract"] for title, entry in storage.read_json(path).items()}
-
-
-@functools.cache
-def _rows(spec: JsonLines) -> dict[str, dict]:
-    path = _own_file(spec)
-    try:
-        rows = storage.read_jsonl(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(path, f"not JSON lines ({error})", "Take a fresh copy of the file") from None
-    if spec.format == "strategyqa":
-        return {str(row.get("qid")): row for row in rows}
-    return {str(index): row for index, row in enumerate(rows)}
-
-
-def _from_gsm8k(key: str, row: dict, path: str) -> Source:
-    _require(row, ("question", "answer"), key, path)
-    solution, _, answer = row["answer"].rpartition("####")
-    return Source(
-        key=key,
-        text=row["question"],
-        answer=answer.strip().replace(",", ""),
-        solution=re.sub(r"<<.*?>>", "", solution).strip(),
-        answer_kind="number",
-        cluster=key,
-    )
-
-
-def _from_strategyqa(key: str, row: dict, path: str) -> Source:
-    _require(row, ("qid", "question", "answer", "facts"), key, path)
-    return Source(
-        key=key,
-        text=row["question"],
-        answer="yes" if row["answer"] else "no",
-        solution=" ".join(row["facts"]),
-        answer_kind="yesno",
-        cluster=key,
-    )
-
-
-def _require(row: dict, fields: tuple[str, ...], key: str, path: str) -> None:
-    missing = [field for field in fields if field not in row]
-    if missing:
-        raise UserError(path, f"item {key} lacks {', '.join(missing)}", "Check dataset_specs.format against the file")

