@@ -5,11 +5,14 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 
 from tests.conftest import ROOT
 from wor import items, params, paths
+from wor.engine.capture import Span, capture
+from wor.engine.load import load, place
 from wor.errors import UserError
-from wor.params import JsonLines
+from wor.params import JsonLines, TruncatedModel
 from wor.sources import datasets, frozen, syllogisms, weights, wheels
 
 
@@ -294,3 +297,24 @@ def test_sentences_lose_no_text(settings):
     for title in list(articles)[:500]:
         parts = datasets.sentences(articles[title])
         assert items.normalise(" ".join(parts)) == items.normalise(articles[title])
+
+
+def test_a_model_that_is_cut_off_gives_what_the_whole_one_has_after_so_many_layers(tiny_folder, lm, tmp_path, monkeypatch):
+    monkeypatch.setenv("WOR_CACHE", str(tmp_path))
+    spec = TruncatedModel(
+        source="truncated", label="Cut", layers=2, of={"source": "local", "label": "Whole", "path": str(tiny_folder)}
+    )
+    card = weights.card(spec)
+    assert card["n_layers"] == 2
+    whole = weights.card(spec.of)
+    assert card["n_params"] < whole["n_params"]
+    assert card["tokenizer_sha256"] == whole["tokenizer_sha256"]
+    cut = load(weights.open_card(card), place("cpu", "float32", 1))
+    ids = list(range(5, 25))
+    kept, full = (capture(model, ids, Span(4, 20)).hidden for model in (cut, lm))
+    assert torch.equal(kept, full[:3])
+    assert weights.local_files(spec) == weights.local_files(spec.of)
+    for layers in (4, 9):
+        with pytest.raises(UserError, match=rf"layers: {layers}\. The model has 4: keep fewer"):
+            weights.resolve(spec.model_copy(update={"layers": layers}))
+    assert [path.name for path in (tmp_path / "models").iterdir() if path.is_dir()] == [weights.resolve(spec).name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from dataclasses import asdict
 from enum import StrEnum
@@ -102,6 +103,7 @@ def plan(
     """
     changes = {**(profiles.overlay(profile) if profile else {}), **profiles.settings(set_)}
     checked = profiles.check(changes)
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported; what isn't in its cache is planned as a download
     from wor.plan.plan import make  # with torch and dvc, which no other command waits for
 
     found = make(checked, changes)

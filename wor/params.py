@@ -63,7 +63,16 @@ class HubModel(Strict):
     revision: Revision
 
 
-ModelSpec = Annotated[WheelModel | LocalModel | HubModel, Field(discriminator="source")]
+class TruncatedModel(Strict):
+    """The first ``layers`` layers of another model: a size that can be had offline, and no trained model of that size."""
+
+    source: Literal["truncated"]
+    label: Label
+    layers: Annotated[int, Field(ge=1)]
+    of: Annotated[WheelModel | LocalModel, Field(discriminator="source")]
+
+
+ModelSpec = Annotated[WheelModel | LocalModel | HubModel | TruncatedModel, Field(discriminator="source")]
 
 
 class DatasetBase(Strict):

@@ -37,7 +37,7 @@ def built(params: Params, assumed: list[str]) -> tuple[list[Item], list[Item]] |
         found = build.build(params, count)
         return [item for of in found.values() for item in of], build.literal(params, found)
     except UserError as error:
-        assumed.append(f"items are not all here ({error.key}: {error.value}): {ASSUMED} tokens each")
+        assumed.append(f"not all items are here ({error.key}: {error.value}): {ASSUMED} tokens each")
         return None
 
 

@@ -8,7 +8,7 @@ are read: no pickle, no code that a model brings along.
 from __future__ import annotations
 
 import fcntl
-import shutil
+import hashlib
 import tempfile
 from collections.abc import Callable
 from fnmatch import fnmatch
@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 
 from wor import paths, storage
 from wor.errors import UserError
-from wor.params import HubModel, LocalModel, ModelSpec, WheelModel
-from wor.sources import hub, wheels
+from wor.params import HubModel, LocalModel, ModelSpec, TruncatedModel, WheelModel
+from wor.sources import hub, truncated, wheels
 
 CONVERSION = 2  # raise it when the conversion's output changes
 _INDEX = "model.safetensors.index.json"
@@ -49,17 +49,25 @@ def resolve(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> Pat
         if not folder.is_dir():
             raise UserError("model_specs.path", f"{spec.path!r} is no folder", "Give a folder with model.safetensors")
         return folder
+    if isinstance(spec, TruncatedModel):
+        return _cut(spec)
     return _from_wheel(spec)
 
 
 def here(spec: ModelSpec) -> Path | None:
-    """The model's folder, or None where it would have to be downloaded first."""
-    return resolve(spec)
+    """The model's folder, or None where it is the hub's and can't be had. UserError for another source's fault."""
+    try:
+        return resolve(spec)
+    except UserError:
+        if not isinstance(spec, HubModel):
+            raise
+        return None
 
 
 def local_files(spec: ModelSpec) -> list[Path]:
     """The files of a model that are the user's own, and so may change under a study."""
-    return _files(resolve(spec)) if isinstance(spec, LocalModel) else []
+    whole = spec.of if isinstance(spec, TruncatedModel) else spec
+    return _files(resolve(whole)) if isinstance(whole, LocalModel) else []
 
 
 def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
@@ -111,6 +119,7 @@ def open_card(model_card: dict) -> Path:
     remedy = {
         "wheel": f"The converted file is not what was recorded: remove {folder} to have it made again",
         "local": "Put back the file that the study began with, or give the changed model a name of its own",
+        "truncated": f"The cut file is not what was recorded: remove {folder} to have it made again",
         "hub": f"It is not what was recorded: remove {folder} and what its files link to, to have it fetched again",
     }[spec.source]
     for name, expected in files.items():
@@ -165,17 +174,35 @@ def converted(spec: WheelModel) -> Path:
     return paths.cache() / "models" / f"{spec.sha256[:16]}-v{CONVERSION}-{metadata.version('transformers')}"
 
 
+def _cut(spec: TruncatedModel) -> Path:
+    files = _files(resolve(spec.of))
+    digest = hashlib.sha256("".join(map(storage.sha256, files)).encode()).hexdigest()
+    folder = paths.cache() / "models" / f"{digest[:16]}-first-{spec.layers}-v{truncated.VERSION}"
+    return _made(folder, lambda temporary: truncated.write(files, spec.layers, temporary))
+
+
 def _from_wheel(spec: WheelModel) -> Path:
     gguf = wheels.find(spec.package, spec.version, spec.file, spec.sha256)
-    folder = converted(spec)
+    return _made(converted(spec), lambda temporary: _convert(gguf, temporary))
+
+
+def _made(folder: Path, write: Callable[[Path], None]) -> Path:
+    """``folder``, written once by whoever comes first; it appears whole or not at all."""
     if folder.is_dir():
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f".{folder.name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two stages at once convert it once
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two stages at once make it once
             if not folder.is_dir():
-                _convert(gguf, folder)
+                with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as name:
+                    temporary = Path(name) / folder.name
+                    temporary.mkdir()
+                    write(temporary)
+                    for path in temporary.iterdir():
+                        storage.fsync(path)
+                    temporary.rename(folder)
+                storage.fsync(folder.parent)
     except OSError as error:
         raise storage.cannot_write(folder, error) from error
     except SafetensorError as error:  # what save_pretrained raises for a full disk
@@ -184,30 +211,22 @@ def _from_wheel(spec: WheelModel) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    """De-quantise to float32 and save as safetensors and a plain tokenizer; appears whole or not at all."""
+    """De-quantise to float32 and save as safetensors and a plain tokenizer."""
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
-    try:
-        loaded = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        # save_pretrained refuses a model that came from a GGUF, so its tensors move to a fresh one.
-        config = loaded.config
-        del config.quantization_config
-        with torch.device("meta"):
-            fresh = LlamaForCausalLM(config)
-        fresh.load_state_dict(loaded.state_dict(), assign=True)
-        fresh.tie_weights()
-        fresh.generation_config = loaded.generation_config
-        fresh.save_pretrained(temporary)
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(temporary)
-        for name in ("config.json", "generation_config.json"):  # a library's version is no part of a model's identity
-            content = storage.read_json(temporary / name)
-            content.pop("transformers_version", None)
-            storage.write_json(temporary / name, content)
-        for path in temporary.iterdir():
-            storage.fsync(path)
-        temporary.rename(folder)
-        storage.fsync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    loaded = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # save_pretrained refuses a model that came from a GGUF, so its tensors move to a fresh one.
+    config = loaded.config
+    del config.quantization_config
+    with torch.device("meta"):
+        fresh = LlamaForCausalLM(config)
+    fresh.load_state_dict(loaded.state_dict(), assign=True)
+    fresh.tie_weights()
+    fresh.generation_config = loaded.generation_config
+    fresh.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    for name in ("config.json", "generation_config.json"):  # a library's version is no part of a model's identity
+        content = storage.read_json(folder / name)
+        content.pop("transformers_version", None)
+        storage.write_json(folder / name, content)
