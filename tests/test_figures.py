@@ -244,6 +244,15 @@ def test_whatever_is_missing_is_said_in_its_panel_and_in_the_caption(settings):
         plt.close(figure)
 
 
+@pytest.mark.parametrize("module", [scaling, temperature], ids=name)
+def test_a_panel_of_nothing_has_a_reason_and_no_scale(module):
+    figure = module.draw(table(module, STUDIES["nothing"]))
+    for axis in figure.axes:
+        assert [text.get_text().replace("\n", " ") for text in axis.texts] == [f"Not there: {MISSING['reason']}"]
+        assert not axis.get_yticks().size
+    plt.close(figure)
+
+
 def test_a_value_without_a_neighbour_has_a_bar_in_place_of_a_band():
     one = result(135e6, "Small")
     one["temperatures"]["by_temperature"] = one["temperatures"]["by_temperature"][:1]

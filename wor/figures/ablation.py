@@ -58,6 +58,7 @@ def draw(points: pd.DataFrame) -> Figure:
                 said += missing(rows, _names(rows))
         style.head(row[0], of_model["label"].iloc[0], style.not_there(said), row[0].get_title(loc="left"))
         row[0].set_ylabel("Token accuracy")
+    style.hide_empty_scales(axes)
     for axis in axes[-1]:
         axis.set_xlabel("Heads removed (%)")
         axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

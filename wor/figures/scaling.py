@@ -62,7 +62,6 @@ def draw(points: pd.DataFrame) -> Figure:
         gone = missing(rows, rows["label"] + (", " + rows["quantity"] if len(quantities) > 1 else ""))
         if rows["value"].isna().all():
             style.explain(axis, rows["reason"].unique())
-            axis.set_yticks([])
         else:
             style.head(axis, style.not_there(gone))
             axis.axhline(rest, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
@@ -71,6 +70,7 @@ def draw(points: pd.DataFrame) -> Figure:
     below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}" if round(value, 9) else "0"))
     below.set_xlabel("Parameters")
     _size_axis(below, models["n_params"].unique(), min(at.values()) - 0.2 * spread, max(at.values()) + 0.2 * spread)
+    style.hide_empty_scales(axes)
     figure.align_ylabels()
     _legends(figure, models, points["wanted"].notna().any())
     return figure

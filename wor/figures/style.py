@@ -102,6 +102,14 @@ def _in_pair(axis: Axes) -> bool:
     return axis.get_subplotspec().get_gridspec().ncols == 2
 
 
+def hide_empty_scales(axes: np.ndarray) -> None:
+    """Take the y scale from a panel where neither it nor one that shares the scale has a value on it."""
+    for axis in axes.flat:
+        lines = [line for one in axis.get_shared_y_axes().get_siblings(axis) for line in one.lines]
+        if all(np.isnan(np.asarray(line.get_ydata(), float)).all() for line in lines):
+            axis.set_yticks([])
+
+
 def not_there(reasons: Iterable[str]) -> str:
     """One line; empty where nothing is missing."""
     listed = "; ".join(reasons)

@@ -52,6 +52,7 @@ def draw(points: pd.DataFrame) -> Figure:
             right.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
         left.set_ylabel("Mean REV (sd)")
         right.set_ylabel("AUROC of REV")
+    style.hide_empty_scales(axes)
     for axis in axes[-1]:
         axis.set_xlabel("Sampling temperature")
         if points["temperature"].nunique() == 1:
