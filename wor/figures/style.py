@@ -88,7 +88,8 @@ def band(axis: Axes, rows: pd.DataFrame, x: str, colour: str, line: str, label: 
 
 
 def head(axis: Axes, *lines: str) -> None:
-    """Lines over a panel. Over one of two they reach over the other, but not further than the layout keeps its place for."""
+    """Lines over a panel; over the left of two they may reach over the right."""
+    # The layout keeps a place for a title's middle only: one whose middle is beyond its panel pushes the panels apart.
     axis.set_title("\n".join(textwrap.fill(line, 44 if _in_pair(axis) else 54) for line in lines if line))
 
 
