@@ -1,4 +1,4 @@
-"""figures: Fig1 to Fig3, and the tables that `dvc plots` draws."""
+"""figures: Fig1 to Fig3 with their captions, and the tables that `dvc plots` draws."""
 
 import pandas as pd
 
@@ -8,13 +8,14 @@ from wor.figures import ablation, curves, scaling, style, temperature
 
 def work(params, log):
     results = {model: storage.read_json(paths.STATS / f"{model}.json") for model in params.models}
-    for name, figure in (("scaling", scaling), ("temp_robustness", temperature), ("ablation_curve", ablation)):
-        points = figure.table(results).infer_objects()
-        # JSON has no NaN; a missing number came back as None.
-        for column in points.columns.intersection(["value", "low", "high"]):
-            points[column] = pd.to_numeric(points[column])
+    for name, figure, points in (
+        ("scaling", scaling, scaling.table(results, params.criteria.delta_auc)),
+        ("temp_robustness", temperature, temperature.table(results)),
+        ("ablation_curve", ablation, ablation.table(results)),
+    ):
         storage.write_csv(paths.PLOTS / f"{name}.csv", points)
         style.save(figure.draw(points), paths.FIGURES / name)
+        storage.write_json(paths.FIGURES / f"{name}.json", figure.describe(points, params))
     tables = {curve: [] for curve in (curves.roc, curves.distributions, curves.layer_profile)}
     for model in params.models:
         label = results[model]["label"]

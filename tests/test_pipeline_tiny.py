@@ -49,7 +49,7 @@ def test_the_iteration_holds_everything(study):
     figures = {
         f"figures/{name}__iteration_001.{kind}"
         for name in ("Fig1_scaling", "Fig2_temp_robustness", "Fig3_ablation_curve")
-        for kind in ("png", "svg")
+        for kind in ("png", "svg", "pdf", "json")
     }
     assert (
         found

@@ -52,8 +52,9 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
         temperatures = [
             {"temperature": at, **{series: estimate() for series in ("reasoning", "control", "auroc")}} for at in (0.0, 0.3, 0.7)
         ]
+        removed = {"n_heads": 9, "draws": 5, "draws_low": 0.4, "draws_high": 0.6}
         heads = [
-            {"role": role, "kind": kind, "share": share, "draws": 5, **estimate()}
+            {"role": role, "kind": kind, "share": share, **removed, **estimate()}
             for role in ("reasoning", "control")
             for kind in ("ranked", "random")
             for share in (0.1, 0.3, 0.5)
@@ -61,6 +62,7 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
         return {
             "label": label,
             "n_params": MODELS[label],
+            "n": {"reasoning": 40, "control": 40},
             "auroc": {"rev": {"bootstrap": estimate()}},
             "added": {"rev": {"baseline": estimate(), "delta": estimate()}},
             "temperatures": {"by_temperature": temperatures},
@@ -83,7 +85,7 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
         "layer_profile": pd.concat([curves.layer_profile(layers(), label) for label in MODELS]),
         "temp_robustness": temperature.table(results),
         "ablation_curve": ablation.table(results),
-        "scaling": scaling.table(results),
+        "scaling": scaling.table(results, {360: 0.05}),
     }
 
 

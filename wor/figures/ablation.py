@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from wor.figures import style
-from wor.figures.panels import placed
+from wor.figures.captions import caption, counts
+from wor.figures.panels import missing, number, placed
+from wor.params import Params
+
+TEXT = {"reasoning": "gold solutions", "control": "control text"}
+KINDS = {"ranked": (style.REASONING, "o-"), "random": (style.NEUTRAL, "s--")}
 
 
 def table(results: dict[str, dict]) -> pd.DataFrame:
     """One row a model, role, kind of removal and share of heads."""
     rows = [
-        {"model": model, "label": result["label"], **{key: value for key, value in entry.items() if key not in ("p", "reason")}}
+        {
+            "model": model,
+            "label": result["label"],
+            **{key: entry[key] for key in ("role", "kind", "share", "n_heads", "draws", "draws_low", "draws_high")},
+            **number(entry, "percentile"),
+        }
         for model, result in results.items()
         for entry in result["heads"]
     ]
@@ -22,31 +33,70 @@ def table(results: dict[str, dict]) -> pd.DataFrame:
 
 @style.styled
 def draw(points: pd.DataFrame) -> Figure:
-    """A panel a model and role: ranked heads against random ones matched by layer, with bands."""
-    labels = list(dict.fromkeys(points["label"]))
-    figure, axes = style.canvas(columns=2, rows=len(labels))
-    for index, label in enumerate(labels):
-        for axis, role, what in zip(
-            axes[2 * index : 2 * index + 2], ("reasoning", "control"), ("gold solutions", "control text"), strict=True
-        ):
-            rows = points[(points["label"] == label) & (points["role"] == role)].sort_values("share")
-            start = rows[(rows["share"] == 0)].assign(kind="random")
-            for kind, line, colour in (("ranked", "o-", style.ROLE[role]), ("random", "s--", style.NEUTRAL)):
+    """A row of panels a model, a column a role: ranked heads against random ones matched by layer, with bands."""
+    models = points["model"].unique()
+    figure, axes = style.canvas(len(models), 2, height=0.4 + 1.7 * len(models), sharex=True, sharey="row")
+    points = points.assign(percent=points["share"] * 100)
+    for row, model in zip(axes, models, strict=True):
+        of_model = points[points["model"] == model]
+        said = []
+        for axis, (role, text) in zip(row, TEXT.items(), strict=True):
+            rows = of_model[of_model["role"] == role]
+            start = rows[rows["share"] == 0].assign(kind="random")
+            for kind, (colour, line) in KINDS.items():
                 if kind not in set(rows["kind"]):  # a share so small that no head was removed
                     continue
                 drawn = pd.concat([start, rows])[lambda frame, kind=kind: frame["kind"] == kind].sort_values("share")
-                axis.plot(drawn["share"] * 100, drawn["value"], line, color=colour, markersize=4, label=_legend(kind, drawn))
-                axis.fill_between(drawn["share"] * 100, drawn["low"], drawn["high"], color=colour, alpha=0.2, linewidth=0)
-            n = int(rows["n"].max()) if len(rows) else 0
-            axis.set_title(f"{label}: {what} (n = {n})", loc="left")
-            axis.set_xlabel("Heads removed (%)")
-            axis.set_ylabel("Token accuracy, teacher-forced")
-            axis.set_ylim(bottom=0)
-            axis.legend(loc="lower left")
+                style.band(axis, drawn, "percent", colour, line, kind)
+                if kind == "random":
+                    for edge in ("draws_low", "draws_high"):
+                        axis.plot(drawn["percent"], drawn[edge], ":", color=colour, linewidth=0.8, label="range")
+            style.head(axis, f"{text}, n = {counts(rows)}")
+            if rows["value"].isna().all():
+                style.explain(axis, rows["reason"].unique())
+            else:
+                said += missing(rows, _names(rows))
+        style.head(row[0], of_model["label"].iloc[0], style.not_there(said), row[0].get_title(loc="left"))
+        row[0].set_ylabel("Token accuracy")
+    style.hide_empty_scales(axes)
+    for axis in axes[-1]:
+        axis.set_xlabel("Heads removed (%)")
+        axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    handles, _ = axes[0, 0].get_legend_handles_labels()
+    labels = ["ranked"]
+    if (points["kind"] == "random").any():
+        labels += ["random, same layers", f"range of {_draws(points)} draws"]
+    placing = {"loc": "outside upper left", "borderaxespad": 0.2, "columnspacing": 1.2, "handletextpad": 0.5}
+    figure.legend(handles[: len(labels)], labels, ncols=3, **placing)
     return figure
 
 
-def _legend(kind: str, rows: pd.DataFrame) -> str:
-    if kind == "ranked":
-        return "ranked by effect"
-    return f"random, same layers ({int(rows['draws'].max())} draws)"
+def describe(points: pd.DataFrame, params: Params) -> dict:
+    """The caption's data."""
+    items = [
+        f"{label} {' + '.join(f'{counts(of_model.loc[[role]])} {text}' for role, text in TEXT.items())}"
+        for label, of_model in points.set_index("role").groupby("label", sort=False)
+    ]
+    low, high = points["share"].min() * 100, points["share"].max() * 100
+    drawn = [
+        "Share of a given text's tokens that the model ranks first, teacher-forced, on gold solutions (left) and on control text "
+        f"(right), with {low:g} to {high:g} % of the heads replaced by their means over calibration controls.",
+        f"Circles: the heads with the largest effect on gold solutions minus effect on control text, over at most "
+        f"{params.heads.n_rank} calibration items of each.",
+        f"Squares: as many random heads of the same layers, the mean over {_draws(points)} draws; dotted: the least and the "
+        "greatest draw."
+        if (points["kind"] == "random").any()
+        else "",
+        f"Items: {'; '.join(items)}, of at most {params.heads.span} scored tokens each.",
+    ]
+    rows = points.assign(series=points["role"] + ", " + points["kind"]).rename(columns={"share": "x"})
+    names = points["role"] + ", " + _names(points)
+    return caption("Fig3", "Token accuracy with heads removed", drawn, rows, names, "share of heads removed", "items", params)
+
+
+def _draws(points: pd.DataFrame) -> str:
+    return counts(points[points["kind"] == "random"], "draws")
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    return rows["kind"] + " at " + (rows["share"] * 100).map("{:g} %".format)

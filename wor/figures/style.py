@@ -1,9 +1,10 @@
-"""How every figure looks: readable at column width, colour-blind safe, the same file for the same numbers."""
+"""How every figure looks: readable at the width of a column, whatever the reader's colour vision or printer; the same
+file for the same numbers."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 
@@ -11,27 +12,50 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wor import storage
 
-# Okabe-Ito: told apart with any colour vision.
+WIDTH = 3.4  # inches: one column of a journal, so that nothing is scaled and every text keeps its 7 points
+
+# Okabe-Ito: told apart with any colour vision. Markers and dashes tell them apart without any colour.
 REASONING, CONTROL, NEUTRAL, ACCENT = "#0072B2", "#D55E00", "#555555", "#009E73"
-ROLE = {"reasoning": REASONING, "control": CONTROL}
+ROLE = {"reasoning": (REASONING, "o-"), "control": (CONTROL, "s--")}
+MODELS = tuple(zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"), "os^DvPX", strict=True))
 
 SETTINGS = {
     "figure.dpi": 100,
     "savefig.dpi": 300,
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.xmargin": 0.06,
+    "axes.ymargin": 0.06,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
     "svg.hashsalt": "wor",  # else every SVG has IDs of its own
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's Type 3
+}
+
+# No date and no version inside: the same numbers give the same bytes.
+METADATA = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
 
@@ -46,21 +70,57 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return under_settings
 
 
-def canvas(columns: int = 1, rows: int = 1, width: float = 3.4, height: float = 2.6) -> tuple[Figure, list]:
-    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False)
-    return figure, list(axes.flat)
+def canvas(rows: int, columns: int, height: float, **shared: object) -> tuple[Figure, np.ndarray]:
+    """A figure one column wide, ``height`` inches high, and its axes, [rows, columns]."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", squeeze=False, **shared)
 
 
-def explain(axis: Axes, reason: str) -> None:
+def band(axis: Axes, rows: pd.DataFrame, x: str, colour: str, line: str, label: str) -> None:
+    """Values over ``x`` as a line, their intervals as a band, or as a bar where a value has no neighbour to share one with.
+
+    ``line`` : marker and dashes, as matplotlib's ``o-``.
+    """
+    rows = rows.sort_values(x)
+    axis.plot(rows[x], rows["value"], line, color=colour, label=label)
+    axis.fill_between(rows[x], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
+    alone = rows[rows["low"].shift(1).isna() & rows["low"].shift(-1).isna()]
+    axis.vlines(alone[x], alone["low"], alone["high"], color=colour, linewidth=0.8, linestyle=line[1:])
+
+
+def head(axis: Axes, *lines: str) -> None:
+    """Lines over a panel; over the left of two they may reach over the right."""
+    # The layout keeps a place for a title's middle only: one whose middle is beyond its panel pushes the panels apart.
+    axis.set_title("\n".join(textwrap.fill(line, 44 if _in_pair(axis) else 54) for line in lines if line))
+
+
+def explain(axis: Axes, reasons: Iterable[str]) -> None:
     """Say in an empty panel why it is empty."""
-    text = "\n".join(textwrap.wrap(f"Not there: {reason}", 36))
-    axis.text(0.5, 0.7, text, transform=axis.transAxes, ha="center", va="center", color=NEUTRAL)
+    text = textwrap.fill(not_there(reasons), 19 if _in_pair(axis) else 46)
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=NEUTRAL)
+
+
+def _in_pair(axis: Axes) -> bool:
+    return axis.get_subplotspec().get_gridspec().ncols == 2
+
+
+def hide_empty_scales(axes: np.ndarray) -> None:
+    """Take the y scale from a panel where neither it nor one that shares the scale has a value on it."""
+    for axis in axes.flat:
+        lines = [line for one in axis.get_shared_y_axes().get_siblings(axis) for line in one.lines]
+        if all(np.isnan(np.asarray(line.get_ydata(), float)).all() for line in lines):
+            axis.set_yticks([])
+
+
+def not_there(reasons: Iterable[str]) -> str:
+    """One line; empty where nothing is missing."""
+    listed = "; ".join(reasons)
+    return f"Not there: {listed}" if listed else ""
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write png (300 dpi) and svg. No date inside: the same numbers give the same bytes."""
+    """Write png (300 dpi), svg and pdf."""
     with plt.rc_context(SETTINGS):
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        for suffix, metadata in METADATA.items():
             with storage.writing(stem.with_suffix(suffix)) as temporary:
                 figure.savefig(temporary, format=suffix[1:], metadata=metadata)
     plt.close(figure)

@@ -6,19 +6,25 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wor.figures import style
-from wor.figures.panels import placed
+from wor.figures.captions import caption, counts
+from wor.figures.panels import missing, number, placed
+from wor.params import Params
 
 
 def table(results: dict[str, dict]) -> pd.DataFrame:
     """One row a model, temperature and series (reasoning, control, auroc)."""
-    rows = []
-    for model, result in results.items():
-        for entry in result["temperatures"]["by_temperature"]:
-            for series in ("reasoning", "control", "auroc"):
-                found = {key: entry[series][key] for key in ("value", "low", "high", "n", "reason")}
-                rows.append(
-                    {"model": model, "label": result["label"], "temperature": entry["temperature"], "series": series, **found}
-                )
+    rows = [
+        {
+            "model": model,
+            "label": result["label"],
+            "temperature": entry["temperature"],
+            "series": series,
+            **number(entry[series], "BCa" if series == "auroc" else "percentile"),
+        }
+        for model, result in results.items()
+        for entry in result["temperatures"]["by_temperature"]
+        for series in ("reasoning", "control", "auroc")
+    ]
     table = pd.DataFrame(rows)
     panel = table["series"].map({"auroc": "AUROC of REV"}).fillna("mean REV")
     return placed(table, table["label"] + ", " + panel, table["series"])
@@ -26,28 +32,52 @@ def table(results: dict[str, dict]) -> pd.DataFrame:
 
 @style.styled
 def draw(points: pd.DataFrame) -> Figure:
-    """Two panels a model: mean REV by class, and AUROC, each with its band."""
-    labels = list(dict.fromkeys(points["label"]))
-    figure, axes = style.canvas(columns=2, rows=len(labels))
-    for index, label in enumerate(labels):
-        left, right = axes[2 * index : 2 * index + 2]
-        of_model = points[points["label"] == label]
-        for axis, wanted in ((left, ("reasoning", "control")), (right, ("auroc",))):
-            for series in wanted:
-                rows = of_model[of_model["series"] == series].sort_values("temperature")
-                colour = style.ROLE.get(series, style.ACCENT)
-                n = int(rows["n"].min()) if len(rows) else 0
-                axis.plot(rows["temperature"], rows["value"], "o-", color=colour, markersize=4, label=f"{series} (n = {n})")
-                axis.fill_between(rows["temperature"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
-            axis.set_xlabel("Sampling temperature")
-        left.set_ylabel("Mean REV (calibration sd)")
-        left.set_title(label, loc="left")
-        left.legend()
-        right.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":")
-        right.set_ylim(0, 1.02)
+    """A row of panels a model: mean REV by class, and AUROC, each with its band."""
+    models = points["model"].unique()
+    figure, axes = style.canvas(len(models), 2, height=0.4 + 1.6 * len(models), sharex=True, sharey="col")
+    for (left, right), model in zip(axes, models, strict=True):
+        rows = points[points["model"] == model]
+        for series, (colour, line) in {**style.ROLE, "auroc": (style.ACCENT, "^-")}.items():
+            axis = right if series == "auroc" else left
+            style.band(axis, rows[rows["series"] == series], "temperature", colour, line, series)
+        said = []
+        for axis, of_auroc in ((left, False), (right, True)):
+            there = rows[(rows["series"] == "auroc") == of_auroc]
+            if there["value"].isna().all():
+                style.explain(axis, there["reason"].unique())
+            else:
+                said += missing(there, _names(there))
+        style.head(left, rows["label"].iloc[0], style.not_there(said), f"n = {_n(rows)}")
+        if rows.loc[rows["series"] == "auroc", "value"].notna().any():
+            right.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
+        left.set_ylabel("Mean REV (sd)")
         right.set_ylabel("AUROC of REV")
-        missing = of_model[(of_model["series"] == "auroc") & of_model["value"].isna()]
-        if len(missing):
-            style.explain(right, missing["reason"].iloc[0])
-        right.set_xlim(left.get_xlim())
+    style.hide_empty_scales(axes)
+    for axis in axes[-1]:
+        axis.set_xlabel("Sampling temperature")
+        if points["temperature"].nunique() == 1:
+            axis.set_xticks(points["temperature"].unique())
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, borderaxespad=0.2)
     return figure
+
+
+def describe(points: pd.DataFrame, params: Params) -> dict:
+    """The caption's data."""
+    items = [f"{rows['label'].iloc[0]} {_n(rows)}" for _, rows in points.groupby("model", sort=False)]
+    drawn = [
+        "Left: mean REV of reasoning and of control items, in standard deviations over calibration controls. Right: AUROC of "
+        "REV; dotted: chance.",
+        f"Items with a REV at each temperature: {'; '.join(items)}.",
+    ]
+    rows = points.assign(series=points["series"].map({**{role: f"mean REV of {role}" for role in style.ROLE}, "auroc": "AUROC"}))
+    rows = rows.rename(columns={"temperature": "x"})
+    title, x = "REV over sampling temperatures", "sampling temperature"
+    return caption("Fig2", title, drawn, rows, _names(points), x, "whole clusters", params)
+
+
+def _n(rows: pd.DataFrame) -> str:
+    return " + ".join(f"{counts(rows[rows['series'] == role])} {role}" for role in style.ROLE)
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    return rows["series"].replace("auroc", "AUROC") + " at " + rows["temperature"].map("{:g}".format)

@@ -134,7 +134,7 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
     figures = folder / "figures"
     figures.mkdir()
     for index, figure in enumerate(("scaling", "temp_robustness", "ablation_curve"), 1):
-        for suffix in (".png", ".svg"):
+        for suffix in (".png", ".svg", ".pdf", ".json"):
             target = figures / f"Fig{index}_{figure}__{name}{suffix}"
             shutil.copyfile(paths.FIGURES / f"{figure}{suffix}", target)
 

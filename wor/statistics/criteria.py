@@ -32,6 +32,11 @@ def judge(models: dict[str, dict], criteria: Criteria) -> dict[str, dict]:
     }
 
 
+def counts_for(n_params: int, size: int) -> bool:
+    """Whether a model counts for a size in millions: when it is within 15 % of it."""
+    return abs(n_params / 1e6 / size - 1) <= 0.15
+
+
 def tally(verdicts: dict[str, dict]) -> str:
     """How many of each, as one line."""
     found = [entry["status"] for entry in verdicts.values()]
@@ -66,8 +71,7 @@ def _monotone(models: dict[str, dict]) -> dict:
 
 
 def _delta(models: dict[str, dict], size: int, least: float) -> dict:
-    # A model counts for a size when it is within 15 % of it.
-    near = {name: model for name, model in models.items() if abs(model["n_params"] / 1e6 / size - 1) <= 0.15}
+    near = {name: model for name, model in models.items() if counts_for(model["n_params"], size)}
     if not near:
         return {"status": NOT_EVALUABLE, "why": f"no model of about {size}M parameters in this run"}
     name, model = next(iter(near.items()))
