@@ -8,8 +8,8 @@ def work(params, log, model):
     session.quiet_libraries()
     card = weights.card(params.model_specs[model], log.say)
     storage.write_json(paths.card(model), card)
-    if "commit" in card:
-        log.say(f"{card['source']['repo']} at {card['source']['revision']} is commit {card['commit']}")
+    if commit := card["source"].get("commit"):
+        log.say(f"{card['source']['repo']} at {card['source']['revision']} is commit {commit}")
     log.say(f"{card['label']}: {card['architecture']}, {card['n_params']:,} parameters, {card['n_layers']} layers")
 
 

@@ -82,8 +82,7 @@ def parquet(rows):
 
 def test_a_branch_is_resolved_once_and_every_later_stage_stays_at_its_commit(hub, ask, tiny_folder):
     card = ask("card", NAMED, hub)
-    assert card["commit"] == FIRST
-    assert card["source"] == NAMED
+    assert card["source"] == {**NAMED, "commit": FIRST}
     assert set(card["files"]) == set(parts(tiny_folder))
     hub.push("model", "org/tiny", {**parts(tiny_folder), "config.json": b"{}"}, SECOND)
     hub.asked.clear()
@@ -92,11 +91,13 @@ def test_a_branch_is_resolved_once_and_every_later_stage_stays_at_its_commit(hub
     # Also where nothing is cached yet.
     assert ask("open", card, hub, home="elsewhere").endswith(FIRST)
     assert not any("/main" in request or SECOND in request for request in hub.asked)
-    assert ask("card", NAMED, hub)["commit"] == SECOND
+    assert ask("card", NAMED, hub)["source"]["commit"] == SECOND
+    # What a reproduction gives: the name that was asked for, with the commit that it was.
+    assert ask("card", {**NAMED, "commit": FIRST}, hub) == card
 
 
 def test_a_commit_is_taken_as_it_is(hub, ask):
-    assert ask("card", PINNED, hub)["commit"] == FIRST
+    assert ask("card", PINNED, hub)["source"]["commit"] == FIRST
     assert not any("/main" in request for request in hub.asked)
 
 
@@ -134,7 +135,7 @@ def test_a_refusal_of_the_hub_is_one_line_with_its_remedy(hub, ask_each, tiny_fo
 
 def test_a_busy_hub_is_asked_again_and_given_up_in_the_end(hub, ask):
     hub.busy = 2
-    assert ask("card", NAMED, hub)["commit"] == FIRST
+    assert ask("card", NAMED, hub)["source"]["commit"] == FIRST
     hub.busy, hub.asked = 10**6, []
     assert "too many requests for the hub (429)" in ask("card", NAMED, hub)
     assert hub.asked == ["GET /api/models/org/tiny/revision/main"] * 5
@@ -241,7 +242,7 @@ def test_too_little_room_is_found_out_before_anything_is_downloaded(hub, ask):
 def test_a_model_loads_from_a_cache_that_was_laid_out_elsewhere(ask, tiny_folder, tmp_path, lm):
     lay_out(tmp_path / "cache", "model", "org/tiny", parts(tiny_folder), FIRST)
     card = ask("card", NAMED, HF_HUB_CACHE=str(tmp_path / "cache"))
-    assert card["commit"] == FIRST
+    assert card["source"]["commit"] == FIRST
     folder = Path(ask("open", card, HF_HUB_CACHE=str(tmp_path / "cache")))
     loaded = load(folder, place("cpu", "float32", 1))
     assert loaded.n_layers == lm.n_layers
@@ -367,7 +368,7 @@ def test_stages_record_the_commits_that_they_read(tiny_folder, tmp_path):
     study.run(sys.executable, "-m", "wor.cli", "freeze", "articles", "--n", "12")
     for stage in (("check",), ("models", "--model", "tiny"), ("ids",)):
         study.stage(*stage)
-    assert study.json("data/models/tiny.json")["commit"] == FIRST
+    assert study.json("data/models/tiny.json")["source"]["commit"] == FIRST
     assert study.json("data/check.json")["local_files"] == {}
     assert study.json("data/logs/ids.json")["datasets"] == {
         "articles": {"repo": "org/articles", "revision": "main", "commit": SECOND}

@@ -8,8 +8,31 @@ import sys
 import pandas as pd
 import pytest
 
+from wor import params
 from wor.iterations import agreement, reproduce
 from wor.iterations.agreement import Lock
+
+
+def test_what_came_from_the_hub_is_taken_from_the_commit_that_it_was(values, tmp_path):
+    """A branch may have moved since."""
+    folder, workspace = tmp_path / "iteration_001", tmp_path / "clone"
+    (folder / "results").mkdir(parents=True)
+    workspace.mkdir()
+    (folder / "prereg.yaml").write_text("{}\n")
+    hub = {"source": "hub", "repo": "org/one", "revision": "main"}
+    values["model_specs"] = {"one": {**hub, "label": "One"}, "mine": {"source": "local", "label": "Mine", "path": "m"}}
+    values["dataset_specs"]["gsm8k"] = {**hub, "role": "reasoning", "n": 1, "splits": ["test"], "format": "gsm8k"}
+    values |= {"models": ["one", "mine"], "datasets": ["gsm8k", "wiki"]}
+    values["control"]["length_model"] = "one"
+    cards = {"one": {**hub, "commit": "a" * 40}, "mine": values["model_specs"]["mine"]}
+    results = {name: {"card": {"source": source}} for name, source in cards.items()}
+    (folder / "results" / "model_results.json").write_text(json.dumps(results))
+    about = {"datasets": {"gsm8k": {"repo": "org/one", "revision": "main", "commit": "b" * 40}}}
+    reproduce._configure(folder, values, about, workspace)
+    again = params.load(workspace / "params.yaml")
+    assert again.model_specs["one"].commit == "a" * 40
+    assert again.spec("gsm8k").commit == "b" * 40
+    assert again.model_specs["one"].revision == again.spec("gsm8k").revision == "main"
 
 
 class TestAgreement:

@@ -30,6 +30,7 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # stands
 Slug = Annotated[str, AfterValidator(_slug)]
 Repo = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")]
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0, le=10)]
 Sign = Literal[-1, 1]
@@ -55,12 +56,13 @@ class LocalModel(Strict):
 
 
 class HubModel(Strict):
-    """``revision`` is a commit, which is pinned, or a name such as main, which is resolved once and recorded."""
+    """``revision`` is a commit or a name such as main; ``commit`` is which one it was, and found out where it is left out."""
 
     source: Literal["hub"]
     label: Label
     repo: Repo
     revision: Revision
+    commit: Commit = ""
 
 
 class TruncatedModel(Strict):
@@ -136,6 +138,7 @@ class HubDataset(Rows):
     source: Literal["hub"]
     repo: Repo
     revision: Revision
+    commit: Commit = ""
     config: str = ""
     splits: Annotated[list[str], Field(min_length=1)]
     files: list[str] = []

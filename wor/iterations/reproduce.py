@@ -118,7 +118,15 @@ def _check_out(code: dict, name: str, home: Path) -> Path:
 
 
 def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None:
-    """Parameters and registration as they were, as many threads as there were, and the user's own files where they are."""
+    """Parameters and registration as they were, as many threads as there were, and the user's own files where they are.
+
+    What came from the hub comes from the commit that it was: a branch may have moved.
+    """
+    for name, result in storage.read_json(folder / "results" / "model_results.json").items():
+        if commit := result["card"]["source"].get("commit"):
+            config["model_specs"][name]["commit"] = commit
+    for name, origin in about.get("datasets", {}).items():
+        config["dataset_specs"][name]["commit"] = origin["commit"]
     config["compute"]["threads"] = (about.get("compute") or {}).get("threads", config["compute"]["threads"])
     storage.write_text(workspace / paths.PARAMS, yaml.safe_dump(config, sort_keys=False))
     shutil.copyfile(folder / paths.PREREGISTRATION.name, workspace / paths.PREREGISTRATION)

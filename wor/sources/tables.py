@@ -51,7 +51,7 @@ class Table:
 
 def read(spec: Rows) -> Table:
     if isinstance(spec, HubDataset):
-        return _hub(spec.repo, spec.revision, spec.config, tuple(spec.splits), tuple(spec.files))
+        return _hub(spec.repo, spec.commit or spec.revision, spec.config, tuple(spec.splits), tuple(spec.files))
     return _json_lines(own_file(spec))
 
 

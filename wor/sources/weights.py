@@ -73,13 +73,12 @@ def local_files(spec: ModelSpec) -> list[Path]:
 def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
     """Who this model is: source, architecture, sizes, and the sha256 of each of its files.
 
-    Of a hub's model also the commit that its revision is now; later stages open that one.
+    The source of a hub's model has the commit that its revision is now; later stages open that one.
     """
-    commit = {}
     if isinstance(spec, HubModel):
-        folder, found = _from_hub(spec, say)
-        hub.verify(spec.repo, "model", found, _files(folder))
-        commit = {"commit": found}
+        folder, commit = _from_hub(spec, say)
+        hub.verify(spec.repo, "model", commit, _files(folder))
+        spec = spec.model_copy(update={"commit": commit})
     else:
         folder = resolve(spec)
     files = {path.name: storage.sha256(path) for path in _files(folder)}
@@ -96,7 +95,6 @@ def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
     return {
         "label": spec.label,
         "source": spec.model_dump(),
-        **commit,
         "architecture": (config.get("architectures") or ["unknown"])[0],
         "n_params": sum(_count(folder / name) for name in weights),
         "n_layers": config.get("num_hidden_layers"),
@@ -111,11 +109,9 @@ def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
 def open_card(model_card: dict) -> Path:
     """The folder of a carded model, each file's hash checked against the card."""
     spec, files = TypeAdapter(ModelSpec).validate_python(model_card["source"]), model_card["files"]
-    if isinstance(spec, HubModel):
-        spec = spec.model_copy(update={"revision": model_card["commit"]})
-        folder = hub.held(spec.repo, "model", spec.revision, files) or resolve(spec)
-    else:
-        folder = resolve(spec)
+    # What the hub's cache holds is opened without asking the hub.
+    held = hub.held(spec.repo, "model", spec.commit, files) if isinstance(spec, HubModel) else None
+    folder = held or resolve(spec)
     remedy = {
         "wheel": f"The converted file is not what was recorded: remove {folder} to have it made again",
         "local": "Put back the file that the study began with, or give the changed model a name of its own",
@@ -133,7 +129,9 @@ def open_card(model_card: dict) -> Path:
 def _from_hub(spec: HubModel, say: Callable[[str], None]) -> tuple[Path, str]:
     """The folder, which may hold more than a model's parts, and the commit."""
     required = {"config.json": _NEEDED, "tokenizer.json": _NEEDED, "model*.safetensors": _NO_PICKLES}
-    return hub.fetch(spec.repo, spec.revision, "model", [*_PARTS, *_WEIGHTS], ignore=["*/*"], required=required, say=say)
+    return hub.fetch(
+        spec.repo, spec.commit or spec.revision, "model", [*_PARTS, *_WEIGHTS], ignore=["*/*"], required=required, say=say
+    )
 
 
 def _files(folder: Path) -> list[Path]:
