@@ -89,7 +89,9 @@ def test_three_models_and_their_datasets_come_from_the_hub_at_recorded_commits(s
         "strategyqa": {"repo": "ChilleD/StrategyQA", "revision": "main", "commit": STRATEGYQA},
     }
     found = study.json("experiments/iteration_001/results/model_results.json")
-    assert [found[model]["card"]["source"]["commit"] for model in ("smollm-135m", "smollm-360m", "smollm-1-7b")] == list(COMMITS.values())
+    assert [found[model]["card"]["source"]["commit"] for model in ("smollm-135m", "smollm-360m", "smollm-1-7b")] == list(
+        COMMITS.values()
+    )
     assert about["compute"]["dtype"] == "bfloat16"
     assert study.run("git", "status", "--short", "params.yaml").stdout == ""  # a profile leaves it as it is
 

@@ -1,0 +1,75 @@
+"""What the full study costs, and one of 100 times its items, from this machine's measured throughput.
+
+python -m benchmarks.cost        writes benchmarks/COST.md
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from benchmarks.engine import Report
+from wor import params as parameters
+from wor import profiles
+from wor.engine.load import place
+from wor.iterations.environment import cpu
+from wor.plan import entries, plan, shape, speed
+from wor.plan.work import of_model
+
+RESULTS = Path(__file__).parent / "COST.md"
+PRICE = 0.05  # of a core and hour, in dollars; put your own here
+SECONDS = 20.0  # of measuring, a model and dtype
+MANY = 100
+HEAD = """# What the full study costs
+
+`wor plan` counts what `profiles/full.yaml` does with each model; the times are from this machine's measured speed of each
+kind of pass, on models of that shape with random weights. Made by `python -m benchmarks.cost`.
+"""
+
+
+def row(params: parameters.Params, model: str, dtype: str, imported: float) -> tuple[float, float, str]:
+    """FLOPs, seconds, and the speeds, of all stages that run one model."""
+    own = shape.of(shape.known(params.model_specs[model].repo))
+    asked, literal = entries.asked(params, None, entries.counter(params, model, []))
+    rate = speed.measure(own, place("auto", dtype, 0), imported, entries.ASSUMED + params.max_new_tokens, 32, SECONDS)
+    works = of_model(params, own, asked, literal)
+    return sum(work.total(own) for work in works), sum(rate.seconds(work, own) + plan.DVC for work in works), str(rate)
+
+
+def main() -> None:
+    report, params = Report(), profiles.check(profiles.overlay("full"))
+    cores, imported = place("auto", "float32", 0).threads, speed.imports()
+    print(HEAD)
+    n = {name: params.spec(name).n for name in params.datasets}
+    report.say(f"Measured {datetime.now(UTC):%Y-%m-%d} on {cpu()}, {cores} threads. Items: {n}, {entries.ASSUMED} tokens each.")
+    table = [("model", "dtype", "PFLOP", "hours here", "dollars", f"hours, {MANY} x items", "dollars")]
+    speeds = []
+    for dtype in ("float32", "bfloat16"):
+        total = [0.0, 0.0]
+        for model in params.models:
+            flops, seconds, said = row(params, model, dtype, imported)
+            total = [total[0] + flops, total[1] + seconds]
+            table.append(_line(params.model_specs[model].label, dtype, flops, seconds, cores))
+            speeds.append(f"- {model}, {dtype}: {said}")
+        table.append(_line("**all three**", dtype, *total, cores))
+    report.table(*table)
+    report.say(
+        f"Dollars: {PRICE} a core and hour. {MANY} times the items are {MANY} times the passes; the cluster divides hours by the "
+        "machines, not dollars. Statistics run on one machine and are not in the table: 44 s a model at 1,620 items and 10,000 "
+        "draws, growing with the items. No GPU was measured: its hours cannot be had from these."
+    )
+    report.say("\n".join(speeds))
+    RESULTS.write_text(HEAD + "\n" + "\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _line(label: str, dtype: str, flops: float, seconds: float, cores: int) -> tuple[str, ...]:
+    hours = seconds / 3600
+    each = [f"{hours:,.1f}", f"{hours * cores * PRICE:,.2f}", f"{hours * MANY:,.0f}", f"{hours * MANY * cores * PRICE:,.0f}"]
+    return label, dtype, f"{flops / 1e15:,.1f}", *each
+
+
+if __name__ == "__main__":
+    main()
