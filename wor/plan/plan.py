@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
+import psutil
 import torch
 
 from wor.engine import memory
@@ -20,7 +20,7 @@ from wor.sources import weights
 SECONDS = 14.0  # of measuring, beside the imports
 LIBRARIES = 0.45 * 2**30  # bytes of a stage's process before it has a model
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
-BUSY = 0.6  # of the cores, by others, from which on a measured speed says little of a quiet machine
+BUSY = 0.2  # of all cores, by others: torch's threads wait for each other, and a speed measured then says little
 DVC = 1.0  # seconds a stage: hashing, the lock, the copy into the cache
 
 
@@ -67,9 +67,10 @@ def make(params: Params, changes: dict[str, object]) -> Plan:
     models = [model for model in params.models if any(not line.cached and _runs(line.stage, model) for line in plan.lines)]
     imported = speed.imports() if any(not line.cached for line in plan.lines) else 0.0
     if models:
-        busy, cores = os.getloadavg()[0], len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        if busy > BUSY * cores:
-            plan.assumed.append(f"the machine stays as busy as it is (load {busy:.1f} on {cores} cores); alone it is faster")
+        if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
+            plan.assumed.append(
+                f"the machine stays as busy with other work as it is ({busy:.0%}); alone it is several times faster"
+            )
         placement = place(params.compute.device, params.compute.dtype, params.compute.threads)
         found = entries.built(params, plan.assumed)
     for model in models:
