@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,10 +26,8 @@ from wor.errors import UserError
 from wor.iterations import environment
 from wor.params import Compute
 from wor.progress import Log
+from wor.shards import Records, Work
 from wor.sources import weights
-
-if TYPE_CHECKING:
-    from wor.shards import Records, Work
 
 TRIES = 3  # workers that one shard may take down, or that may die in a row while they start
 PATIENCE = 300  # seconds without a worker: a first one may have weights to convert
