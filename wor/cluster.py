@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -189,32 +189,20 @@ def _connect(address: str):
     except ImportError:
         raise UserError("compute.backend", "ray is not installed", "pip install -r requirements-ray.txt") from None
     wanted = address or os.environ.get("RAY_ADDRESS") or "auto"
+    remedy = "Start a node of the cluster on this machine (docs/cluster.md), or set compute.backend to local"
     try:
         found = canonicalize_bootstrap_address(wanted)
-        with _at_most(ANSWER):
-            host, _, port = found.rpartition(":")
-            socket.create_connection((host, int(port))).close()  # first, as ray.init tries on and on and prints each attempt
-            ray.init(address=found, log_to_driver=False, logging_level="ERROR")
+        # Asked beforehand, as ray.init goes on trying for ever, deaf to signals, where another program listens.
+        host, _, port = found.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        probe = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", found]
+        subprocess.run(probe, capture_output=True, timeout=ANSWER, check=True)
+        ray.init(address=found, log_to_driver=False, logging_level="ERROR")
+    except subprocess.SubprocessError:
+        raise UserError("compute.address", f"what answers at {wanted} is no Ray cluster's head", remedy) from None
     except (OSError, RuntimeError, ValueError) as error:
-        remedy = "Start a node of the cluster on this machine (docs/cluster.md), or set compute.backend to local"
         raise UserError("compute.address", f"no Ray cluster at {wanted} ({_first_line(error)})", remedy) from None
     return ray
-
-
-@contextmanager
-def _at_most(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError once ``seconds`` have passed and Python has its turn again; Ray gives it one every 40 s or so."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"no answer in {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _refuse_other(software: dict[str, str]) -> None:
