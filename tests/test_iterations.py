@@ -61,7 +61,8 @@ def test_the_same_run_is_recorded_once(workspace):
 def test_the_fingerprint_follows_parameters_and_results_and_nothing_else(workspace):
     study = params.load()
     base = fingerprint(study, result_files(study))
-    faster = study.model_copy(update={"compute": study.compute.model_copy(update={"threads": 7, "memory_gib": 3})})
+    layout = {"threads": 7, "memory_gib": 3, "backend": "ray"}
+    faster = study.model_copy(update={"compute": study.compute.model_copy(update=layout)})
     assert fingerprint(faster, result_files(study)) == base
     (paths.METRICS / "left_over.csv").write_text("x")
     assert fingerprint(study, result_files(study)) == base

@@ -56,6 +56,8 @@ BAD = [
     (put("control.length_model", "other"), r"control.length_model: other\. Name one of models"),
     (put("compute.device", "tpu"), r"compute.device: 'tpu'\."),
     (put("prompt.template", "Q: {question}"), r"prompt.template: 'Q: \{question\}'\. Write \{prompt\} in it once"),
+    (put("compute.backend", "slurm"), r"compute.backend: 'slurm'\. Input should be 'local' or 'ray'"),
+    (put("compute.address", "ray://head:10001"), r"compute.address: 'ray://head:10001'\."),
     (put("heads.shares", [0.95]), r"heads.shares.0: 0.95\."),
 ]
 

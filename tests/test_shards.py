@@ -32,7 +32,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def squares(seen):
-    def work(entries, advance):
+    def work(lm, entries, advance):
         seen.append(list(entries))
         for _ in entries:
             advance()
@@ -68,10 +68,10 @@ def test_results_come_in_the_order_of_the_entries_from_shards_of_like_length():
 def test_an_interrupted_run_goes_on_where_it_was():
     seen = []
 
-    def fails(entries, advance):
+    def fails(lm, entries, advance):
         if entries == [4, 5, 6, 7]:
             raise KeyboardInterrupt
-        return squares(seen)(entries, advance)
+        return squares(seen)(lm, entries, advance)
 
     with pytest.raises(KeyboardInterrupt):
         run(fails)
@@ -118,13 +118,11 @@ def test_what_nobody_came_back_for_goes_after_two_weeks():
 
 
 def test_a_resumed_run_has_the_memory_budget_of_the_interrupted_one():
-    lm = Budget(2**28)
-
-    def halves(entries, advance):
+    def halves(lm, entries, advance):
         lm.memory = 2**27
-        return squares([])(entries, advance)
+        return squares([])(lm, entries, advance)
 
-    run(halves, lm=lm)
+    run(halves, lm=Budget(2**28))
     later = Budget(2**33)
     run(squares([]), lm=later)
     assert later.memory == 2**27
@@ -140,10 +138,10 @@ def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
     first.run("squared", *arguments, squares([]))
     second, seen = Shards(Budget(), {"identity": "a"}, Log("test")), []
 
-    def while_the_other_ends(entries, advance):
+    def while_the_other_ends(lm, entries, advance):
         if len(seen) == 1:
             first.collect()
-        return squares(seen)(entries, advance)
+        return squares(seen)(lm, entries, advance)
 
     _, arrays = second.run("squared", *arguments, while_the_other_ends)
     assert arrays["square"].tolist() == [entry**2 for entry in ENTRIES]

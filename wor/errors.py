@@ -16,3 +16,7 @@ class UserError(Exception):
     def __init__(self, key: object, value: object, remedy: str):
         self.key, self.value, self.remedy = str(key), value, remedy
         super().__init__(" ".join(f"{self.key}: {value}. {remedy}".split()))
+
+    def __reduce__(self) -> tuple:
+        """Exception's own would give the one line back as ``key``: a worker's error has to cross processes."""
+        return type(self), (self.key, self.value, self.remedy)

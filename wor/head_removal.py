@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -46,15 +47,7 @@ def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFra
     """
     lm = run.lm
     texts = [teacher_forced(lm, item, run.params.heads.span) for item in items]
-
-    def work(chosen: list[tuple[list[int], int]], advance: Callable) -> Records:
-        effects = []
-        for ids, first in chosen:
-            clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
-            effects.append(ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy())
-            advance()
-        return pd.DataFrame({"first": [first for _, first in chosen]}), {"effect": np.stack(effects)}
-
+    work = partial(_effects, heads=heads)
     _, arrays = run.shards.run("items for ranking heads", SHARD, texts, _length, list, heads.tolist(), work)
     roles = np.array([item.role for item in items])
     effects = {role: arrays["effect"][roles == role].mean(0) for role in ("reasoning", "control")}
@@ -62,6 +55,15 @@ def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFra
     table = pd.DataFrame({"layer": layer, "head": head, **{role: found.ravel() for role, found in effects.items()}})
     table["effect"] = table["reasoning"] - table["control"]
     return table
+
+
+def _effects(lm: LM, chosen: list[tuple[list[int], int]], advance: Callable, heads: torch.Tensor) -> Records:
+    effects = []
+    for ids, first in chosen:
+        clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
+        effects.append(ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy())
+        advance()
+    return pd.DataFrame({"first": [first for _, first in chosen]}), {"effect": np.stack(effects)}
 
 
 def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torch.Tensor) -> pd.DataFrame:
@@ -80,14 +82,7 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
             plans += [(share, "random", draw, drawn) for draw, drawn in enumerate(draws, 1)]
     removed = [plan for *_, plan in plans]
     texts = [teacher_forced(lm, item, settings.span) for item in items]
-
-    def work(chosen: list[tuple[list[int], int]], advance: Callable) -> Records:
-        accuracies = []
-        for ids, first in chosen:
-            accuracies.append(ablate.removal_accuracy(lm, ids, first, removed, heads))
-            advance()
-        return pd.DataFrame({"first": [first for _, first in chosen]}), {"accuracy": np.array(accuracies)}
-
+    work = partial(_accuracies, removed=removed, heads=heads)
     what = "items scored with heads removed"
     _, arrays = run.shards.run(what, SHARD, texts, _length, list, [removed, heads.tolist()], work)
     rows = [
@@ -97,6 +92,14 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
     ]
     columns = ["item_id", "dataset", "role", "share", "kind", "draw", "n_heads", "accuracy"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _accuracies(lm: LM, chosen: list[tuple[list[int], int]], advance: Callable, removed: list, heads: torch.Tensor) -> Records:
+    accuracies = []
+    for ids, first in chosen:
+        accuracies.append(ablate.removal_accuracy(lm, ids, first, removed, heads))
+        advance()
+    return pd.DataFrame({"first": [first for _, first in chosen]}), {"accuracy": np.array(accuracies)}
 
 
 def _length(text: tuple[list[int], int]) -> int:

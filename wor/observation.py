@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,19 +60,21 @@ def ask(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> l
         for prompt in item.paraphrases:
             lm.encode_prompt(prompt, room, item.item_id)
 
-    def work(asked: list[tuple[str, list[int], float]], advance: Callable) -> Records:
-        names, chosen, warmth = zip(*asked, strict=True)
-        continuations = generate(
-            lm, chosen, names, temperatures=warmth, max_new_tokens=room, seed=seed, most=TOGETHER, advance=advance
-        )
-        return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
-
     asked = [(item.item_id, prompt, warmth) for item, prompt, warmth in zip(items, prompts, temperatures, strict=True)]
+    work = partial(_generate, room=room, seed=seed)
     frame, _ = run.shards.run("generated", TOGETHER, asked, lambda one: len(one[1]), list, [room, seed], work)
     return [
         _read(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
     ]
+
+
+def _generate(lm: LM, asked: list[tuple[str, list[int], float]], advance: Callable, room: int, seed: int) -> Records:
+    names, chosen, warmth = zip(*asked, strict=True)
+    continuations = generate(
+        lm, chosen, names, temperatures=warmth, max_new_tokens=room, seed=seed, most=TOGETHER, advance=advance
+    )
+    return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
 
 
 def recall(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list[Said]:
@@ -91,15 +94,16 @@ def recall(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list
 def refer(run: Session, said: Sequence[Said]) -> Reference:
     """The frozen reference of the windows of ``said``, which are calibration controls."""
     samples = math.ceil(SAMPLES / len(said))
-
-    def work(chosen: list[Said], advance: Callable) -> Records:
-        summaries = []
-        for one in chosen:
-            summaries.append(summarise(capture(run.lm, one.case.ids_to_window, one.case.window), samples))
-            advance()
-        return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
-
+    work = partial(_average, samples=samples)
     return pool(run.shards.run("averaged", TOGETHER, said, _length, _described, [samples], work)[1])
+
+
+def _average(lm: LM, chosen: list[Said], advance: Callable, samples: int) -> Records:
+    summaries = []
+    for one in chosen:
+        summaries.append(summarise(capture(lm, one.case.ids_to_window, one.case.window), samples))
+        advance()
+    return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
 
 
 def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: bool) -> Records:
@@ -107,27 +111,25 @@ def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: 
 
     ``lens``: with the logit lens, which DTR is made from.
     """
-    lm, params = run.lm, run.params
-    taken_out = params.ablation
-
-    def work(chosen: list[Said], advance: Callable) -> Records:
-        rows, observed = [], []
-        for one in chosen:
-            if one.reason:
-                arrays, spoken = {}, fluency(lm, one.case)
-            else:
-                paraphrases = [lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases]
-                stand_in = reference.stand_in(
-                    taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id
-                )
-                arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief, lens)
-            rows.append(_row(lm, one, spoken))
-            observed.append(arrays)
-            advance()
-        return pd.DataFrame(rows), _padded(lm, observed, params, lens)
-
-    settings = params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
+    settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
+    work = partial(_observe, params=run.params, reference=reference, lens=lens)
     return run.shards.run("observed", SHARD, said, _length, _described, [settings, lens, _digest(reference)], work)
+
+
+def _observe(lm: LM, chosen: list[Said], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
+    taken_out = params.ablation
+    rows, observed = [], []
+    for one in chosen:
+        if one.reason:
+            arrays, spoken = {}, fluency(lm, one.case)
+        else:
+            paraphrases = [lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases]
+            stand_in = reference.stand_in(taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id)
+            arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief, lens)
+        rows.append(_row(lm, one, spoken))
+        observed.append(arrays)
+        advance()
+    return pd.DataFrame(rows), _padded(lm, observed, params, lens)
 
 
 def _length(one: Said) -> int:

@@ -256,6 +256,9 @@ class Compute(Strict):
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=0)]
     memory_gib: Annotated[float, Field(ge=0)]
+    backend: Literal["local", "ray"]
+    address: Annotated[str, Field(pattern=r"^(|auto|[^\s/]+:\d+)$")]
+    workers: Annotated[int, Field(ge=0)]
 
 
 class Params(Strict):

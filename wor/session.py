@@ -7,19 +7,21 @@ import os
 os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar asks nobody else; tqdm reads it when it is imported
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 
 import torch
 from transformers.utils import logging
 
 from wor import paths, storage
+from wor.cluster import Cluster
 from wor.engine.load import Placement, load, place
 from wor.engine.model import LM
 from wor.engine.twin import random_twin
 from wor.iterations.environment import code_hash
 from wor.params import Params
 from wor.progress import Log
-from wor.shards import Shards
+from wor.shards import Shards, in_turn
 from wor.sources import weights
 
 
@@ -33,12 +35,15 @@ class Session:
     log: Log
     shards: Shards
     identity: dict
+    cluster: Cluster | None = None  # when it computes, ``lm`` here only reads and writes text
 
     def twin(self) -> Session:
         """The same with a model of the same shape and random weights; the parameters' seed draws them."""
         identity = {**self.identity, "twin": self.params.seed}
         lm = random_twin(self.lm, self.params.seed)
-        return Session(lm, self.placement, self.params, self.log, Shards(lm, identity, self.log), identity)
+        compute = partial(self.cluster.compute, twin=self.params.seed) if self.cluster else in_turn
+        shards = Shards(lm, identity, self.log, compute)
+        return Session(lm, self.placement, self.params, self.log, shards, identity, self.cluster)
 
     def finish(self) -> dict:
         """Let go of the shards, and say for env_info.json where and how the model was run."""
@@ -48,17 +53,19 @@ class Session:
         if self.lm.memory != budget:
             memory["used_bytes"] = self.lm.memory  # halved when memory ran out, or kept from before an interruption
             self.log.say(f"groups were made for {self.lm.memory / 2**20:.0f} MiB")
-        return {
-            "memory": {**memory, "largest_groups": self.lm.groups},
-            "compute": {
-                **asdict(self.placement),
-                "attention": "sdpa, with the window's rows beside it",
-                "torch": torch.__version__,
-                "cuda": torch.version.cuda,
-                "gpu": torch.cuda.get_device_name() if self.placement.device == "cuda" else None,
-                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            },
+        compute = {
+            **asdict(self.placement),
+            "attention": "sdpa, with the window's rows beside it",
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda,
+            "gpu": torch.cuda.get_device_name() if self.placement.device == "cuda" else None,
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         }
+        about = {"memory": {**memory, "largest_groups": self.lm.groups}, "compute": compute}
+        if self.cluster:
+            compute["machines"] = self.cluster.machines()
+            about["cluster"] = self.cluster.about()
+        return about
 
 
 def begin(params: Params, model: str, log: Log) -> Session:
@@ -67,14 +74,16 @@ def begin(params: Params, model: str, log: Log) -> Session:
     compute = params.compute
     placement = place(compute.device, compute.dtype, compute.threads)
     card = storage.read_json(paths.card(model))
+    versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
+    machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
+    identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
+    cluster = Cluster(params, identity, placement, log) if compute.backend == "ray" else None
     lm = load(weights.open_card(card), placement, compute.memory_gib, params.prompt.template)
     log.say(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     budget, reason = lm.budget
     log.say(f"groups for {budget / 2**20:.0f} MiB ({reason}); model self-test passed")
-    versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
-    machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
-    identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
-    return Session(lm, placement, params, log, Shards(lm, identity, log), identity)
+    shards = Shards(lm, identity, log, cluster.compute if cluster else in_turn)
+    return Session(lm, placement, params, log, shards, identity, cluster)
 
 
 def quiet_libraries() -> None:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,14 @@ from wor.progress import Log
 
 T = TypeVar("T")
 Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
+Work = Callable[[object, list, Callable], Records]  # of the model, a shard's entries, and `advance`
 KEPT = 14 * 24 * 3600  # seconds after which what an abandoned run left is removed
+
+
+def in_turn(what: str, lm, work: Work, shards: dict[int, list[T]], advance: Callable) -> Iterator[tuple[int, Records]]:
+    """Compute each of ``shards`` in this process."""
+    for index, entries in shards.items():
+        yield index, work(lm, entries, advance)
 
 
 class Shards:
@@ -37,10 +44,11 @@ class Shards:
     lm : the engine's model. Its memory budget is kept beside the shards, so that a resumed stage makes the
         groups that the killed one would have made; a smaller budget that is given now wins.
     identity : weights, code, versions and machine, as JSON can say it.
+    compute : gives each shard's number and records once they are there, in any order; see `in_turn`.
     """
 
-    def __init__(self, lm, identity: dict, log: Log):
-        self.lm, self.identity, self.log = lm, identity, log
+    def __init__(self, lm, identity: dict, log: Log, compute: Callable = in_turn):
+        self.lm, self.identity, self.log, self.compute = lm, identity, log, compute
         self.used, self.locks = [], []
         _remove_old()
 
@@ -52,9 +60,9 @@ class Shards:
         length: Callable[[T], int],
         describe: Callable[[T], object],
         settings: object,
-        work: Callable[[list[T], Callable], Records],
+        work: Work,
     ) -> Records:
-        """``work(entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
+        """``work(lm, entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
 
         Parameters
         ----------
@@ -62,7 +70,8 @@ class Shards:
         length : of an entry, in tokens; neighbours in this order share a shard.
         describe : all of an entry that decides its result, as JSON can say it.
         settings : what else decides the results.
-        work : gives one row and one index of each array an entry, and calls ``advance`` with the number done.
+        work : gives one row and one index of each array an entry, and calls ``advance`` with the number done. A
+            function of a module, or a ``partial`` of one: it may be sent to another process.
 
         Returns
         -------
@@ -77,8 +86,8 @@ class Shards:
         if left < len(entries):
             self.log.say(f"{what}: {len(entries) - left} of {len(entries)} were done before an interruption")
         with self.log.bar(what, left) as advance:
-            for index in missing:
-                records = work([entries[place] for place in parts[index]], advance)
+            shards = {index: [entries[place] for place in parts[index]] for index in missing}
+            for index, records in self.compute(what, self.lm, work, shards, advance):
                 self._keep_memory(folder)
                 storage.write_records(names[index], *records)
         # Also what was made just now is read back, so that a resumed run cannot differ from an undisturbed one.

@@ -113,6 +113,7 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
     about = environment.describe(computes)
     about["memory"] = {log["stage"]: log["memory"] for log in logs if "memory" in log}
     about["datasets"] = {name: origin for log in logs for name, origin in log.get("datasets", {}).items()}
+    about["cluster"] = {log["stage"]: log["cluster"] for log in logs if "cluster" in log}
     about["preregistration"] = preregistration.provenance()
     shutil.copyfile(paths.PREREGISTRATION, folder / paths.PREREGISTRATION.name)
     if paths.LOCK.is_file():  # not where stages were run one by one, without DVC

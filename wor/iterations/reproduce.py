@@ -128,6 +128,8 @@ def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None
     for name, origin in about.get("datasets", {}).items():
         config["dataset_specs"][name]["commit"] = origin["commit"]
     config["compute"]["threads"] = (about.get("compute") or {}).get("threads", config["compute"]["threads"])
+    if "backend" in config["compute"]:  # iterations of an earlier version know of none
+        config["compute"]["backend"] = "local"  # the cluster of then may be gone, and no result depends on it
     storage.write_text(workspace / paths.PARAMS, yaml.safe_dump(config, sort_keys=False))
     shutil.copyfile(folder / paths.PREREGISTRATION.name, workspace / paths.PREREGISTRATION)
     used = [config["model_specs"][name] for name in config["models"]]
