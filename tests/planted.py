@@ -34,6 +34,7 @@ def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0
             "prompt_perplexity": 20 + rng.normal(size=n),
             "paraphrase_share": 0.1 + 0.01 * rng.normal(size=n),
             "finished": False,
+            "template": "chat template",
             "answer": np.where(np.arange(n) % 4 == 1, "7", ""),
             "correct": np.where(role == "reasoning", (np.arange(n) % 4 == 1).astype(float), math.nan),
             "steps": np.where(role == "reasoning", rng.integers(2, 7, n), math.nan),

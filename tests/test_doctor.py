@@ -90,7 +90,7 @@ class TestCommand:
             "name": "params.yaml",
             "status": "fail",
             "found": "--profile: 'fulll'",
-            "remedy": "There are: debug",
+            "remedy": "There are: debug, full, offline-scale, smollm2",
         }.items() <= next(line for line in said["checks"] if line["status"] == "fail" and line["group"] == "Study").items()
 
 

@@ -22,6 +22,7 @@ def records(n, reasons=(), seed=0):
             "perplexity": 1.6,
             "prompt_perplexity": 20.0,
             "finished": False,
+            "template": "chat template",
             "answer": "",
             "correct": np.nan,
             "steps": 3,
