@@ -1,0 +1,43 @@
+"""What DVC is said to have already, against what `dvc exp run` then runs."""
+
+import json
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.dvc
+
+ASK = """
+import json, sys
+from wor import profiles
+from wor.plan import skips
+print(json.dumps(skips.stages(profiles.settings(sys.argv[1:]))))
+"""
+
+
+def expected(study, *settings: str) -> set[str]:
+    said = json.loads(study.run(sys.executable, "-c", ASK, *settings).stdout.splitlines()[-1])
+    return {stage for stage, cached in said.items() if not cached}
+
+
+def test_what_is_expected_to_run_is_what_runs(study):
+    before = study.run("git", "status", "--short").stdout
+    assert expected(study) <= {"check", "iteration"}
+    for setting in ("temperature=0.7", "rev.apl.weight=2.0", "heads.n_test=1"):
+        foreseen = expected(study, setting)
+        assert study.run("git", "status", "--short").stdout == before  # it asks in a copy
+        ran = set(study.experiment(setting))
+        assert foreseen == ran | {"iteration"}
+        assert expected(study, setting) <= {"check", "iteration"}  # now DVC has it
+        study.run("git", "checkout", "params.yaml")
+        before = study.run("git", "status", "--short").stdout
+    # An earlier run's results come from DVC's run cache, whatever was run since.
+    assert expected(study, "temperature=0.7") <= {"check", "iteration"}
+
+
+def test_a_stage_after_one_that_is_new_counts_as_new(study):
+    """Its items come out as they were for the datasets that stay; the reference is over all of them."""
+    foreseen = expected(study, "datasets=[gsm-symbolic,wiki]")
+    assert {"ids", "reference@tiny", "activations@tiny-gsm-symbolic", "stats"} <= foreseen
+    assert "models@tiny" not in foreseen
+    assert not any("syllogism" in stage for stage in foreseen)
