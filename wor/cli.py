@@ -29,7 +29,9 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    profile: Annotated[str, typer.Option(help="An overlay of profiles/: debug. params.yaml itself stays as it is.")] = "",
+    profile: Annotated[
+        str, typer.Option(help="An overlay of profiles/: debug, full, smollm2, offline-scale. params.yaml stays as it is.")
+    ] = "",
     set_: Annotated[list[str], typer.Option("--set", "-S", help="key=value, as of `dvc exp run`.")] = [],  # noqa: B006
 ) -> None:
     """Check the parameters, run the pipeline with `dvc exp run`, and say where the results are."""

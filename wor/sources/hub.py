@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -58,7 +59,7 @@ def fetch(
     (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
     api, what, ignore = HfApi(token=_token()), f"{kind} {repo} at {revision}", list(ignore)
     try:
-        commit, sizes, absence = _look_up(api, repo, kind, revision)
+        commit, sizes, absence = _look_up(api, repo, kind, revision, say)
     except Exception as error:  # the library's, httpx's and the system's: they have no common base
         raise _explain(error, what) from error
     folder = _folder(repo, kind, commit)
@@ -76,7 +77,31 @@ def fetch(
         )
     except Exception as error:
         raise _explain(absence or error, what) from error
+    if absence is not None and not present(repo, commit, kind, patterns, ignore, required):
+        raise _explain(absence, what) from absence  # the library takes the folder of a few files for all of it
     return folder, commit
+
+
+def present(
+    repo: str,
+    revision: str,
+    kind: Kind,
+    patterns: list[str] | None = None,
+    ignore: Iterable[str] = (),
+    required: Iterable[str] = (),
+) -> Path | None:
+    """The folder of ``revision`` if the cache has of it what ``fetch`` would give, else None. Asks nobody."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    ref = _folder(repo, kind, "-").parents[1] / "refs" / revision
+    commit = revision if _COMMIT.fullmatch(revision) else ref.read_text().strip() if ref.is_file() else "-"
+    folder = _folder(repo, kind, commit)
+    kept = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    listed = list(_listing(repo, kind, commit) or kept)
+    wanted = list(filter_repo_objects(listed, allow_patterns=patterns, ignore_patterns=list(ignore)))
+    whole = all((folder / path).is_file() for path in wanted)
+    met = all(any(fnmatch(path, pattern) for path in wanted) for pattern in required)
+    return folder if wanted and whole and met else None
 
 
 def held(repo: str, kind: Kind, commit: str, files: Iterable[str]) -> Path | None:
@@ -109,7 +134,9 @@ def _token() -> str | None:
     return (os.environ.get("HF_TOKEN") or os.environ.get("HUGGINGFACE_HUB_TOKEN") or "").strip() or None
 
 
-def _look_up(api: HfApi, repo: str, kind: Kind, revision: str) -> tuple[str, dict[str, int] | None, Exception | None]:
+def _look_up(
+    api: HfApi, repo: str, kind: Kind, revision: str, say: Callable[[str], None]
+) -> tuple[str, dict[str, int] | None, Exception | None]:
     """The commit, its files' sizes, and where the hub could not say them the error why: then the cache is all there is."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -118,7 +145,8 @@ def _look_up(api: HfApi, repo: str, kind: Kind, revision: str) -> tuple[str, dic
     if pinned and (kept := _listing(repo, kind, revision)):
         return revision, {path: size for path, (size, _) in kept.items()}, None
     try:
-        info = _patiently(lambda: api.repo_info(repo, repo_type=kind, revision=revision, timeout=_PATIENCE, files_metadata=True))
+        ask = partial(api.repo_info, repo, repo_type=kind, revision=revision, timeout=_PATIENCE, files_metadata=True)
+        info = _patiently(ask, say)
     except (httpx2.TransportError, OfflineModeIsEnabled, HfHubHTTPError) as error:
         if isinstance(error, HfHubHTTPError) and not pinned:
             raise
@@ -130,7 +158,7 @@ def _look_up(api: HfApi, repo: str, kind: Kind, revision: str) -> tuple[str, dic
     return info.sha, {file.rfilename: file.size or 0 for file in info.siblings or []}, None
 
 
-def _patiently(ask: Callable[[], object]) -> object:
+def _patiently(ask: Callable[[], object], say: Callable[[str], None]) -> object:
     """``ask`` again while the hub is too busy, after as long as it says: the library does so for everything but this."""
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -142,6 +170,7 @@ def _patiently(ask: Callable[[], object]) -> object:
             wait = int(wanted) if wanted.isdigit() else 2**attempt
             if error.response.status_code not in _BUSY or attempt == _TRIES or wait > _LONGEST_WAIT:
                 raise
+            say(f"the hub answers {error.response.status_code}: asking again in {wait} s")
             time.sleep(wait)
 
 

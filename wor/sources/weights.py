@@ -39,6 +39,9 @@ _WEIGHTS = ("model.safetensors", "model-*.safetensors")  # what transformers loo
 _NEEDED = "It needs config.json, tokenizer.json and model.safetensors (or its shards)"
 _NO_PICKLES = "Save the model with save_pretrained, or name a repository that has it: pickles are not read, they can run code"
 
+_FETCHED, _NESTED = [*_PARTS, *_WEIGHTS], ["*/*"]
+_REQUIRED = {"config.json": _NEEDED, "tokenizer.json": _NEEDED, "model*.safetensors": _NO_PICKLES}
+
 
 def resolve(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> Path:
     """A folder with safetensors weights, config and tokenizer; made or fetched if it isn't there yet."""
@@ -55,13 +58,15 @@ def resolve(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> Pat
 
 
 def here(spec: ModelSpec) -> Path | None:
-    """The model's folder, or None where it is the hub's and can't be had. UserError for another source's fault."""
-    try:
-        return resolve(spec)
-    except UserError:
-        if not isinstance(spec, HubModel):
-            raise
-        return None
+    """The model's folder if it is there already, else None. Writes nothing, asks nobody."""
+    if isinstance(spec, HubModel):
+        return hub.present(spec.repo, spec.commit or spec.revision, "model", _FETCHED, _NESTED, _REQUIRED)
+    if isinstance(spec, TruncatedModel):
+        whole = here(spec.of)
+        folder = whole and _cut_folder(_files(whole), spec.layers)
+    else:
+        folder = paths.project() / spec.path if isinstance(spec, LocalModel) else converted(spec)
+    return folder if folder and folder.is_dir() else None
 
 
 def local_files(spec: ModelSpec) -> list[Path]:
@@ -128,10 +133,7 @@ def open_card(model_card: dict) -> Path:
 
 def _from_hub(spec: HubModel, say: Callable[[str], None]) -> tuple[Path, str]:
     """The folder, which may hold more than a model's parts, and the commit."""
-    required = {"config.json": _NEEDED, "tokenizer.json": _NEEDED, "model*.safetensors": _NO_PICKLES}
-    return hub.fetch(
-        spec.repo, spec.commit or spec.revision, "model", [*_PARTS, *_WEIGHTS], ignore=["*/*"], required=required, say=say
-    )
+    return hub.fetch(spec.repo, spec.commit or spec.revision, "model", _FETCHED, _NESTED, _REQUIRED, say)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -174,9 +176,12 @@ def converted(spec: WheelModel) -> Path:
 
 def _cut(spec: TruncatedModel) -> Path:
     files = _files(resolve(spec.of))
+    return _made(_cut_folder(files, spec.layers), lambda temporary: truncated.write(files, spec.layers, temporary))
+
+
+def _cut_folder(files: list[Path], layers: int) -> Path:
     digest = hashlib.sha256("".join(map(storage.sha256, files)).encode()).hexdigest()
-    folder = paths.cache() / "models" / f"{digest[:16]}-first-{spec.layers}-v{truncated.VERSION}"
-    return _made(folder, lambda temporary: truncated.write(files, spec.layers, temporary))
+    return paths.cache() / "models" / f"{digest[:16]}-first-{layers}-v{truncated.VERSION}"
 
 
 def _from_wheel(spec: WheelModel) -> Path:
