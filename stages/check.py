@@ -11,9 +11,10 @@ from wor.sources import datasets, frozen, weights
 def work(params, log):
     frozen.check_sizes(params)
     preregistration.departures(preregistration.load(), params)  # for its faults, before any model runs
-    own = [weights.local_files(params.model_specs[model]) for model in params.models]
-    own += [datasets.local_files(params.spec(dataset)) for dataset in params.datasets]
-    digests = {str(path): storage.sha256(paths.project() / path) for files in own for path in files}
+    own = {model: weights.local_files(params.model_specs[model]) for model in params.models}
+    own |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
+    # By name, not by path: another clone's stages are then the same, and no machine's folders are recorded.
+    digests = {f"{name}/{path.name}": storage.sha256(path) for name, files in own.items() for path in files}
     storage.write_json(paths.CHECK, {"schema": sorted(parameters.Params.model_fields), "local_files": digests})
 
 

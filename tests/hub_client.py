@@ -1,7 +1,7 @@
 """What stages ask of the hub, in a process of its own: the library reads its environment when it is imported.
 
-``python -m tests.hub_client card '[{"source": "hub", ...}, ...]'``, or ``open`` with cards, or ``items`` with datasets:
-a JSON list of answers, a refusal as ``{"refused": line}``.
+``python -m tests.hub_client card '[{"source": "hub", ...}, ...]'``, or ``open`` with cards, ``here`` with models, or ``items``
+with datasets: a JSON list of answers, a refusal as ``{"refused": line}``.
 """
 
 import json
@@ -18,6 +18,10 @@ def card(spec: dict) -> dict:
     return weights.card(HubModel(**spec), lambda line: print(line, file=sys.stderr))
 
 
+def here(spec: dict) -> bool:
+    return weights.here(HubModel(**spec)) is not None
+
+
 def open_card(model_card: dict) -> str:
     return str(weights.open_card(model_card))
 
@@ -30,7 +34,7 @@ def items(spec: dict) -> dict:
 
 def answer(what: str, about: dict) -> object:
     try:
-        return {"card": card, "open": open_card, "items": items}[what](about)
+        return {"card": card, "open": open_card, "here": here, "items": items}[what](about)
     except UserError as error:
         return {"refused": str(error)}
 

@@ -249,6 +249,25 @@ def test_a_model_loads_from_a_cache_that_was_laid_out_elsewhere(ask, tiny_folder
     assert card["n_params"] == sum(parameter.numel() for parameter in lm.hf.parameters())
 
 
+@pytest.mark.parametrize("missing", ["model.safetensors", "tokenizer.json"])
+def test_a_cache_that_has_only_some_of_a_model_does_not_have_it(ask, tiny_folder, tmp_path, missing):
+    files = {name: file for name, file in parts(tiny_folder).items() if name != missing}
+    cache = {"HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    lay_out(tmp_path / "cache", "model", "org/tiny", files, FIRST)
+    assert ask("here", NAMED, **cache) is False
+    line = ask("card", NAMED, **cache)
+    assert "not in the cache" in line
+    assert "offline mode is on" in line
+
+
+def test_what_was_fetched_is_here_and_what_was_not_is_not(hub, ask):
+    assert ask("here", NAMED, hub) is False
+    ask("card", NAMED, hub)
+    hub.asked = []
+    assert ask("here", NAMED, hub) is True
+    assert hub.asked == []  # nobody was asked
+
+
 WIKI = {"source": "hub", "role": "control", "n": 1, "repo": "org/wiki", "revision": "main", "config": "b.simple"}
 WIKI |= {"splits": ["train"], "files": ["b.simple/*"], "fields": {"key": "title", "text": "text"}}
 CARD = """---

@@ -3,6 +3,7 @@ import re
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from tests.conftest import ROOT
 from tests.study import Study
@@ -175,5 +176,33 @@ def test_the_entries_of_the_documentation_are_valid(values):
         for kind, entries in yaml.safe_load(block).items():
             values[kind] |= entries
     checked = params.parse(values)
-    assert {spec.source for spec in checked.model_specs.values()} == {"wheel", "hub", "local"}
+    assert {spec.source for spec in checked.model_specs.values()} == {"wheel", "hub", "local", "truncated"}
     assert {spec.source for spec in checked.dataset_specs.values()} == {"reasoning-gym", "wheel", "jsonl", "hub"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{prompt}\n\nAnswer:\n", 'Say "{prompt}"', "{prompt}\\", '{prompt}\\"', "Tab\t{prompt}", "’{prompt}’, a=b: ~x"]
+)
+def test_a_text_comes_through_dvc_as_it_is(tmp_path, monkeypatch, values, text):
+    monkeypatch.chdir(tmp_path)
+    paths.PARAMS.write_text(yaml.safe_dump(values))
+    changes = {"prompt.template": text, "prompt.frames": [text, "b", "c", "d"]}
+    apply_overrides("params.yaml", [setting for setting in profiles.arguments(changes) if setting != "-S"])
+    prompt = params.load().prompt
+    assert prompt.template == text
+    assert prompt.frames == [text, "b", "c", "d"]
+
+
+def test_the_two_full_profiles_differ_in_their_models_alone():
+    base, instruct = (profiles.overlay(name) for name in ("full", "smollm2"))
+
+    def shared(changes):
+        return {
+            key: value for key, value in changes.items() if key.split(".")[0] in ("dataset_specs", "datasets", "heads", "nulls")
+        }
+
+    assert shared(base) == shared(instruct)
+    assert {key for key in base.keys() ^ instruct.keys() if not key.startswith("model_specs.")} <= {
+        "temperature",
+        "max_new_tokens",
+    }

@@ -6,6 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from tests.conftest import ROOT
 from wor import items, params, paths
@@ -318,3 +319,37 @@ def test_a_model_that_is_cut_off_gives_what_the_whole_one_has_after_so_many_laye
         with pytest.raises(UserError, match=rf"layers: {layers}\. The model has 4: keep fewer"):
             weights.resolve(spec.model_copy(update={"layers": layers}))
     assert [path.name for path in (tmp_path / "models").iterdir() if path.is_dir()] == [weights.resolve(spec).name]
+
+
+def test_a_model_in_shards_is_cut_into_one_file(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WOR_CACHE", str(tmp_path / "cache"))
+    sharded = tmp_path / "sharded"
+    LlamaForCausalLM.from_pretrained(tiny_folder).save_pretrained(sharded, max_shard_size="30KB")
+    shutil.copy(tiny_folder / "tokenizer.json", sharded)
+    shutil.copy(tiny_folder / "tokenizer_config.json", sharded)
+    assert len(list(sharded.glob("model-*.safetensors"))) > 1
+    folders = {}
+    for name, folder in (("one", tiny_folder), ("shards", sharded)):
+        of = {"source": "local", "label": "Whole", "path": str(folder)}
+        folders[name] = weights.resolve(TruncatedModel(source="truncated", label="Cut", layers=2, of=of))
+    assert [path.name for path in folders["shards"].glob("*.safetensors*")] == ["model.safetensors"]
+    one, other = (load(folder, place("cpu", "float32", 1)).hf.state_dict() for folder in folders.values())
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_model_that_names_its_layers_otherwise_cannot_be_cut(tmp_path, monkeypatch):
+    monkeypatch.setenv("WOR_CACHE", str(tmp_path / "cache"))
+    GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=8, vocab_size=16)).save_pretrained(tmp_path / "gpt2")
+    of = {"source": "local", "label": "Whole", "path": str(tmp_path / "gpt2")}
+    with pytest.raises(UserError, match="layers: 1. Its config.json has no num_hidden_layers"):
+        weights.resolve(TruncatedModel(source="truncated", label="Cut", layers=1, of=of))
+
+
+@pytest.mark.parametrize("line", ["null", "0", "[]", "3"])
+def test_a_line_that_is_no_object_is_refused(tmp_path, line):
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"question": "Q", "answer": "#### 1"}}\n{line}\n')
+    spec = JsonLines(source="jsonl", role="reasoning", n=1, path=str(path), format="gsm8k")
+    with pytest.raises(UserError, match="a line holds .*Give each line an object"):
+        datasets.keys(spec)

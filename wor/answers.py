@@ -11,9 +11,10 @@ from wor.items import AnswerKind
 VERSION = 2
 
 _NUMBER = r"(?:(?<![\d.)])[-−])?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
-_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no|true|false)\b(?!\s+or\b)"}  # not "whether the answer is yes or no"
+_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no|true|false)\b(?![\s'\"’”*]*\bor\b)"}  # not "whether it is yes or no"
 _TRUTH = {"true": "yes", "false": "no"}
-_RESULT = re.compile(rf"(?:[^\n=?!.]|\.(?=\d))*=[\s*_$€£\\(]*({_NUMBER})")  # "the answer is 3 * 11 = 33" states 33
+# "the answer is 3 * 11 = 33" states 33. Only a calculation goes on: "12, since 12 - 4 = 8 are left" states 12.
+_RESULT = re.compile(rf"(?:[\d \t+*/×÷()$€£%^x−-]|[.,](?=\d))*=[\s*_$€£\\(]*({_NUMBER})")
 _LEAD = r"(?:####\s*|\\boxed\{\s*|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
 _FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
 

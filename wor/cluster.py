@@ -96,7 +96,7 @@ class Cluster:
         software = {"code": identity["code"], "python": platform.python_version(), **identity["versions"]}
         neighbours = 1 if on_gpu else min(self.most, max(rooms))
         self.first = (software, identity["card"], asdict(placement), compute.memory_gib, params.prompt.template, neighbours)
-        self.starting, self.idle, self.began = {}, [], []
+        self.starting, self.idle, self.began, self.node = {}, [], [], {}
         self.stillborn = self.lost = 0
         log.say(f"up to {self.most} workers on a Ray cluster of {len(nodes)} nodes")
 
@@ -122,7 +122,7 @@ class Cluster:
             try:
                 records, budget, groups = self._result(done)
             except self.death as error:
-                self.ray.kill(worker)  # it may be out of reach only
+                self._dismiss(worker)
                 self.lost += 1
                 deaths[index] += 1
                 shard = f"shard {index} of {what!r}, {len(shards[index])} entries"
@@ -150,6 +150,13 @@ class Cluster:
             worker = self.actor.remote()
             self.starting[worker.begin.remote(*self.first)] = worker
 
+    def _dismiss(self, dead) -> None:
+        """Give up a worker, and those of its node that wait: with the node gone, each would cost a shard another try."""
+        gone = [worker for worker in self.idle if self.node[worker] == self.node[dead]]
+        self.idle = [worker for worker in self.idle if worker not in gone]
+        for worker in (dead, *gone):
+            self.ray.kill(worker)  # it may be out of reach only
+
     def _next(self, running: dict):
         """The next worker's answer, to its shard or to its beginning."""
         ready, _ = self.ray.wait([*running, *self.starting], timeout=None if running else PATIENCE)
@@ -170,6 +177,7 @@ class Cluster:
             return
         self.stillborn = 0
         self.began.append(began)
+        self.node[worker] = began["node"]
         self.idle.append(worker)
         lm.memory = min(lm.memory, began["memory"])
 

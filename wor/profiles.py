@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterable
 
 import yaml
@@ -59,7 +60,7 @@ def check(changes: dict[str, object]) -> params.Params:
 
 
 def arguments(changes: dict[str, object]) -> list[str]:
-    """``changes`` as arguments of `dvc exp run`. JSON's lists, texts and numbers are also Hydra's.
+    """``changes`` as arguments of `dvc exp run`. as its grammar has them.
 
     An entry that is replaced whole is taken out and its leaves put in: Hydra would merge a mapping with what is there.
     """
@@ -67,10 +68,20 @@ def arguments(changes: dict[str, object]) -> list[str]:
     for key, value in changes.items():
         if isinstance(value, dict):
             settings += [f"~{key}"] * _holds(values, key)
-            settings += [f"++{leaf}={json.dumps(entry, ensure_ascii=False)}" for leaf, entry in leaves({key: value})]
+            settings += [f"++{leaf}={_literal(entry)}" for leaf, entry in leaves({key: value})]
         else:
-            settings.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
+            settings.append(f"{key}={_literal(value)}")
     return [part for setting in settings for part in ("-S", setting)]
+
+
+def _literal(value: object) -> str:
+    """``value`` as Hydra's grammar has it: JSON's but for texts, where only quotes are escaped, and backslashes before one."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + found[2].replace('"', '\\"'), value)
+    return f'"{escaped}"'
 
 
 def _holds(values: dict, key: str) -> bool:

@@ -109,7 +109,9 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
     logs = [storage.read_json(path) for path in _log_paths(params)] + [own_log]
     computes = [log["compute"] for log in logs if "compute" in log]
 
-    storage.write_text(folder / "config_used.yaml", yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
+    used = params.model_dump(mode="json")
+    used["compute"]["address"] = ""  # of a cluster: nobody else's business
+    storage.write_text(folder / "config_used.yaml", yaml.safe_dump(used, sort_keys=False))
     about = environment.describe(computes)
     about["memory"] = {log["stage"]: log["memory"] for log in logs if "memory" in log}
     about["datasets"] = {name: origin for log in logs for name, origin in log.get("datasets", {}).items()}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +16,16 @@ import yaml
 from wor import commands, paths, profiles, storage
 
 QUICK = ("check", "ids")
-OWN = ("dvc.yaml", "dvc.lock", "prereg.yaml", "requirements.txt", "data/frozen", "stages", "wor")  # what stages depend on
+OWN = (
+    ".dvcignore",
+    "dvc.yaml",
+    "dvc.lock",
+    "prereg.yaml",
+    "requirements.txt",
+    "data/frozen",
+    "stages",
+    "wor",
+)  # what stages depend on
 
 
 def stages(changes: dict[str, object]) -> dict[str, bool]:
@@ -63,6 +73,12 @@ def _copy(changes: dict[str, object]) -> Iterator[Path]:
         values = profiles.merged(changes)
         storage.write_text(folder / paths.PARAMS, yaml.safe_dump(values, sort_keys=False))
         (folder / ".dvc").mkdir()
-        settings = f"[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {cache}\n    type = symlink\n"
-        storage.write_text(folder / ".dvc" / "config", settings)
+        settings = {
+            "core": {"no_scm": "true", "analytics": "false", "site_cache_dir": folder / ".dvc" / "site"},
+            "cache": {"dir": cache, "type": "symlink"},
+        }
+        config = ConfigParser(interpolation=None)
+        config.read_dict(settings)
+        with open(folder / ".dvc" / "config", "w") as stream:
+            config.write(stream)
         yield folder

@@ -69,8 +69,8 @@ def _json_lines(path: Path) -> Table:
         rows = storage.read_jsonl(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(path, f"not JSON lines ({error})", "Take a fresh copy of the file") from None
-    if strange := next((row for row in rows if not isinstance(row, dict)), None):
-        raise UserError(path, f"a line holds {strange!r:.60}", "Give each line an object with named values")
+    if strange := [row for row in rows if not isinstance(row, dict)]:
+        raise UserError(path, f"a line holds {strange[0]!r:.60}", "Give each line an object with named values")
     return Table(rows, tuple(dict.fromkeys(itertools.chain(*rows))), str(path))
 
 
