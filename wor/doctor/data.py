@@ -70,7 +70,7 @@ def _lacks(spec: LocalModel) -> str:
     folder = here(spec)
     if folder is None:
         return "is no folder"
-    parts = ("config.json", "tokenizer.json", "*.safetensors")
+    parts = ("config.json", "tokenizer.json", "model*.safetensors")
     missing = [part for part in parts if not any(folder.glob(part))]
     return f"has no {', '.join(missing)}" if missing else ""
 
