@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from wor import needs, windows
+from wor import needs, session, windows
 from wor.engine.load import Placement, place
-from wor.params import HubModel, Params
+from wor.params import HubModel, ModelSpec, Params, TruncatedModel, WheelModel
 from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
 from wor.plan.speed import Speed
@@ -55,17 +55,21 @@ class Plan:
 def make(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
     """What `dvc exp run` with ``changes``, which make ``params``, will do. Speeds are measured here and now.
 
-    A model that is not here and of no known family leaves its stages without numbers; ``assumed`` says so.
+    A package's weights are converted if need be: their tokenizer says how long prompts are. A model that is not here and
+    of no known family leaves its stages without numbers; ``assumed`` says so.
     """
     plan = Plan([Line(name, cached) for name, cached in skips.stages(changes).items()])
     lines = {line.stage: line for line in plan.lines if not line.cached}
     models = {model: stages for model in params.models if (stages := [name for name in _stages(params, model) if name in lines])}
     imported = speed.imports() if lines else 0.0
     if models:
+        session.quiet_libraries()
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
             plan.assumed.append(
                 f"the machine stays as busy with other work as it is ({busy:.0%}); alone it is several times faster"
             )
+        for model in {*models, params.control.length_model}:
+            _convert(params.model_specs[model])
         placement = place(params.compute.device, params.compute.dtype, params.compute.threads)
         found = entries.built(params, plan.assumed)
     for model, stages in models.items():
@@ -115,6 +119,12 @@ def _stage(work: str, model: str) -> str:
     """DVC's name of a stage: ``activations wiki`` of a model is ``activations@model-wiki``."""
     kind, _, dataset = work.partition(" ")
     return f"{kind}@{model}-{dataset}" if dataset else f"{kind}@{model}"
+
+
+def _convert(spec: ModelSpec) -> None:
+    whole = spec.of if isinstance(spec, TruncatedModel) else spec
+    if isinstance(whole, WheelModel):
+        weights.resolve(whole)
 
 
 def _shape(params: Params, model: str, plan: Plan) -> Shape | None:
