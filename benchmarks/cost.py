@@ -17,7 +17,6 @@ from wor import profiles
 from wor.engine.load import place
 from wor.iterations.environment import cpu
 from wor.plan import entries, plan, shape, speed
-from wor.plan.work import of_model
 
 RESULTS = Path(__file__).parent / "COST.md"
 PRICE = 0.05  # of a core and hour, in dollars; put your own here
@@ -34,9 +33,8 @@ def row(params: parameters.Params, model: str, dtype: str, imported: float) -> t
     """FLOPs, seconds, and the speeds, of all stages that run one model."""
     own = shape.of(shape.known(params.model_specs[model].repo))
     asked, literal = entries.asked(params, None, entries.counter(params, model, []))
-    rate = speed.measure(own, place("auto", dtype, 0), imported, entries.ASSUMED + params.max_new_tokens, 32, SECONDS)
-    works = of_model(params, own, asked, literal)
-    return sum(work.total(own) for work in works), sum(rate.seconds(work, own) + plan.DVC for work in works), str(rate)
+    rate, timed = plan.times(params, own, asked, literal, place("auto", dtype, 0), imported, SECONDS)
+    return sum(work.total(own) for work, _ in timed), sum(seconds for _, seconds in timed), str(rate)
 
 
 def main() -> None:
@@ -56,10 +54,12 @@ def main() -> None:
             speeds.append(f"- {model}, {dtype}: {said}")
         table.append(_line("**all three**", dtype, *total, cores))
     report.table(*table)
+    items, draws = sum(n.values()), params.statistics.bootstrap_draws
+    statistics = plan.without_model("stats", params, items) / len(params.models)
     report.say(
         f"Dollars: {PRICE} a core and hour. {MANY} times the items are {MANY} times the passes; the cluster divides hours by the "
-        "machines, not dollars. Statistics run on one machine and are not in the table: 44 s a model at 1,620 items and 10,000 "
-        "draws, growing with the items. No GPU was measured: its hours cannot be had from these."
+        f"machines, not dollars. Statistics run on one machine and are not in the table: {statistics:.0f} s a model at {items:,} "
+        f"items and {draws:,} draws, growing with the items. No GPU was measured: its hours cannot be had from these."
     )
     report.say("\n".join(speeds))
     RESULTS.write_text(HEAD + "\n" + "\n".join(report.lines).rstrip() + "\n", encoding="utf-8")

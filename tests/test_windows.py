@@ -1,7 +1,7 @@
 import pytest
 
 from wor.params import Window
-from wor.windows import place, token_of
+from wor.windows import place, token_of, widest
 
 AUTO = Window(rule="auto_no_answer", size=32, min=4)
 
@@ -43,3 +43,11 @@ def test_an_offset_is_found_in_its_token(lm):
         token = token_of(offset, ids, lm.decode)
         assert len(lm.decode(ids[:token])) <= offset < len(lm.decode(ids[: token + 1]))
     assert token_of(len(text), ids, lm.decode) == len(ids)
+
+
+def test_the_widest_window_is_the_longest_that_any_continuation_has():
+    for rule in ("auto_no_answer", "last_n", "full"):
+        for size, room in ((8, 20), (20, 8)):
+            window = Window(rule=rule, size=size, min=1)
+            longest = max(placed.end - placed.start for placed in (place(n, None, window) for n in range(room + 1)))
+            assert widest(window, room) == longest

@@ -101,7 +101,8 @@ def plan(
 ) -> None:
     """Say what a run would do: stages, items, tokens, FLOPs, time, memory, disk, downloads, and what DVC has already.
 
-    Measures this machine for some 20 seconds first. Runs nothing and downloads nothing.
+    Measures this machine for some 20 seconds first. Runs nothing but check and ids, converts a package's weights if need
+    be, and downloads nothing.
     """
     changes = {**(profiles.overlay(profile) if profile else {}), **profiles.settings(set_)}
     checked = profiles.check(changes)

@@ -160,7 +160,7 @@ def show_plan(params: Params, plan: Plan, console: Console | None = None) -> Non
     for heading in ("stage", "items", "tokens", "TFLOP", "time"):
         table.add_column(heading, justify="left" if heading == "stage" else "right", overflow="fold")
     for line in plan.lines:
-        taken = "DVC has it" if line.cached else _duration(line.seconds)
+        taken = "DVC has it" if line.cached else "not known" if line.seconds is None else _duration(line.seconds)
         counts = (f"{line.items:,}", f"{line.tokens:,}", f"{line.flops / 1e12:,.1f}") if line.items else ("", "", "")
         table.add_row(line.stage, *counts, taken)
     table.add_section()

@@ -31,6 +31,11 @@ def place(n_tokens: int, answer_token: int | None, rule: Window) -> Placed:
     return Placed(start, end)
 
 
+def widest(rule: Window, room: int) -> int:
+    """Tokens of the longest window that a continuation of at most ``room`` tokens can have."""
+    return room if rule.rule == "full" else min(rule.size, room)
+
+
 def token_of(offset: int, ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> int:
     """Index of the token in which the character at ``offset`` of the decoded ``ids`` stands."""
     for index in range(len(ids)):

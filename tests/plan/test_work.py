@@ -9,8 +9,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 from tests.conftest import tiny_config
 from wor.engine import ablate, attention, vocabulary
 from wor.engine.capture import Span, beliefs, capture
+from wor.engine.load import place
 from wor.engine.model import LM
-from wor.plan import shape
+from wor.plan import shape, speed
 from wor.plan.work import Asked, Work, of_model
 
 TOKENS, WINDOW = 48, 16
@@ -88,15 +89,12 @@ def test_a_stage_counts_each_item_and_its_paraphrases_once(settings):
     assert works["temperatures"].items == 2 * 3 * len(few.robustness.temperatures)
 
 
-def test_attention_is_the_engines_when_speeds_are_measured(settings):
-    from wor.engine.load import place
-    from wor.plan import speed
-
-    own = shape.of(tiny_config(architectures=["LlamaForCausalLM"]))
-    found = speed.measure(own, place("cpu", "float32", 1), 1.0, 40, 8, 0.1)
+def test_speeds_are_measured_of_the_engine_with_its_own_attention():
+    own, placement = shape.of(tiny_config(architectures=["LlamaForCausalLM"])), place("cpu", "float32", 1)
+    assert speed._model(own, placement).hf.config._attn_implementation == attention.NAME
+    found = speed.measure(own, placement, 1.0, 40, 8, 0.1)
     assert set(found.rates) == {"forward", "ablate", "lens"}
     assert all(rate > 0 for rate in found.rates.values())
     assert 0 < found.decode(1) <= found.decode(48)
     work = Work("activations", flops={"forward": 2 * found.rates["forward"], "ablate": 0.0, "lens": 0.0})
     assert found.seconds(work, own) == pytest.approx(found.start + 2)
-    assert attention.NAME == "wor"

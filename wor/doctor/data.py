@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 
-from wor.doctor import hub
+from wor import needs
 from wor.doctor.finding import Finding, fail, ok, shown
 from wor.errors import UserError
-from wor.params import ModelSpec, Params, WheelModel
+from wor.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel
 from wor.sources import datasets, frozen, wheels
 
-# wor.sources.weights needs a package that may be what is missing here, so it is imported where it is used.
+
+@functools.cache
+def here(spec: ModelSpec) -> Path | None:
+    """A model's folder, or None; looked up once, as a cut model's name comes from the hashes of the whole one's files."""
+    from wor.sources import weights  # with a package that may be what is missing
+
+    return weights.here(spec)
 
 
 def lists(params: Params) -> Iterator[Finding]:
@@ -21,9 +28,9 @@ def lists(params: Params) -> Iterator[Finding]:
 
 
 def sources(params: Params) -> Iterator[Finding]:
-    """Every file that comes with a package or is the user's own."""
-    specs = {name: params.model_specs[name] for name in params.models} | {name: params.spec(name) for name in params.datasets}
-    for name, spec in specs.items():
+    """Every file that comes with a package or is the user's own; of a model that is cut, the whole's."""
+    models = {name: whole(params.model_specs[name]) for name in params.models}
+    for name, spec in (models | {name: params.spec(name) for name in params.datasets}).items():
         try:
             if spec.source == "wheel":
                 wheels.find(spec.package, spec.version, spec.file, spec.sha256)
@@ -35,48 +42,37 @@ def sources(params: Params) -> Iterator[Finding]:
 
 
 def weights_ready(params: Params) -> Iterator[Finding]:
-    from wor.sources import weights
-
     for name in params.models:
         spec = params.model_specs[name]
-        if spec.source == "local":
-            files = [path.name for path in weights.local_files(spec)]
-            lacks = [part for part in ("config.json", "tokenizer.json") if part not in files]
-            lacks += [] if any(file.endswith(".safetensors") for file in files) else ["*.safetensors"]
-            if lacks:
-                yield fail("weights", f"{name}: {spec.path} has no {', '.join(lacks)}", "Save the model there: save_pretrained")
-            else:
-                yield ok("weights", f"{name}: {spec.path}, {_size(n_params(spec))}")
-        elif spec.source == "wheel":
-            made = "converted" if is_converted(spec) else "to be converted, once, in half a minute"
-            yield ok("weights", f"{name}: {made}: {shown(weights.converted(spec))}, {_size(n_params(spec))}")
+        if isinstance(origin := whole(spec), LocalModel) and (lacks := _lacks(origin)):
+            yield fail("weights", f"{name}: {origin.path} {lacks}", "Save the model there: save_pretrained")
+        elif isinstance(spec, LocalModel):
+            yield ok("weights", f"{name}: {spec.path}, {_size(needs.n_params(spec))}")
+        elif not isinstance(spec, HubModel):
+            folder, made = here(spec), "cut" if isinstance(spec, TruncatedModel) else "converted"
+            standing = f"{made}: {shown(folder)}" if folder else f"to be {made}, once, in half a minute"
+            most = "at most " if made == "cut" and not folder else ""
+            yield ok("weights", f"{name}: {standing}, {most}{_size(needs.n_params(spec))}")
 
 
-def wheel_models(params: Params) -> list[WheelModel]:
-    return [spec for name in params.models if isinstance(spec := params.model_specs[name], WheelModel)]
+def to_make(params: Params) -> set[ModelSpec]:
+    """Models that a run converts or cuts first."""
+    specs = [params.model_specs[name] for name in params.models]
+    return {spec for spec in (*specs, *map(whole, specs)) if isinstance(spec, WheelModel | TruncatedModel) and not here(spec)}
 
 
-def is_converted(spec: WheelModel) -> bool:
-    from wor.sources import weights
+def whole(spec: ModelSpec) -> WheelModel | LocalModel | HubModel:
+    """The model that ``spec`` is, or is cut from."""
+    return spec.of if isinstance(spec, TruncatedModel) else spec
 
-    return weights.converted(spec).is_dir()
 
-
-@functools.cache
-def n_params(spec: ModelSpec) -> int | None:
-    """A model's parameters; None before its files are here."""
-    from wor.sources import weights
-
-    try:
-        if isinstance(spec, WheelModel) and not is_converted(spec):
-            from gguf import GGUFReader
-
-            path = wheels.find(spec.package, spec.version, spec.file, spec.sha256)
-            return sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors)
-        folder = hub.cached("model", spec) if spec.source == "hub" else weights.resolve(spec)
-        return weights.n_params(folder) if folder else None
-    except UserError:  # `sources` says it
-        return None
+def _lacks(spec: LocalModel) -> str:
+    folder = here(spec)
+    if folder is None:
+        return "is no folder"
+    parts = ("config.json", "tokenizer.json", "model*.safetensors")
+    missing = [part for part in parts if not any(folder.glob(part))]
+    return f"has no {', '.join(missing)}" if missing else ""
 
 
 def _size(n: int | None) -> str:

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from wor.doctor import reach
 from wor.doctor.finding import Finding, fail, ok, warn
-from wor.params import Params
+from wor.params import HubDataset, HubModel, Params
+from wor.sources.hub import token
 
 SECONDS = 10  # for all of them together; most of it is the start of Python
 REMEDIES = {
@@ -19,34 +19,20 @@ REMEDIES = {
     "unreachable": "Connect, or: export HF_ENDPOINT=... of a mirror, or bring the hub's cache of a machine that has it",
 }
 
-Hub = tuple[str, Any]  # "model" or "dataset", and a specification with source: hub
+Hub = HubModel | HubDataset
 
 
 def specs(params: Params) -> list[Hub]:
     """What the study takes from the hub."""
-    models = [("model", params.model_specs[name]) for name in params.models]
-    every = models + [("dataset", params.spec(name)) for name in params.datasets]
-    return [(kind, spec) for kind, spec in every if spec.source == "hub"]
+    every = [*(params.model_specs[name] for name in params.models), *map(params.spec, params.datasets)]
+    return [spec for spec in every if isinstance(spec, Hub)]
 
 
-def folder() -> Path:
-    """The hub's cache."""
-    from huggingface_hub import constants
+def here(spec: Hub) -> Path | None:
+    """The folder of ``spec`` in the hub's cache, where a stage would find all that it needs; else None."""
+    from wor.sources import tables, weights  # with packages that may be what is missing
 
-    return Path(constants.HF_HUB_CACHE)
-
-
-def cached(kind: str, spec: Any) -> Path | None:
-    """The folder of ``spec`` in the hub's cache, or None."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        found = Path(snapshot_download(spec.repo, repo_type=kind, revision=spec.revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    # A model whose download broke off has a folder, and no weights in it.
-    return found if any(found.rglob("*.safetensors" if kind == "model" else "*")) else None
+    return weights.here(spec) if isinstance(spec, HubModel) else tables.here(spec)
 
 
 def access(wanted: list[Hub]) -> Iterator[Finding]:
@@ -56,27 +42,31 @@ def access(wanted: list[Hub]) -> Iterator[Finding]:
         return
     from huggingface_hub import constants, get_token
 
-    missing = [(kind, spec) for kind, spec in wanted if cached(kind, spec) is None]
-    if have := [spec.repo for kind, spec in wanted if (kind, spec) not in missing]:
+    missing = [spec for spec in wanted if here(spec) is None]
+    if have := [spec.repo for spec in wanted if spec not in missing]:
         yield ok("hub's cache", f"has {', '.join(have)}")
     if not missing:
         return
-    away = ", ".join(f"{spec.repo} at {spec.revision}" for _, spec in missing)
+    away = ", ".join(f"{spec.repo} at {_revision(spec)}" for spec in missing)
     if constants.HF_HUB_OFFLINE:
         name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         yield fail("hub", f"{name} is set, and its cache has no {away}", f"unset {name}, or bring the cache of another machine")
         return
-    token = "a token is set" if reach.token() or get_token() else "no token is set"  # never which
-    asked = [f"{kind}:{spec.repo}@{spec.revision}" for kind, spec in missing]
+    said_token = "a token is set" if token() or get_token() else "no token is set"  # never which
+    asked = [f"{'model' if isinstance(spec, HubModel) else 'dataset'}:{spec.repo}@{_revision(spec)}" for spec in missing]
     try:
         answers = json.loads(reach.ask("hub", *asked, seconds=SECONDS))
     except TimeoutError:
-        yield fail("hub", f"no answer within {SECONDS} s; {token}; its cache has no {away}", REMEDIES["unreachable"])
+        yield fail("hub", f"no answer within {SECONDS} s; {said_token}; its cache has no {away}", REMEDIES["unreachable"])
         return
-    for (_, spec), (state, said) in zip(missing, answers, strict=True):
+    for spec, (state, said) in zip(missing, answers, strict=True):
         if state == "there":
-            yield ok("hub", f"{spec.repo} can be downloaded; {token}")
+            yield ok("hub", f"{spec.repo} can be downloaded; {said_token}")
         elif state == "limited":
-            yield warn("hub", f"{spec.repo}: {said}; {token}", "Wait a few minutes, or: export HF_TOKEN=...")
+            yield warn("hub", f"{spec.repo}: {said}; {said_token}", "Wait a few minutes, or: export HF_TOKEN=...")
         else:
-            yield fail("hub", f"{spec.repo}: {said}; {token}", REMEDIES[state])
+            yield fail("hub", f"{spec.repo}: {said}; {said_token}", REMEDIES[state])
+
+
+def _revision(spec: Hub) -> str:
+    return spec.commit or spec.revision

@@ -8,22 +8,21 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from wor import commands, paths
+from wor import commands, needs, paths
 from wor.doctor import data, hub
 from wor.doctor.finding import Finding, fail, gib, ok, shown, warn
 from wor.engine import cgroup
 from wor.iterations import environment
-from wor.params import Params
+from wor.params import HubModel, ModelSpec, Params
+from wor.sources.hub import cache
 
 GIB = 2**30
-LIBRARIES = 0.75 * GIB  # Python with torch and transformers imported takes 0.45
 ROOM = 1 * GIB  # beside the weights: with less, groups are small and the engine slow
-RUN = 0.5 * GIB  # a study's data, and as much again in DVC's cache; generous, at some 10 kB an item and model
-SCRATCH = 0.2 * GIB  # temporary files
-DOWNLOAD = 4 * GIB  # a model of 1.7 billion parameters at 2 bytes each
+OTHER = 0.25 * GIB  # beside what stages write of items: tables, figures, logs, the iteration
+SCRATCH = 0.2 * GIB  # temporary files, a hub's dataset
 FILES = 10_000  # inodes; a run makes some hundreds, and a tenth of this is as good as none
 MEASURED = 1.0  # seconds, each kind of product
 SIDE = 1024
@@ -110,7 +109,7 @@ def gpu(params: Params) -> Iterator[Finding]:
             free, total = torch.cuda.mem_get_info(index)
             kind = "bfloat16 in hardware" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bfloat16"
             found = f"{about.name}, {gib(free)} of {gib(total)} free, {kind}"
-            yield judge_gpu_memory(free, _weights(params, twin_bytes=_bytes(params)), found)
+            yield judge_gpu_memory(free, _weights(params), found)
     elif torch.backends.mps.is_available():
         yield ok("GPU", "Apple's, by way of MPS")
     else:
@@ -140,20 +139,16 @@ def without_gpu(asked: str, built_for: str | None, card: bool) -> Finding:
 def memory(params: Params) -> Iterator[Finding]:
     import psutil
 
-    need = int(_weights(params, twin_bytes=4) + LIBRARIES)
+    need = needs.LIBRARIES + _weights(params)
     yield judge_memory(psutil.virtual_memory().available, cgroup.memory_left(), need, params.compute.memory_gib)
-    if unknown := [name for name in params.models if data.n_params(params.model_specs[name]) is None]:
+    if unknown := [name for name in params.models if needs.n_params(params.model_specs[name]) is None]:
         yield ok("memory", f"{', '.join(unknown)}: not counted in, its size is not known before it is here")
 
 
-def _bytes(params: Params) -> int:
-    return 2 if params.compute.dtype in ("bfloat16", "float16") else 4
-
-
-def _weights(params: Params, twin_bytes: int) -> int:
-    """The largest model's bytes and its twin's: stage nulls has both. A twin begins in float32, on the CPU."""
-    sizes = [data.n_params(params.model_specs[name]) or 0 for name in params.models]
-    return max(sizes) * (_bytes(params) + twin_bytes)
+def _weights(params: Params) -> int:
+    """The largest model's bytes and its twin's: stage nulls has both."""
+    sizes = [needs.n_params(params.model_specs[name]) or 0 for name in params.models]
+    return needs.in_memory(max(sizes), params.compute.dtype, twins=1)
 
 
 def judge_memory(host: int, group: int | None, need: int, memory_gib: float) -> Finding:
@@ -172,14 +167,14 @@ def judge_memory(host: int, group: int | None, need: int, memory_gib: float) -> 
 
 
 def disk(params: Params) -> Iterator[Finding]:
-    """A line a file system: what it has against what a run may put there."""
-    places = [("repository", paths.project(), RUN), ("temporary files", Path(tempfile.gettempdir()), SCRATCH)]
+    """A line a file system: what it has against what a run may put there. A model of unknown size counts nothing."""
+    outputs = OTHER + len(params.models) * needs.output(params, needs.items(params))
+    places = [("repository", paths.project(), outputs), ("temporary files", Path(tempfile.gettempdir()), SCRATCH)]
     if Path(".dvc").is_dir():
-        places.append(("DVC's cache", commands.dvc_cache(Path.cwd()), RUN))
-    new = [spec for spec in data.wheel_models(params) if not data.is_converted(spec)]
-    places.append(("converted weights", paths.cache(), sum(4 * (data.n_params(spec) or 0) for spec in new) + SCRATCH))
-    if any(hub.cached(kind, spec) is None for kind, spec in hub.specs(params)):
-        places.append(("hub's cache", hub.folder(), DOWNLOAD))
+        places.append(("DVC's cache", commands.dvc_cache(Path.cwd()), outputs))
+    places.append(("converted weights", paths.cache(), _files(data.to_make(params)) + SCRATCH))
+    if away := [spec for spec in hub.specs(params) if hub.here(spec) is None]:
+        places.append(("hub's cache", cache(), _files(spec for spec in away if isinstance(spec, HubModel)) + SCRATCH))
     systems: dict[int, list[tuple[str, Path, float]]] = {}
     for name, folder, need in places:
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -190,6 +185,10 @@ def disk(params: Params) -> Iterator[Finding]:
         closed = [shown(there) for _, there, _ in group if about.f_flag & os.ST_RDONLY or not os.access(there, os.W_OK)]
         inodes = about.f_favail if about.f_files else None
         yield judge_disk(names, about.f_bavail * about.f_frsize, need, inodes, closed)
+
+
+def _files(specs: Iterable[ModelSpec]) -> int:
+    return sum(needs.in_files(needs.n_params(spec) or 0) for spec in specs)
 
 
 def judge_disk(names: str, free: float, need: float, inodes: int | None, closed: list[str]) -> Finding:

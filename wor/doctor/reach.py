@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from wor import commands
+from wor.sources.hub import token
 
 TIMEOUT = 4  # seconds, of one request to the hub
 
@@ -64,11 +65,6 @@ def hub(kind: str, repo: str, revision: str) -> tuple[str, str]:
     except Exception as error:  # the client's library has its own for each way of not getting there
         return "unreachable", f"{api.endpoint} cannot be reached ({type(error).__name__})"
     return "there", ""
-
-
-def token() -> str | None:
-    """From the variable that the library itself does not read; None leaves it to the library."""
-    return os.environ.get("HUGGINGFACE_HUB_TOKEN") or None
 
 
 def main(what: str, *wanted: str) -> None:

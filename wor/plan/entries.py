@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 from wor import items
 from wor.errors import UserError
 from wor.items import Item
-from wor.params import Params
+from wor.params import HubDataset, Params
 from wor.plan.work import Asked
-from wor.sources import build, frozen, weights
+from wor.sources import build, frozen, tables, weights
 
 ASSUMED = 120  # tokens of a prompt that is not here to be counted; GSM8K's and StrategyQA's are shorter
 TEMPLATE = 12  # tokens that a chat template adds, about
@@ -32,12 +32,16 @@ def counter(params: Params, model: str, assumed: list[str]) -> Count:
 
 def built(params: Params, assumed: list[str]) -> tuple[list[Item], list[Item]] | None:
     """The items and the whole articles, or None where a source isn't here; ``assumed`` says why."""
+    hub = {name: spec for name in params.datasets if isinstance(spec := params.spec(name), HubDataset)}
+    if away := [name for name, spec in hub.items() if tables.here(spec) is None]:
+        assumed.append(f"{', '.join(away)}: not here from the hub: {ASSUMED} tokens each item, of every dataset")
+        return None
     count = counter(params, params.control.length_model, [])
     try:
         found = build.build(params, count)
         return [item for of in found.values() for item in of], build.literal(params, found)
     except UserError as error:
-        assumed.append(f"not all items are here ({error.key}: {error.value}): {ASSUMED} tokens each")
+        assumed.append(f"not all items are here ({error.key}: {error.value}): {ASSUMED} tokens each, of every dataset")
         return None
 
 

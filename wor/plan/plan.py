@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import psutil
-import torch
 
-from wor.engine import memory
-from wor.engine.generate import bytes_a_row
+from wor import needs, session, windows
 from wor.engine.load import Placement, place
-from wor.errors import UserError
-from wor.params import Params
+from wor.params import HubModel, ModelSpec, Params, TruncatedModel, WheelModel
 from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
-from wor.plan.work import Work, of_model
+from wor.plan.speed import Speed
+from wor.plan.work import Asked, Work, of_model
 from wor.sources import weights
 
-SECONDS = 14.0  # of measuring, beside the imports
-LIBRARIES = 0.45 * 2**30  # bytes of a stage's process before it has a model
+MEASURING = 14.0  # seconds, beside the imports
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
 BUSY = 0.2  # of all cores, by others: torch's threads wait for each other, and a speed measured then says little
 DVC = 1.0  # seconds a stage: hashing, the lock, the copy into the cache
@@ -26,14 +23,14 @@ DVC = 1.0  # seconds a stage: hashing, the lock, the copy into the cache
 
 @dataclass
 class Line:
-    """A stage of the pipeline. One that DVC has takes no time."""
+    """A stage of the pipeline. One that DVC has takes no time; ``seconds`` of None are not known."""
 
     stage: str
     cached: bool
     items: int = 0
     tokens: int = 0
     flops: float = 0.0
-    seconds: float = 0.0
+    seconds: float | None = 0.0
 
 
 @dataclass
@@ -52,47 +49,70 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        return sum(line.seconds for line in self.lines)
+        return sum(line.seconds or 0.0 for line in self.lines)
 
 
-def make(params: Params, changes: dict[str, object]) -> Plan:
+def make(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
     """What `dvc exp run` with ``changes``, which make ``params``, will do. Speeds are measured here and now.
 
-    Raises
-    ------
-    UserError : a model whose sizes cannot be known before it is downloaded.
+    A package's weights are converted if need be: their tokenizer says how long prompts are. A model that is not here and
+    of no known family leaves its stages without numbers; ``assumed`` says so.
     """
     plan = Plan([Line(name, cached) for name, cached in skips.stages(changes).items()])
-    lines = {line.stage: line for line in plan.lines}
-    models = [model for model in params.models if any(not line.cached and _runs(line.stage, model) for line in plan.lines)]
-    imported = speed.imports() if any(not line.cached for line in plan.lines) else 0.0
+    lines = {line.stage: line for line in plan.lines if not line.cached}
+    models = {model: stages for model in params.models if (stages := [name for name in _stages(params, model) if name in lines])}
+    imported = speed.imports() if lines else 0.0
     if models:
+        session.quiet_libraries()
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
             plan.assumed.append(
                 f"the machine stays as busy with other work as it is ({busy:.0%}); alone it is several times faster"
             )
+        for model in {*models, params.control.length_model}:
+            _convert(params.model_specs[model])
         placement = place(params.compute.device, params.compute.dtype, params.compute.threads)
         found = entries.built(params, plan.assumed)
-    for model in models:
+    for model, stages in models.items():
         own = _shape(params, model, plan)
+        if own is None:
+            for stage in stages:
+                lines[stage].seconds = None
+            continue
         asked, literal = entries.asked(params, found, entries.counter(params, model, plan.assumed))
-        works = {_stage(work.name, model): work for work in of_model(params, own, asked, literal)}
-        works = {stage: work for stage, work in works.items() if not lines[stage].cached}
-        typical = sorted(item.tokens for item in asked)[len(asked) // 2] + params.max_new_tokens
-        width = min(params.window.size, params.max_new_tokens)
-        rate = speed.measure(own, placement, imported, typical, width, SECONDS / len(models))
+        rate, timed = times(params, own, asked, literal, placement, imported, measuring / len(models))
         plan.measured.append(f"{model}: {rate}")
-        for stage, work in works.items():
-            line = lines[stage]
-            line.items, line.tokens, line.flops = work.items, work.tokens, work.total(own)
-            line.seconds = rate.seconds(work, own) + DVC
-            plan.memory = max(plan.memory, _memory(work, own, placement, params))
-            plan.disk += _disk(work, own, params)
+        for work, seconds in timed:
+            if line := lines.get(_stage(work.name, model)):
+                line.items, line.tokens, line.flops, line.seconds = work.items, work.tokens, work.total(own), seconds
+                plan.memory = max(plan.memory, needs.peak(work, own, placement, params))
+                plan.disk += 2 * needs.output(params, work.items, own.layers, own.heads)  # here, and in DVC's cache
     n = sum(params.spec(name).n for name in params.datasets)
-    for line in plan.lines:
-        if not line.cached and not line.seconds:
-            line.seconds = LIGHT * imported + DVC + _without_model(line.stage, params, n)
+    for line in lines.values():
+        if line.seconds == 0:
+            line.seconds = LIGHT * imported + DVC + without_model(line.stage, params, n)
     return plan
+
+
+def times(
+    params: Params,
+    own: Shape,
+    asked: list[Asked],
+    literal: list[Asked],
+    placement: Placement,
+    imported: float,
+    measuring: float,
+) -> tuple[Speed, list[tuple[Work, float]]]:
+    """The speed of a model of this shape, from some ``measuring`` seconds, and each of its stages with its seconds at that."""
+    typical = sorted(item.tokens for item in asked)[len(asked) // 2] + params.max_new_tokens
+    width = windows.widest(params.window, params.max_new_tokens)
+    rate = speed.measure(own, placement, imported, typical, width, measuring)
+    return rate, [(work, rate.seconds(work, own) + DVC) for work in of_model(params, own, asked, literal)]
+
+
+def _stages(params: Params, model: str) -> list[str]:
+    """DVC's names of the stages that run a model."""
+    works = ["reference", *(f"activations {name}" for name in params.datasets), "temperatures", "nulls", "heads"]
+    return [_stage(work, model) for work in works]
 
 
 def _stage(work: str, model: str) -> str:
@@ -101,13 +121,32 @@ def _stage(work: str, model: str) -> str:
     return f"{kind}@{model}-{dataset}" if dataset else f"{kind}@{model}"
 
 
-def _runs(stage: str, model: str) -> bool:
-    """Whether a stage runs this model, of all that the grid may have."""
-    kind, _, grid = stage.partition("@")
-    return kind != "models" and (grid == model or (kind == "activations" and grid.startswith(f"{model}-")))
+def _convert(spec: ModelSpec) -> None:
+    whole = spec.of if isinstance(spec, TruncatedModel) else spec
+    if isinstance(whole, WheelModel):
+        weights.resolve(whole)
 
 
-def _without_model(stage: str, params: Params, n: int) -> float:
+def _shape(params: Params, model: str, plan: Plan) -> Shape | None:
+    spec = params.model_specs[model]
+    config = shape.find(spec)
+    if config is None:
+        plan.assumed.append(
+            f"{model} is not here and its sizes are not known: its stages have no numbers, and no part in the sums"
+        )
+        return None
+    own = shape.of(config)
+    if weights.here(spec) is None:
+        files = needs.in_files(own.n_params)
+        if isinstance(spec, HubModel):
+            plan.download[model] = files
+            plan.assumed.append(f"{model} is not here: sizes as its family is published, 4 bytes a parameter to download")
+        else:
+            plan.disk += files
+    return own
+
+
+def without_model(stage: str, params: Params, n: int) -> float:
     """Seconds of what runs no model: measured on the default study, and statistics on 20 times its items."""
     models = len(params.models)
     taken = {
@@ -117,34 +156,3 @@ def _without_model(stage: str, params: Params, n: int) -> float:
         "figures": 1,
     }
     return taken.get(stage, 0.5)
-
-
-def _shape(params: Params, model: str, plan: Plan) -> Shape:
-    spec = params.model_specs[model]
-    folder = weights.here(spec)
-    if folder is not None:
-        return shape.of(shape.read(folder))
-    config = shape.known(getattr(spec, "repo", ""))
-    if config is None:
-        remedy = "Let its stage fetch it first: dvc repro models@" + model
-        raise UserError(f"model_specs.{model}", "not here yet, so its sizes are not known", remedy)
-    found = shape.of(config)
-    plan.download[model] = 4.0 * found.n_params
-    plan.assumed.append(f"{model} is not here: sizes as its family is published, 4 bytes a parameter to download")
-    return found
-
-
-def _memory(work: Work, own: Shape, placement: Placement, params: Params) -> float:
-    """Bytes at a stage's peak: libraries, weights, a twin's, and the largest batch of generation that the budget holds."""
-    size = torch.finfo(getattr(torch, placement.dtype)).bits // 8
-    weights_of = own.n_params * size
-    budget, _ = memory.budget(params.compute.memory_gib, placement.device)
-    batch = max((rows * bytes_a_row(own.config, tokens + work.steps, size) for rows, tokens in work.batches), default=0)
-    return LIBRARIES + weights_of * (1 + work.twins) + min(batch, budget)
-
-
-def _disk(work: Work, own: Shape, params: Params) -> float:
-    """Bytes of a stage's output, twice: in the workspace and in DVC's cache."""
-    width = min(params.window.size, params.max_new_tokens)
-    arrays = 4 * own.layers * width + own.layers * own.heads + params.paraphrase.n * (own.layers + 1)
-    return 2 * work.items * (4 * arrays + 4000)

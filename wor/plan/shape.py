@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PretrainedConfig
 
 from wor.engine import anatomy
+from wor.params import HubModel, ModelSpec, TruncatedModel
+from wor.sources import weights
 
 # For planning before a download. Held against the card of a model that is there.
 KNOWN = {
@@ -15,6 +18,26 @@ KNOWN = {
     "SmolLM-360M": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "heads": (15, 5)},
     "SmolLM-1.7B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "heads": (32, 32)},
 }
+
+
+def find(spec: ModelSpec) -> PretrainedConfig | None:
+    """A model's configuration: of its files, of what it is cut from, or of its family; None where none of these is known."""
+    folder = weights.here(spec)
+    if folder is not None:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if isinstance(spec, TruncatedModel):
+        whole = find(spec.of)
+        return whole and first(whole, spec.layers)
+    return known(spec.repo) if isinstance(spec, HubModel) else None
+
+
+def first(config: PretrainedConfig, layers: int) -> PretrainedConfig:
+    """The same with its first ``layers`` layers only."""
+    config = copy.deepcopy(config)
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+    return config
 
 
 def known(repository: str) -> PretrainedConfig | None:
@@ -70,7 +93,3 @@ def of(config: PretrainedConfig) -> Shape:
         layer=matrices // len(blocks),
         head=hf.get_output_embeddings().weight.numel(),
     )
-
-
-def read(folder) -> PretrainedConfig:
-    return AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from wor.engine.capture import Span, beliefs, capture
 from wor.engine.generate import generate
 from wor.engine.load import Placement
 from wor.engine.model import LM
-from wor.plan.shape import Shape, of
+from wor.plan.shape import Shape, first, of
 from wor.plan.work import TOGETHER, Work
 
 MOST_PARAMS = 150e6  # of the model that is timed: a larger one's layers are alike, so some of them will do
@@ -96,11 +95,8 @@ def measure(shape: Shape, placement: Placement, imported: float, tokens: int, wi
 
 
 def _model(shape: Shape, placement: Placement) -> LM:
-    config = copy.deepcopy(shape.config)
     fitting = int((MOST_PARAMS - shape.head) / shape.layer)
-    config.num_hidden_layers = max(2, min(shape.layers, fitting))
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[: config.num_hidden_layers]
+    config = first(shape.config, max(2, min(shape.layers, fitting)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         hf = AutoModelForCausalLM.from_config(config, attn_implementation=attention.NAME)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from wor import windows
 from wor.observation import TOGETHER
 from wor.params import Params
 from wor.plan.shape import Shape
@@ -78,7 +79,7 @@ class _Counter:
     def __init__(self, params: Params, shape: Shape):
         self.params, self.shape, self.works = params, shape, []
         self.room = params.max_new_tokens
-        self.width = self.room if params.window.rule == "full" else min(params.window.size, self.room)
+        self.width = windows.widest(params.window, self.room)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

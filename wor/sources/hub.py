@@ -57,7 +57,7 @@ def fetch(
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
     (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
-    api, what, ignore = HfApi(token=_token()), f"{kind} {repo} at {revision}", list(ignore)
+    api, what, ignore = HfApi(token=token()), f"{kind} {repo} at {revision}", list(ignore)
     try:
         commit, sizes, absence = _look_up(api, repo, kind, revision, say)
     except Exception as error:  # the library's, httpx's and the system's: they have no common base
@@ -72,7 +72,7 @@ def fetch(
             revision=commit,
             allow_patterns=patterns,
             ignore_patterns=ignore,
-            token=_token(),
+            token=token(),
             local_files_only=absence is not None,
         )
     except Exception as error:
@@ -129,7 +129,13 @@ def verify(repo: str, kind: Kind, commit: str, files: Iterable[Path]) -> None:
             raise UserError(path, f"{name} is {found}, expected {expected}", remedy)
 
 
-def _token() -> str | None:
+def cache() -> Path:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE).expanduser().resolve()
+
+
+def token() -> str | None:
     """None leaves it to the library, which also knows HUGGING_FACE_HUB_TOKEN and `hf auth login`."""
     return (os.environ.get("HF_TOKEN") or os.environ.get("HUGGINGFACE_HUB_TOKEN") or "").strip() or None
 
@@ -183,10 +189,9 @@ def _listing(repo: str, kind: Kind, commit: str) -> dict[str, tuple[int, str]]:
 
 
 def _folder(repo: str, kind: Kind, commit: str) -> Path:
-    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name
 
-    return Path(HF_HUB_CACHE).expanduser().resolve() / repo_folder_name(repo_id=repo, repo_type=kind) / "snapshots" / commit
+    return cache() / repo_folder_name(repo_id=repo, repo_type=kind) / "snapshots" / commit
 
 
 def _to_fetch(

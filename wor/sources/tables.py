@@ -55,6 +55,11 @@ def read(spec: Rows) -> Table:
     return _json_lines(own_file(spec))
 
 
+def here(spec: HubDataset) -> Path | None:
+    """The dataset's folder if `read` would find all of it in the hub's cache, else None. Asks nobody."""
+    return hub.present(spec.repo, spec.commit or spec.revision, "dataset", *_wanted(tuple(spec.files)))
+
+
 def own_file(spec: JsonLines) -> Path:
     path = paths.project() / spec.path
     if not path.is_file():
@@ -74,15 +79,19 @@ def _json_lines(path: Path) -> Table:
     return Table(rows, tuple(dict.fromkeys(itertools.chain(*rows))), str(path))
 
 
+def _wanted(files: tuple[str, ...]) -> tuple[list[str] | None, list[str], dict[str, str]]:
+    """What `hub.fetch` takes and leaves of a dataset, and what it can't do without."""
+    patterns = ["README.md", ".huggingface.yaml", *files] if files else None
+    return patterns, ["*.py"], dict.fromkeys(files, "Mend files: they are globs over the repository's paths")
+
+
 @functools.cache
 def _hub(repo: str, revision: str, config: str, splits: tuple[str, ...], files: tuple[str, ...]) -> Table:
     """The splits' rows, one after the other, by the `datasets` library from the verified folder.
 
     The library reads formats that hold data only (parquet, JSON, CSV, text, Arrow); code of the repository isn't fetched.
     """
-    patterns = ["README.md", ".huggingface.yaml", *files] if files else None
-    required = dict.fromkeys(files, "Mend files: they are globs over the repository's paths")
-    folder, commit = hub.fetch(repo, revision, "dataset", patterns, ignore=["*.py"], required=required)
+    folder, commit = hub.fetch(repo, revision, "dataset", *_wanted(files))
     hub.verify(repo, "dataset", commit, sorted(path for path in folder.rglob("*") if path.is_file()))
     import datasets  # a second, and most studies read no table of the hub
 
