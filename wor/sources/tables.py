@@ -91,9 +91,14 @@ def _hub(repo: str, revision: str, config: str, splits: tuple[str, ...], files: 
 
     The library reads formats that hold data only (parquet, JSON, CSV, text, Arrow); code of the repository isn't fetched.
     """
-    folder, commit = hub.fetch(repo, revision, "dataset", *_wanted(files))
-    hub.verify(repo, "dataset", commit, sorted(path for path in folder.rglob("*") if path.is_file()))
     import datasets  # a second, and most studies read no table of the hub
+    from huggingface_hub.utils import filter_repo_objects
+
+    patterns, ignore, required = _wanted(files)
+    folder, commit = hub.fetch(repo, revision, "dataset", patterns, ignore, required)
+    have = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    read = filter_repo_objects(have, allow_patterns=patterns, ignore_patterns=ignore)  # a cache may have more, for others
+    hub.verify(repo, "dataset", commit, [folder / path for path in read])
 
     datasets.disable_progress_bars()
     what = f"dataset {repo} at {commit}"
