@@ -62,8 +62,8 @@ def main() -> None:
     report.say(
         f"Dollars: {PRICE} a core and hour. {MANY} times the items are {MANY} times the passes; the cluster divides hours by the "
         f"machines, not dollars. Statistics run on one machine and are not in the table: {statistics:.0f} s a model at {items:,} "
-        f"items and {draws:,} draws, growing with the items. SmolLM-1.7B was timed on two of its layers, where few ablated copies "
-        "share a batch: its hours are rather too many. No GPU was measured: its hours cannot be had from these."
+        f"items and {draws:,} draws, growing with the items. SmolLM-1.7B was timed on two of its layers, where few ablated "
+        "copies share a batch: its hours are rather too many. No GPU was measured: its hours cannot be had from these."
     )
     report.say("\n".join(speeds))
     RESULTS.write_text(HEAD + "\n" + "\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
