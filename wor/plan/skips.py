@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from wor import commands, paths, profiles, storage
+from wor.errors import UserError
 
 QUICK = ("check", "ids")
 OWN = (
@@ -39,6 +41,7 @@ def stages(changes: dict[str, object]) -> dict[str, bool]:
     from dvc.repo.reproduce import get_active_graph, plan_repro
     from dvc.stage.cache import RunCacheNotFoundError
 
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # it says of each stage that it is checking out outputs
     found: dict[str, bool] = {}
     there, project = set(), paths.project()
     with _copy(changes) as folder, chdir(folder), Repo() as repo, repo.lock:  # restore looks around here
@@ -62,6 +65,8 @@ def _done(command: str, folder: Path, project: Path) -> bool:
 
 @contextmanager
 def _copy(changes: dict[str, object]) -> Iterator[Path]:
+    if not (paths.project() / ".dvc").is_dir():
+        raise UserError(".dvc", "not there", "Set the checkout up first: make setup")
     cache = commands.dvc_cache(paths.project())
     with tempfile.TemporaryDirectory(prefix="wor-plan-") as name:
         folder = Path(name)
@@ -70,8 +75,10 @@ def _copy(changes: dict[str, object]) -> Iterator[Path]:
                 shutil.copytree(part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             elif part.exists():
                 shutil.copy(part, folder / part)
-        values = profiles.merged(changes)
-        storage.write_text(folder / paths.PARAMS, yaml.safe_dump(values, sort_keys=False))
+        if changes:
+            storage.write_text(folder / paths.PARAMS, yaml.safe_dump(profiles.merged(changes), sort_keys=False))
+        else:  # as it is: the last stage depends on its bytes
+            shutil.copy(paths.PARAMS, folder / paths.PARAMS)
         (folder / ".dvc").mkdir()
         settings = {
             "core": {"no_scm": "true", "analytics": "false", "site_cache_dir": folder / ".dvc" / "site"},
