@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -96,7 +97,8 @@ class Cluster:
         software = {"code": identity["code"], "python": platform.python_version(), **identity["versions"]}
         neighbours = 1 if on_gpu else min(self.most, max(rooms))
         self.first = (software, identity["card"], asdict(placement), compute.memory_gib, params.prompt.template, neighbours)
-        self.starting, self.idle, self.began, self.node = {}, [], [], {}
+        self.starting, self.idle, self.began = {}, [], []
+        self.node = WeakKeyDictionary()  # a worker lives as long as someone holds it
         self.stillborn = self.lost = 0
         log.say(f"up to {self.most} workers on a Ray cluster of {len(nodes)} nodes")
 
