@@ -34,7 +34,6 @@ def healthy(tiny_folder, tmp_path_factory):
 @pytest.fixture
 def here(healthy, tmp_path, monkeypatch):
     """A copy of the healthy study, as the folder that one is in; nothing is remembered of another."""
-    data.here.cache_clear()
     needs.n_params.cache_clear()
     study = healthy.copy(tmp_path / "study")
     monkeypatch.chdir(study.folder)

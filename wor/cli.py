@@ -35,7 +35,7 @@ def run(
     set_: Annotated[list[str], typer.Option("--set", "-S", help="key=value, as of `dvc exp run`.")] = [],  # noqa: B006
 ) -> None:
     """Check the parameters, run the pipeline with `dvc exp run`, and say where the results are."""
-    changes = {**(profiles.overlay(profile) if profile else {}), **profiles.settings(set_)}
+    changes = profiles.changes(profile, set_)
     profiles.check(changes)
     if commands.git("rev-parse", "HEAD") is None:
         raise UserError("git", "no commit here", "An experiment starts from one: git init && git add -A && git commit -m Begin")
@@ -104,7 +104,7 @@ def plan(
     Measures this machine for some 20 seconds first. Runs nothing but check and ids, converts a package's weights if need
     be, and downloads nothing.
     """
-    changes = {**(profiles.overlay(profile) if profile else {}), **profiles.settings(set_)}
+    changes = profiles.changes(profile, set_)
     checked = profiles.check(changes)
     os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported; what isn't in its cache is planned as a download
     from wor.plan.plan import make  # with torch and dvc, which no other command waits for

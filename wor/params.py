@@ -55,14 +55,22 @@ class LocalModel(Strict):
     path: str
 
 
-class HubModel(Strict):
+class AtHub(Strict):
     """``revision`` is a commit or a name such as main; ``commit`` is which one it was, and found out where it is left out."""
 
     source: Literal["hub"]
-    label: Label
     repo: Repo
     revision: Revision
     commit: Commit = ""
+
+    @property
+    def at(self) -> str:
+        """The revision to take: the commit once it is known."""
+        return self.commit or self.revision
+
+
+class HubModel(AtHub):
+    label: Label
 
 
 class TruncatedModel(Strict):
@@ -72,6 +80,11 @@ class TruncatedModel(Strict):
     label: Label
     layers: Annotated[int, Field(ge=1)]
     of: Annotated[WheelModel | LocalModel, Field(discriminator="source")]
+
+
+def whole(spec: WheelModel | LocalModel | HubModel | TruncatedModel) -> WheelModel | LocalModel | HubModel:
+    """The model that ``spec`` is, or is cut from."""
+    return spec.of if isinstance(spec, TruncatedModel) else spec
 
 
 ModelSpec = Annotated[WheelModel | LocalModel | HubModel | TruncatedModel, Field(discriminator="source")]
@@ -132,13 +145,9 @@ class JsonLines(Rows):
     path: str
 
 
-class HubDataset(Rows):
+class HubDataset(Rows, AtHub):
     """``splits`` are read in this order, one after the other; ``files`` are globs, and empty means all there are."""
 
-    source: Literal["hub"]
-    repo: Repo
-    revision: Revision
-    commit: Commit = ""
     config: str = ""
     splits: Annotated[list[str], Field(min_length=1)]
     files: list[str] = []

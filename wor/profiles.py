@@ -23,6 +23,11 @@ def overlay(profile: str) -> dict[str, object]:
     return dict(leaves(params.read(path), whole=True))
 
 
+def changes(profile: str, pairs: Iterable[str] = ()) -> dict[str, object]:
+    """What a run changes of params.yaml: the profile, if one is named, and ``key=value`` settings over it."""
+    return {**(overlay(profile) if profile else {}), **settings(pairs)}
+
+
 def settings(pairs: Iterable[str]) -> dict[str, object]:
     """``key=value`` texts, the value read as YAML."""
     found = {}

@@ -53,7 +53,6 @@ def dose_response(evaluation: Evaluation) -> dict[str, dict]:
     for dataset, rows in with_steps.groupby("dataset"):
         rows = rows.reset_index(drop=True)
         steps, drawn = rows["steps"].to_numpy(float), evaluation.draw(rows)
-        given = rows[["token_len"]].to_numpy(float)
         found[str(dataset)] = {
             "by_steps": [
                 {"steps": int(step), "n": len(group), "mean": group["rev"].mean(), "sd": group["rev"].std()}
@@ -65,12 +64,7 @@ def dose_response(evaluation: Evaluation) -> dict[str, dict]:
                 ).as_dict()
                 for name in SCORES
             },
-            "given_length": {
-                name: partial.clustered_partial(
-                    rows[name].to_numpy(float), steps, given, drawn, "spearman", settings.confidence
-                ).as_dict()
-                for name in SCORES
-            },
+            "given_length": _given_length(rows, steps, drawn, "spearman", settings.confidence),
         }
     return found
 
@@ -85,21 +79,26 @@ def correctness(evaluation: Evaluation) -> dict[str, dict]:
     for dataset, rows in asked.groupby("dataset"):
         rows = rows.reset_index(drop=True)
         right, drawn = rows["correct"].to_numpy(int), evaluation.draw(rows)
-        given, cluster = rows[["token_len"]].to_numpy(float), rows["cluster"].to_numpy(str)
+        cluster = rows["cluster"].to_numpy(str)
         found[str(dataset)] = {
             "n": {"right": int(right.sum()), "wrong": int((1 - right).sum())},
             "auroc": {
                 name: bootstrap.auroc_interval(right, rows[name].to_numpy(float), drawn, settings.confidence, cluster).as_dict()
                 for name in SCORES
             },
-            "given_length": {
-                name: partial.clustered_partial(
-                    rows[name].to_numpy(float), right, given, drawn, confidence=settings.confidence
-                ).as_dict()
-                for name in SCORES
-            },
+            "given_length": _given_length(rows, right, drawn, "pearson", settings.confidence),
         }
     return found
+
+
+def _given_length(rows: pd.DataFrame, other: np.ndarray, drawn: np.ndarray, method: str, confidence: float) -> dict[str, dict]:
+    """Partial correlation of each score with ``other``, given the prompt's length."""
+    given = rows[["token_len"]].to_numpy(float)
+    scores = {name: rows[name].to_numpy(float) for name in SCORES}
+    return {
+        name: partial.clustered_partial(score, other, given, drawn, method, confidence).as_dict()
+        for name, score in scores.items()
+    }
 
 
 def twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:

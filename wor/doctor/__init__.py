@@ -82,7 +82,7 @@ def _parameters(profile: str, into: list[Params]) -> Iterable[Finding]:
     """Check params.yaml with the profile, and leave the parameters in ``into`` for the checks that follow."""
     overlay = f" with profile {profile}" if profile else ""
     try:
-        params = profiles.check(profiles.overlay(profile) if profile else {})
+        params = profiles.check(profiles.changes(profile))
     except Exception:  # also a package that is not there
         yield warn(f"params{overlay}", "machine, data, weights and hub are not looked at", "Mend the fault below first")
         raise

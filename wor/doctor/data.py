@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 from wor import needs
 from wor.doctor.finding import Finding, fail, ok, shown
 from wor.errors import UserError
-from wor.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel
+from wor.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel, whole
 from wor.sources import datasets, frozen, wheels
 
 
-@functools.cache
 def here(spec: ModelSpec) -> Path | None:
-    """A model's folder, or None; looked up once, as a cut model's name comes from the hashes of the whole one's files."""
+    """A model's folder, or None."""
     from wor.sources import weights  # with a package that may be what is missing
 
     return weights.here(spec)
@@ -61,17 +59,13 @@ def to_make(params: Params) -> set[ModelSpec]:
     return {spec for spec in (*specs, *map(whole, specs)) if isinstance(spec, WheelModel | TruncatedModel) and not here(spec)}
 
 
-def whole(spec: ModelSpec) -> WheelModel | LocalModel | HubModel:
-    """The model that ``spec`` is, or is cut from."""
-    return spec.of if isinstance(spec, TruncatedModel) else spec
-
-
 def _lacks(spec: LocalModel) -> str:
+    from wor.sources import weights
+
     folder = here(spec)
     if folder is None:
         return "is no folder"
-    parts = ("config.json", "tokenizer.json", "model*.safetensors")
-    missing = [part for part in parts if not any(folder.glob(part))]
+    missing = weights.WANTED.unmet([path.name for path in folder.iterdir()])
     return f"has no {', '.join(missing)}" if missing else ""
 
 

@@ -47,13 +47,13 @@ def access(wanted: list[Hub]) -> Iterator[Finding]:
         yield ok("hub's cache", f"has {', '.join(have)}")
     if not missing:
         return
-    away = ", ".join(f"{spec.repo} at {_revision(spec)}" for spec in missing)
+    away = ", ".join(f"{spec.repo} at {spec.at}" for spec in missing)
     if constants.HF_HUB_OFFLINE:
         name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         yield fail("hub", f"{name} is set, and its cache has no {away}", f"unset {name}, or bring the cache of another machine")
         return
     said_token = "a token is set" if token() or get_token() else "no token is set"  # never which
-    asked = [f"{'model' if isinstance(spec, HubModel) else 'dataset'}:{spec.repo}@{_revision(spec)}" for spec in missing]
+    asked = [f"{'model' if isinstance(spec, HubModel) else 'dataset'}:{spec.repo}@{spec.at}" for spec in missing]
     try:
         answers = json.loads(reach.ask("hub", *asked, seconds=SECONDS))
     except TimeoutError:
@@ -66,7 +66,3 @@ def access(wanted: list[Hub]) -> Iterator[Finding]:
             yield warn("hub", f"{spec.repo}: {said}; {said_token}", "Wait a few minutes, or: export HF_TOKEN=...")
         else:
             yield fail("hub", f"{spec.repo}: {said}; {said_token}", REMEDIES[state])
-
-
-def _revision(spec: Hub) -> str:
-    return spec.commit or spec.revision

@@ -28,13 +28,8 @@ MEASURED = 1.0  # seconds, each kind of product
 SIDE = 1024
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def load(params: Params) -> Iterator[Finding]:
-    yield judge_load(os.getloadavg()[0], params.compute.threads or cores(), cores())
+    yield judge_load(os.getloadavg()[0], params.compute.threads or cgroup.cores(), cgroup.cores())
 
 
 def judge_load(load: float, threads: int, have: int) -> Finding:
@@ -51,8 +46,8 @@ def judge_load(load: float, threads: int, have: int) -> Finding:
 
 
 def cpu(params: Params, seconds: float = MEASURED) -> Iterator[Finding]:
-    threads = params.compute.threads or cores()
-    yield judge_threads(threads, cores(), cgroup.cpu_quota())
+    threads = params.compute.threads or cgroup.cores()
+    yield judge_threads(threads, cgroup.cores(), cgroup.cpu_quota())
     import torch
 
     torch.set_num_threads(threads)

@@ -75,6 +75,11 @@ def check(architecture: str, config) -> None:
         raise UserError(f"{architecture} layer_types", ", ".join(sorted(kinds)), remedy)
 
 
+def head_dim(config) -> int:
+    """Width of one head; a configuration may leave it to be worked out."""
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
 def layers(hf: nn.Module) -> list[Layer]:
     names = ARCHITECTURES[type(hf).__name__]
     found = []

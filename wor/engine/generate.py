@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, PretrainedConfig
 
-from wor.engine import memory
+from wor.engine import anatomy, memory
 from wor.engine.keyed import generator
 from wor.engine.model import LM
 
@@ -116,8 +116,7 @@ def generate(
 def bytes_a_row(config: PretrainedConfig, length: int, size: int) -> int:
     """A sequence's keys and values of ``size`` bytes each, twice while they grow, and its logits while they are noised."""
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * 2 * config.num_hidden_layers * kv_heads * head_dim * length * size + 4 * 4 * config.vocab_size
+    return 2 * 2 * config.num_hidden_layers * kv_heads * anatomy.head_dim(config) * length * size + 4 * 4 * config.vocab_size
 
 
 def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from wor.engine import anatomy, attention, memory, selftest
+from wor.engine import anatomy, attention, cgroup, memory, selftest
 from wor.engine.model import LM
 from wor.errors import UserError
 
@@ -38,7 +37,7 @@ def place(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placem
     if dtype == "auto":
         dtype, reason = "float32", "auto: KL and entropy differences are taken in full precision"
         reason += f"; bfloat16 is {'faster' if fast_bfloat16(device) else 'no faster'} here"
-    threads = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    threads = threads or cgroup.cores()
     torch.set_num_threads(threads)
     return Placement(device, dtype, reason, threads)
 

@@ -57,7 +57,7 @@ class LM:
         config = hf.config
         self.n_layers, self.n_heads = config.num_hidden_layers, config.num_attention_heads
         self.width, self.context = config.hidden_size, config.max_position_embeddings
-        self.head_dim = getattr(config, "head_dim", None) or self.width // self.n_heads
+        self.head_dim = anatomy.head_dim(config)
         ends = hf.generation_config.eos_token_id
         ends = config.eos_token_id if ends is None else ends
         self._ends = frozenset([] if ends is None else ends if isinstance(ends, list) else [ends])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wor import answers
 from wor.commands import git
+from wor.engine import cgroup
 
 PACKAGES = (
     "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
@@ -79,7 +80,7 @@ def describe(computes: list[dict]) -> dict:
         "compute_differs_between_stages": any(one != computes[0] for one in computes),
         "platform": platform.platform(),
         "cpu": cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cgroup.cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
     }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import psutil
 
 from wor import needs, session, windows
 from wor.engine.load import Placement, place
-from wor.params import HubModel, ModelSpec, Params, TruncatedModel, WheelModel
+from wor.params import HubModel, Params, WheelModel, whole
 from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
 from wor.plan.speed import Speed
@@ -69,7 +70,8 @@ def make(params: Params, changes: dict[str, object], measuring: float = MEASURIN
                 f"the machine stays as busy with other work as it is ({busy:.0%}); alone it is several times faster"
             )
         for model in {*models, params.control.length_model}:
-            _convert(params.model_specs[model])
+            if isinstance(origin := whole(params.model_specs[model]), WheelModel):
+                weights.resolve(origin)
         placement = place(params.compute.device, params.compute.dtype, params.compute.threads)
         found = entries.built(params, plan.assumed)
     for model, stages in models.items():
@@ -87,9 +89,8 @@ def make(params: Params, changes: dict[str, object], measuring: float = MEASURIN
                 plan.memory = max(plan.memory, needs.peak(work, own, placement, params))
                 plan.disk += 2 * needs.output(params, work.items, own.layers, own.heads)  # here, and in DVC's cache
     n = sum(params.spec(name).n for name in params.datasets)
-    for line in lines.values():
-        if line.seconds == 0:
-            line.seconds = LIGHT * imported + DVC + without_model(line.stage, params, n)
+    for stage in lines.keys() - set(chain(*models.values())):
+        lines[stage].seconds = LIGHT * imported + DVC + without_model(stage, params, n)
     return plan
 
 
@@ -119,12 +120,6 @@ def _stage(work: str, model: str) -> str:
     """DVC's name of a stage: ``activations wiki`` of a model is ``activations@model-wiki``."""
     kind, _, dataset = work.partition(" ")
     return f"{kind}@{model}-{dataset}" if dataset else f"{kind}@{model}"
-
-
-def _convert(spec: ModelSpec) -> None:
-    whole = spec.of if isinstance(spec, TruncatedModel) else spec
-    if isinstance(whole, WheelModel):
-        weights.resolve(whole)
 
 
 def _shape(params: Params, model: str, plan: Plan) -> Shape | None:

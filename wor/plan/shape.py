@@ -12,7 +12,7 @@ from wor.engine import anatomy
 from wor.params import HubModel, ModelSpec, TruncatedModel
 from wor.sources import weights
 
-# For planning before a download. Held against the card of a model that is there.
+# For planning before a download. A test holds it against the published numbers of parameters.
 KNOWN = {
     "SmolLM-135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "heads": (9, 3)},
     "SmolLM-360M": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "heads": (15, 5)},
@@ -83,13 +83,12 @@ def of(config: PretrainedConfig) -> Shape:
         hf = AutoModelForCausalLM.from_config(config)
     blocks = [layer.block for layer in anatomy.layers(hf)]
     matrices = sum(part.numel() for block in blocks for part in block.parameters() if part.ndim == 2)
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return Shape(
         config=config,
         n_params=sum(part.numel() for part in hf.parameters()),
         layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
-        attention=head_dim * config.num_attention_heads,
+        attention=anatomy.head_dim(config) * config.num_attention_heads,
         layer=matrices // len(blocks),
         head=hf.get_output_embeddings().weight.numel(),
     )

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -36,20 +37,38 @@ _LONGEST_WAIT = 300  # seconds: the hub's limits are by windows of five minutes
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a repository: globs over the paths in it (None: all of them), and globs of what is left out.
+
+    ``required`` maps globs that a file must match to the remedy for when none does.
+    """
+
+    patterns: list[str] | None
+    ignore: list[str]
+    required: Mapping[str, str]
+
+    def of(self, paths: Iterable[str]) -> list[str]:
+        from huggingface_hub.utils import filter_repo_objects
+
+        return list(filter_repo_objects(paths, allow_patterns=self.patterns, ignore_patterns=self.ignore))
+
+    def unmet(self, chosen: Iterable[str]) -> list[str]:
+        """The globs of ``required`` that none of ``chosen`` matches."""
+        return [pattern for pattern in self.required if not any(fnmatch(path, pattern) for path in chosen)]
+
+
 def fetch(
     repo: str,
     revision: str,
     kind: Kind,
-    patterns: list[str] | None = None,
-    ignore: Iterable[str] = (),
-    required: Mapping[str, str] = {},
+    wanted: Wanted,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Path, str]:
     """The folder of ``repo`` at ``revision`` in the hub's cache, and the commit that this is.
 
     A commit (40 hex digits) is taken as it is; a branch or tag is asked for, or looked up in the cache's refs where the
-    hub can't be reached. ``patterns`` and ``ignore`` are globs over paths in the repository. ``required`` maps globs that
-    a file must match to the remedy for when none does: that is found out before anything is downloaded.
+    hub can't be reached. That nothing matches what is required is found out before anything is downloaded.
 
     Raises UserError for whatever the hub, the network or the disk refuses. Contents are not checked: see ``verify``.
     """
@@ -57,51 +76,44 @@ def fetch(
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
     (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
-    api, what, ignore = HfApi(token=token()), f"{kind} {repo} at {revision}", list(ignore)
+    api, what = HfApi(token=token()), f"{kind} {repo} at {revision}"
     try:
         commit, sizes, absence = _look_up(api, repo, kind, revision, say)
     except Exception as error:  # the library's, httpx's and the system's: they have no common base
         raise _explain(error, what) from error
     folder = _folder(repo, kind, commit)
-    if sizes is not None and not _to_fetch(sizes, what, folder, patterns, ignore, required, say):
+    if sizes is not None and not _to_fetch(sizes, what, folder, wanted, say):
         return folder, commit
     try:
         snapshot_download(
             repo,
             repo_type=kind,
             revision=commit,
-            allow_patterns=patterns,
-            ignore_patterns=ignore,
+            allow_patterns=wanted.patterns,
+            ignore_patterns=wanted.ignore,
             token=token(),
             local_files_only=absence is not None,
         )
     except Exception as error:
         raise _explain(absence or error, what) from error
-    if absence is not None and not present(repo, commit, kind, patterns, ignore, required):
+    if absence is not None and not present(repo, commit, kind, wanted):
         raise _explain(absence, what) from absence  # the library takes the folder of a few files for all of it
     return folder, commit
 
 
-def present(
-    repo: str,
-    revision: str,
-    kind: Kind,
-    patterns: list[str] | None = None,
-    ignore: Iterable[str] = (),
-    required: Iterable[str] = (),
-) -> Path | None:
+def present(repo: str, revision: str, kind: Kind, wanted: Wanted) -> Path | None:
     """The folder of ``revision`` if the cache has of it what ``fetch`` would give, else None. Asks nobody."""
-    from huggingface_hub.utils import filter_repo_objects
-
     ref = _folder(repo, kind, "-").parents[1] / "refs" / revision
     commit = revision if _COMMIT.fullmatch(revision) else ref.read_text().strip() if ref.is_file() else "-"
     folder = _folder(repo, kind, commit)
-    kept = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    listed = list(_listing(repo, kind, commit) or kept)
-    wanted = list(filter_repo_objects(listed, allow_patterns=patterns, ignore_patterns=list(ignore)))
-    whole = all((folder / path).is_file() for path in wanted)
-    met = all(any(fnmatch(path, pattern) for path in wanted) for pattern in required)
-    return folder if wanted and whole and met else None
+    chosen = wanted.of(_listing(repo, kind, commit) or kept(folder))
+    whole = all((folder / path).is_file() for path in chosen)
+    return folder if chosen and whole and not wanted.unmet(chosen) else None
+
+
+def kept(folder: Path) -> list[str]:
+    """Every file of a commit's folder, by its path in the repository. A cache may have more than one study fetched."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def held(repo: str, kind: Kind, commit: str, files: Iterable[str]) -> Path | None:
@@ -198,19 +210,14 @@ def _to_fetch(
     sizes: dict[str, int],
     what: str,
     folder: Path,
-    patterns: list[str] | None,
-    ignore: list[str],
-    required: Mapping[str, str],
+    wanted: Wanted,
     say: Callable[[str], None],
 ) -> list[str]:
     """What ``folder`` lacks. What can't come to a good end is refused here, before a download: no file of a kind, no room."""
-    from huggingface_hub.utils import filter_repo_objects
-
-    chosen = list(filter_repo_objects(sizes, allow_patterns=patterns, ignore_patterns=ignore))
-    for pattern, remedy in required.items():
-        if not any(fnmatch(path, pattern) for path in chosen):
-            has = ", ".join(sorted(sizes)[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
-            raise UserError(what, f"has no {pattern}, only {has}", remedy)
+    chosen = wanted.of(sizes)
+    for pattern in wanted.unmet(chosen):
+        has = ", ".join(sorted(sizes)[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
+        raise UserError(what, f"has no {pattern}, only {has}", wanted.required[pattern])
     missing = [path for path in chosen if not (folder / path).exists()]
     needed = sum(sizes[path] for path in missing)
     standing = next(parent for parent in folder.parents if parent.exists())

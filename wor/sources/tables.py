@@ -51,13 +51,13 @@ class Table:
 
 def read(spec: Rows) -> Table:
     if isinstance(spec, HubDataset):
-        return _hub(spec.repo, spec.commit or spec.revision, spec.config, tuple(spec.splits), tuple(spec.files))
+        return _hub(spec.repo, spec.at, spec.config, tuple(spec.splits), tuple(spec.files))
     return _json_lines(own_file(spec))
 
 
 def here(spec: HubDataset) -> Path | None:
     """The dataset's folder if `read` would find all of it in the hub's cache, else None. Asks nobody."""
-    return hub.present(spec.repo, spec.commit or spec.revision, "dataset", *_wanted(tuple(spec.files)))
+    return hub.present(spec.repo, spec.at, "dataset", _wanted(tuple(spec.files)))
 
 
 def own_file(spec: JsonLines) -> Path:
@@ -79,10 +79,9 @@ def _json_lines(path: Path) -> Table:
     return Table(rows, tuple(dict.fromkeys(itertools.chain(*rows))), str(path))
 
 
-def _wanted(files: tuple[str, ...]) -> tuple[list[str] | None, list[str], dict[str, str]]:
-    """What `hub.fetch` takes and leaves of a dataset, and what it can't do without."""
+def _wanted(files: tuple[str, ...]) -> hub.Wanted:
     patterns = ["README.md", ".huggingface.yaml", *files] if files else None
-    return patterns, ["*.py"], dict.fromkeys(files, "Mend files: they are globs over the repository's paths")
+    return hub.Wanted(patterns, ["*.py"], dict.fromkeys(files, "Mend files: they are globs over the repository's paths"))
 
 
 @functools.cache
@@ -91,14 +90,10 @@ def _hub(repo: str, revision: str, config: str, splits: tuple[str, ...], files: 
 
     The library reads formats that hold data only (parquet, JSON, CSV, text, Arrow); code of the repository isn't fetched.
     """
+    wanted = _wanted(files)
+    folder, commit = hub.fetch(repo, revision, "dataset", wanted)
+    hub.verify(repo, "dataset", commit, [folder / path for path in wanted.of(hub.kept(folder))])
     import datasets  # a second, and most studies read no table of the hub
-    from huggingface_hub.utils import filter_repo_objects
-
-    patterns, ignore, required = _wanted(files)
-    folder, commit = hub.fetch(repo, revision, "dataset", patterns, ignore, required)
-    have = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-    read = filter_repo_objects(have, allow_patterns=patterns, ignore_patterns=ignore)  # a cache may have more, for others
-    hub.verify(repo, "dataset", commit, [folder / path for path in read])
 
     datasets.disable_progress_bars()
     what = f"dataset {repo} at {commit}"

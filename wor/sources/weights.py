@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from wor import paths, storage
 from wor.errors import UserError
-from wor.params import HubModel, LocalModel, ModelSpec, TruncatedModel, WheelModel
+from wor.params import HubModel, LocalModel, ModelSpec, TruncatedModel, WheelModel, whole
 from wor.sources import hub, truncated, wheels
 
 CONVERSION = 2  # raise it when the conversion's output changes
@@ -39,8 +39,11 @@ _WEIGHTS = ("model.safetensors", "model-*.safetensors")  # what transformers loo
 _NEEDED = "It needs config.json, tokenizer.json and model.safetensors (or its shards)"
 _NO_PICKLES = "Save the model with save_pretrained, or name a repository that has it: pickles are not read, they can run code"
 
-_FETCHED, _NESTED = [*_PARTS, *_WEIGHTS], ["*/*"]
-_REQUIRED = {"config.json": _NEEDED, "tokenizer.json": _NEEDED, "model*.safetensors": _NO_PICKLES}
+WANTED = hub.Wanted(
+    patterns=[*_PARTS, *_WEIGHTS],
+    ignore=["*/*"],
+    required={"config.json": _NEEDED, "tokenizer.json": _NEEDED, "model*.safetensors": _NO_PICKLES},
+)
 
 
 def resolve(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -60,10 +63,10 @@ def resolve(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> Pat
 def here(spec: ModelSpec) -> Path | None:
     """The model's folder if it is there already, else None. Writes nothing, asks nobody."""
     if isinstance(spec, HubModel):
-        return hub.present(spec.repo, spec.commit or spec.revision, "model", _FETCHED, _NESTED, _REQUIRED)
+        return hub.present(spec.repo, spec.at, "model", WANTED)
     if isinstance(spec, TruncatedModel):
-        whole = here(spec.of)
-        folder = whole and _cut_folder(_files(whole), spec.layers)
+        origin = here(spec.of)
+        folder = origin and _cut_folder(spec, origin)
     else:
         folder = paths.project() / spec.path if isinstance(spec, LocalModel) else converted(spec)
     return folder if folder and folder.is_dir() else None
@@ -71,8 +74,8 @@ def here(spec: ModelSpec) -> Path | None:
 
 def local_files(spec: ModelSpec) -> list[Path]:
     """The files of a model that are the user's own, and so may change under a study."""
-    whole = spec.of if isinstance(spec, TruncatedModel) else spec
-    return _files(resolve(whole)) if isinstance(whole, LocalModel) else []
+    origin = whole(spec)
+    return _files(resolve(origin)) if isinstance(origin, LocalModel) else []
 
 
 def card(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> dict:
@@ -133,7 +136,7 @@ def open_card(model_card: dict) -> Path:
 
 def _from_hub(spec: HubModel, say: Callable[[str], None]) -> tuple[Path, str]:
     """The folder, which may hold more than a model's parts, and the commit."""
-    return hub.fetch(spec.repo, spec.commit or spec.revision, "model", _FETCHED, _NESTED, _REQUIRED, say)
+    return hub.fetch(spec.repo, spec.at, "model", WANTED, say)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -175,13 +178,17 @@ def converted(spec: WheelModel) -> Path:
 
 
 def _cut(spec: TruncatedModel) -> Path:
-    files = _files(resolve(spec.of))
-    return _made(_cut_folder(files, spec.layers), lambda temporary: truncated.write(files, spec.layers, temporary))
+    origin = resolve(spec.of)
+    files = _files(origin)
+    return _made(_cut_folder(spec, origin), lambda temporary: truncated.write(files, spec.layers, temporary))
 
 
-def _cut_folder(files: list[Path], layers: int) -> Path:
-    digest = hashlib.sha256("".join(map(storage.sha256, files)).encode()).hexdigest()
-    return paths.cache() / "models" / f"{digest[:16]}-first-{layers}-v{truncated.VERSION}"
+def _cut_folder(spec: TruncatedModel, origin: Path) -> Path:
+    """Named by what the whole model is; a converted package's folder is so already."""
+    known = origin.name
+    if isinstance(spec.of, LocalModel):
+        known = hashlib.sha256("".join(map(storage.sha256, _files(origin))).encode()).hexdigest()[:16]
+    return paths.cache() / "models" / f"{known}-first-{spec.layers}-v{truncated.VERSION}"
 
 
 def _from_wheel(spec: WheelModel) -> Path:
