@@ -42,6 +42,21 @@ def test_a_statement_is_found_where_it_begins(text, kind, begins, value):
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "whole"),
+    [
+        ("So the answer is: $1,234.50.", "number", "the answer is: $1,234.50"),
+        ("The answer is 2 + 2 = 4 = $4.00. Then 5 = 5", "number", "The answer is 2 + 2 = 4 = $4.00"),
+        ("The answer is 12, since 12 - 4 = 8 are left", "number", "The answer is 12"),
+        ("**No**. All dogs", "yesno", "**No"),
+        ("So 3 + 4 = 7 apples.", "number", "7"),
+    ],
+)
+def test_a_statement_ends_with_its_value(text, kind, whole):
+    answer = find(text, kind, finished=True)
+    assert text[answer.start : answer.end] == whole
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("First, 12 + 17 = 29, and then", "number"),

@@ -1,7 +1,7 @@
 import pytest
 
 from wor.params import Window
-from wor.windows import place, token_of, widest
+from wor.windows import pieces, place, token_of, widest
 
 AUTO = Window(rule="auto_no_answer", size=32, min=4)
 
@@ -43,6 +43,23 @@ def test_an_offset_is_found_in_its_token(lm):
         token = token_of(offset, ids, lm.decode)
         assert len(lm.decode(ids[:token])) <= offset < len(lm.decode(ids[: token + 1]))
     assert token_of(len(text), ids, lm.decode) == len(ids)
+
+
+@pytest.mark.parametrize("text", ["So there are 12. The answer is 12", "", "zwölf € → 12 🙂", "cut off: \ufffd", " \n  spaces "])
+def test_the_pieces_of_a_text_are_the_whole_of_it(lm, text):
+    ids = lm.encode(text)
+    found = pieces(ids, lm.decode)
+    assert len(found) == len(ids)
+    assert "".join(found) == lm.decode(ids) == text
+
+
+def test_a_character_of_several_tokens_is_the_last_ones(lm):
+    ids = lm.encode("a🙂b")
+    found = pieces(ids, lm.decode)
+    assert found[0] == "a"
+    assert [piece for piece in found if piece] == ["a", "🙂", "b"]
+    assert len(found) > 3
+    assert "".join(pieces(ids[:3], lm.decode)) == lm.decode(ids[:3])  # ends within it
 
 
 def test_the_widest_window_is_the_longest_that_any_continuation_has():

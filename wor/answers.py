@@ -21,9 +21,10 @@ _FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
 
 @dataclass(frozen=True)
 class Answer:
-    """``start`` is the offset of the first character of the statement; ``value`` is normalised."""
+    """``[start, end)`` are the offsets of the statement's characters; ``value`` is normalised."""
 
     start: int
+    end: int
     value: str
 
 
@@ -42,12 +43,12 @@ def find(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
         value, end = stated[1], stated.end()
         while kind == "number" and (result := _RESULT.match(text, end)):
             value, end = result[1], result.end()
-        return Answer(stated.start(), normalise(value, kind))
+        return Answer(stated.start(), end, normalise(value, kind))
     if kind == "yesno":
         opening = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
-        return Answer(0, normalise(opening[1], kind)) if opening else None
+        return Answer(0, opening.end(), normalise(opening[1], kind)) if opening else None
     numbers = list(re.finditer(_NUMBER, text)) if finished else []
-    return Answer(numbers[-1].start(), normalise(numbers[-1][0], kind)) if numbers else None
+    return Answer(*numbers[-1].span(), normalise(numbers[-1][0], kind)) if numbers else None
 
 
 def normalise(value: str, kind: AnswerKind) -> str:

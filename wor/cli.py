@@ -14,7 +14,7 @@ import typer
 
 from wor import commands, params, paths, preregistration, profiles, stage, terminal
 from wor.errors import UserError
-from wor.iterations import pointer, registry, renumber
+from wor.iterations import named, pointer, registry, renumber
 from wor.iterations import record as recording
 from wor.iterations import verify as verification
 from wor.iterations.materialise import Outcome, find
@@ -140,30 +140,12 @@ def results(
     iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
 ) -> None:
     """Print an iteration's table of results."""
-    terminal.show_outcome(Outcome(_folder(iteration, _complete()), new=False))
+    terminal.show_outcome(Outcome(_folder(iteration), new=False))
 
 
-def _complete() -> dict[str, Path]:
-    """Every complete iteration by name, oldest first."""
-    return _known({folder.name: folder for _, folder in sorted(registry.folders(paths.experiments()).items())})
-
-
-def _known(known: dict[str, Path]) -> dict[str, Path]:
-    """``known``, or a UserError when it is empty."""
-    if not known:
-        away = list(paths.experiments().glob("iteration_*.dvc"))
-        found = f"recorded iterations: {len(away)}, none of them here" if away else "no iteration yet"
-        raise UserError(paths.experiments(), found, "Bring them back: dvc pull" if away else "Make one with: make run")
-    return known
-
-
-def _folder(iteration: str, known: dict[str, Path]) -> Path:
-    if iteration and iteration not in known:
-        recorded = pointer.path(paths.experiments() / iteration)
-        if recorded.is_file():
-            raise UserError("iteration", f"{iteration} is recorded, and not here", f"Bring it back: dvc pull {recorded}")
-        raise UserError("iteration", f"{iteration!r} is not in {paths.experiments()}", f"There are: {', '.join(known)}")
-    return known[iteration] if iteration else list(known.values())[-1]
+def _folder(iteration: str) -> Path:
+    experiments = paths.experiments()
+    return named.choose(iteration, named.complete(experiments), experiments)
 
 
 class Form(StrEnum):
@@ -214,8 +196,7 @@ def show_comparison(
     others: Annotated[list[str], typer.Argument(help="One or more to hold against it.")],
 ) -> None:
     """Hold iterations against the first: parameters, metrics, the same items pair by pair, environment."""
-    known = _complete()
-    base, *rest = (_folder(name, known) for name in (first, *others))
+    base, *rest = (_folder(name) for name in (first, *others))
     for other in rest:
         terminal.show_comparison(base, other)
 
@@ -228,14 +209,15 @@ def verify(
     """Check that iterations are as they were recorded. Exit 1 names what was changed, added or is missing."""
     if every and iteration:
         raise UserError("verify", f"{iteration!r} and --all", "Give one of the two")
-    known = _known(verification.folders(paths.experiments()))
-    chosen = list(known.values()) if every else [_folder(iteration, known)]
+    experiments = paths.experiments()
+    known = named.known(verification.folders(experiments), experiments)
+    chosen = list(known.values()) if every else [named.choose(iteration, known, experiments)]
     found = []
     for folder in chosen:
         own = [f"{folder.name}/{fault}" for fault in verification.faults_of(folder)]
         found += own or pointer.faults(folder)  # of a damaged folder the pointer's would be the same faults again
     if every:
-        found += verification.registry_faults(paths.experiments())
+        found += verification.registry_faults(experiments)
     for fault in found:
         typer.echo(fault)
     if found:
@@ -265,7 +247,7 @@ def reproduce(
     from wor.iterations import agreement  # with scipy, which no other command waits for
     from wor.iterations.reproduce import reproduce
 
-    folder = _folder(iteration, _complete())
+    folder = _folder(iteration)
     with reproduce(folder, start, say=typer.echo) as again:
         verdict = agreement.judge(folder, again, tolerance)
         terminal.show_reproduction(folder, again, verdict)

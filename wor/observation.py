@@ -30,12 +30,13 @@ SHARD = 16  # items whose observation a killed stage may lose
 
 @dataclass(frozen=True)
 class Said:
-    """An item, what the model said to it, and where the measures look."""
+    """An item, what the model said to it, and where the measures look. ``stated``: the answer's tokens, of the continuation."""
 
     item: Item
     case: Continued
     text: str
     answer: str
+    stated: tuple[int, int]
     correct: float
     finished: bool
     thought: int
@@ -86,8 +87,9 @@ def recall(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list
         prompt, continuation = ([int(token) for token in row[name]] for name in ("prompt_ids", "continuation_ids"))
         case = Continued(prompt, continuation, row["window_start"] - len(prompt), row["window_end"] - len(prompt))
         fewer = {name: getattr(item, name)[:paraphrases] for name in ("paraphrases", "paraphrase_shares")}
+        stated = (row["answer_start"] - len(prompt), row["answer_end"] - len(prompt))
         about = {name: row[name] for name in ("text", "answer", "correct", "finished", "reason")}
-        said.append(Said(item=item.model_copy(update=fewer), case=case, thought=row["cot_len"], **about))
+        said.append(Said(item=item.model_copy(update=fewer), case=case, stated=stated, thought=row["cot_len"], **about))
     return said
 
 
@@ -175,7 +177,10 @@ def _read(lm: LM, item: Item, prompt: list[int], continuation: list[int], params
     body = continuation[:-1] if finished else continuation
     text = lm.decode(body)
     answer = answers.find(text, item.answer_kind, finished)
-    answer_token = None if answer is None else windows.token_of(answer.start, body, lm.decode)
+    answer_token, stated = None, (len(body), len(body))
+    if answer is not None:
+        answer_token = windows.token_of(answer.start, body, lm.decode)
+        stated = (answer_token, windows.token_of(answer.end - 1, body, lm.decode) + 1)
     placed = windows.place(len(body), answer_token, params.window)
     correct = math.nan
     if item.answer_kind != "none":
@@ -185,6 +190,7 @@ def _read(lm: LM, item: Item, prompt: list[int], continuation: list[int], params
         case=Continued(prompt, body, placed.start, placed.end),
         text=text,
         answer="" if answer is None else answer.value,
+        stated=stated,
         correct=correct,
         finished=finished,
         thought=len(body) if answer_token is None else answer_token,
@@ -212,6 +218,8 @@ def _row(lm: LM, one: Said, spoken: Fluency) -> dict:
         "correct": one.correct,
         "window_start": case.window.start,
         "window_end": case.window.end,
+        "answer_start": len(case.prompt) + one.stated[0],
+        "answer_end": len(case.prompt) + one.stated[1],
         "paraphrase_share": float(np.mean(item.paraphrase_shares)) if item.paraphrase_shares else math.nan,
         "paraphrase_reason": item.paraphrase_reason,
         "reason": one.reason,
@@ -219,5 +227,8 @@ def _row(lm: LM, one: Said, spoken: Fluency) -> dict:
         "rendered": lm.render(item.prompt),
         "prompt_ids": case.prompt,
         "continuation_ids": case.continuation,
+        "tokens": windows.pieces(case.continuation, lm.decode),
+        "token_logprob": spoken.log_probs,
+        "token_entropy": spoken.entropies,
         "text": one.text,
     }

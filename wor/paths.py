@@ -27,8 +27,19 @@ ITERATION = Path("metrics/iteration.json")
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
 # In an iteration's folder
+REPORT = "report.html"
 MANIFEST = "manifest.json"
 NOTES = "notes.md"  # the one file that is its reader's to edit, and no part of the seal
+
+
+def asked(dataset: str) -> Path:
+    """In an iteration's folder: prompts, paraphrases, solutions."""
+    return Path("items") / f"{dataset}.jsonl"
+
+
+def observed(label: str, dataset: str) -> Path:
+    """In an iteration's folder: continuations, their tokens, and what the measures are made from."""
+    return Path("observed") / label / dataset
 
 
 def frozen(dataset: str) -> Path:

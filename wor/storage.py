@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # half of a command's start, and most commands read no table
     import pandas as pd
 
 
+TABLE, ARRAYS = "items.parquet", "arrays.safetensors"  # of a folder of records
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; on success fsync it and rename it to ``path``.
@@ -131,15 +134,15 @@ def write_records(folder: Path, frame: pd.DataFrame, arrays: dict[str, np.ndarra
     for name, array in arrays.items():
         if len(array) != len(frame):
             raise ValueError(f"{name} has {len(array)} rows, the items table {len(frame)}")
-    with writing(folder / "items.parquet") as temporary:
+    with writing(folder / TABLE) as temporary:
         frame.to_parquet(temporary, index=False)
-    write_arrays(folder / "arrays.safetensors", arrays)
+    write_arrays(folder / ARRAYS, arrays)
 
 
 def read_records(folder: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     import pandas as pd
 
-    return pd.read_parquet(folder / "items.parquet"), read_arrays(folder / "arrays.safetensors")
+    return pd.read_parquet(folder / TABLE), read_arrays(folder / ARRAYS)
 
 
 def sha256(path: Path) -> str:

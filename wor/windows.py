@@ -42,3 +42,18 @@ def token_of(offset: int, ids: Sequence[int], decode: Callable[[Sequence[int]], 
         if len(decode(ids[: index + 1])) > offset:
             return index
     return len(ids)
+
+
+def pieces(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[str]:
+    """The text that each token adds to those before it; together they are ``decode(ids)``.
+
+    Of a character that several tokens make, the last has it, and the others have nothing.
+    """
+    found, before = [], ""
+    for index in range(len(ids)):
+        text = decode(ids[: index + 1])
+        if index + 1 < len(ids):
+            text = text.rstrip("\ufffd")  # what an unfinished character decodes to
+        found.append(text[len(before) :])
+        before = max(before, text, key=len)
+    return found

@@ -80,7 +80,7 @@ def test_captured_entropies_and_predictions_are_eager_attentions(request, lm):
     for index in range(lm.n_layers):
         assert (clean.hidden[index] - theirs.hidden_states[index][0, WINDOW.start : WINDOW.end]).abs().max() < 1e-5
     expected = theirs.logits[0, :-1].log_softmax(-1).gather(-1, torch.tensor(IDS)[1:, None])[:, 0]
-    assert (clean.log_probs - expected).abs().max() < 1e-5
+    assert (clean.scores.log_prob - expected).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("part", ["mlp", "attention"])

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from wor.engine import attention
-from wor.engine.capture import Span, beliefs, capture, hooks, log_probs
+from wor.engine.capture import Span, beliefs, capture, hooks, scores
 
 IDS = list(range(3, 33))
 WINDOW = Span(18, 27)
@@ -64,11 +64,12 @@ def test_heads_projected_are_the_attention_output(lm):
         assert torch.allclose(clean.hidden[index] + projected, clean.middle(index), atol=1e-6)
 
 
-def test_log_probs_are_those_of_the_full_logits(lm, eager):
-    expected = eager.logits[0, :-1].log_softmax(-1).gather(-1, torch.tensor(IDS)[1:, None]).squeeze(-1)
-    assert torch.allclose(log_probs(lm, IDS), expected, atol=1e-5)
-    assert torch.allclose(log_probs(lm, IDS, first=11), expected[10:], atol=1e-5)
-    assert torch.allclose(capture(lm, IDS, WINDOW, scored_from=1).log_probs, expected, atol=1e-5)
+def test_scores_are_those_of_the_full_logits(lm, eager):
+    theirs = torch.distributions.Categorical(logits=eager.logits[0, :-1].double())
+    expected = torch.stack([theirs.log_prob(torch.tensor(IDS)[1:]), theirs.entropy()]).float()
+    assert torch.allclose(torch.stack(scores(lm, IDS)), expected, atol=1e-5)
+    assert torch.allclose(torch.stack(scores(lm, IDS, first=11)), expected[:, 10:], atol=1e-5)
+    assert torch.allclose(torch.stack(capture(lm, IDS, WINDOW, scored_from=1).scores), expected, atol=1e-5)
 
 
 def test_beliefs_are_window_means_of_hidden_states(lm):

@@ -86,11 +86,21 @@ def test_kl_does_not_care_for_a_common_shift_of_the_logits(lm64):
         assert vocabulary.kl(Shifted(), clean, changed).max() < 1e-9
 
 
-def test_log_probs_are_those_of_whole_rows(lm64):
+@pytest.mark.parametrize("scale", [0.1, 1, 50])  # from nearly uniform to nearly certain
+def test_scores_are_those_of_whole_rows(scale):
     torch.manual_seed(0)
+
+    class Plain:
+        norm = torch.nn.Identity()
+        unembed = torch.nn.Linear(32, 320, bias=False, dtype=torch.float64)
+
+    Plain.unembed.weight.data = scale * torch.randn(320, 32, dtype=torch.float64)
     hidden, targets = torch.randn(40, 32, dtype=torch.float64), torch.randint(0, 320, (40,))
-    expected = lm64.logits(hidden).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-    assert (vocabulary.log_probs(lm64, hidden, targets) - expected).abs().max() < 1e-9
+    with torch.inference_mode():
+        found = vocabulary.scores(Plain(), hidden, targets)
+        expected = torch.distributions.Categorical(logits=Plain.unembed(hidden))
+    assert (found.log_prob - expected.log_prob(targets)).abs().max() < 1e-9
+    assert (found.entropy - expected.entropy()).abs().max() < 1e-9
 
 
 def test_the_best_token_is_the_largest_logit(lm):

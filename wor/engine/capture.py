@@ -33,7 +33,7 @@ class Clean:
     hidden : [L + 1, W, D] residual stream at the window; 0 is the embedding, L the last layer's output.
     attention_out, mlp_out : [L, W, D] what each part adds to the residual stream.
     head_out : [L, W, H, K] each head's output before the output projection.
-    log_probs : [N] of each scored token given all before it, at temperature 1.
+    scores : [N] each scored token's log-probability, and the entropy of the prediction that it followed.
     keys, values : per layer [KV, start, K], the KV cache of everything before the window.
     """
 
@@ -45,7 +45,7 @@ class Clean:
     attention_out: torch.Tensor
     mlp_out: torch.Tensor
     head_out: torch.Tensor
-    log_probs: torch.Tensor
+    scores: vocabulary.Scores
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
 
@@ -77,8 +77,8 @@ def token_ids(lm: LM, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
 def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None) -> Clean:
     """Run ``ids`` once and keep what Clean lists, for the positions of ``window``.
 
-    ``scored_from``, at least 1, is the first position whose token's log-probability is wanted; scoring goes to
-    the end of ``ids``. None: no log-probabilities.
+    ``scored_from``, at least 1, is the first position whose token is scored; scoring goes to the end of ``ids``. None:
+    no scores.
     """
     tokens = token_ids(lm, [ids])
     rows = slice(window.start, window.end)
@@ -115,20 +115,20 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
         attention_out=torch.stack(attention_out),
         mlp_out=torch.stack(mlp_out),
         head_out=torch.stack(head_out).unflatten(-1, (lm.n_heads, lm.head_dim)),
-        log_probs=vocabulary.log_probs(lm, last[0][first - 1 : -1], tokens[0, first:]),
+        scores=vocabulary.scores(lm, last[0][first - 1 : -1], tokens[0, first:]),
         keys=seen.keys,
         values=seen.values,
     )
 
 
 @torch.inference_mode()
-def log_probs(lm: LM, ids: Sequence[int], first: int = 1) -> torch.Tensor:
-    """Log-probability of each of ``ids[first:]`` given all before it, at temperature 1: ``[len(ids) - first]``."""
+def scores(lm: LM, ids: Sequence[int], first: int = 1) -> vocabulary.Scores:
+    """Of each of ``ids[first:]`` given all before it: ``[len(ids) - first]``."""
     tokens = token_ids(lm, [ids])
     last: list[torch.Tensor] = []
     with hooks((lm.norm.register_forward_pre_hook, lambda module, args: last.append(args[0][0]))):
         lm.base(tokens, use_cache=False)
-    return vocabulary.log_probs(lm, last[0][first - 1 : -1], tokens[0, first:])
+    return vocabulary.scores(lm, last[0][first - 1 : -1], tokens[0, first:])
 
 
 @torch.inference_mode()

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from wor.engine import ablate, vocabulary
-from wor.engine.capture import Span, beliefs, capture, log_probs
+from wor.engine.capture import Span, beliefs, capture, scores
 from wor.engine.model import LM
+from wor.engine.vocabulary import Scores
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class Continued:
 
 
 class Fluency(NamedTuple):
-    """Mean log-probability at temperature 1; NaN over no tokens. The prompt's first token has none."""
+    """Mean log-probability at temperature 1, NaN over no tokens (the prompt's first token has none); and of each token
+    of the continuation its own, and the entropy of the prediction that it followed, in nats."""
 
     continuation: float
     prompt: float
+    log_probs: np.ndarray
+    entropies: np.ndarray
 
 
 def observe(
@@ -89,15 +93,17 @@ def observe(
     }
     if lens:
         arrays["jsd"] = vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1])
-    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _fluency(clean.log_probs, case)
+    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _fluency(clean.scores, case)
 
 
 def fluency(lm: LM, case: Continued) -> Fluency:
     """An item's fluency alone, for one that has no window."""
-    return _fluency(log_probs(lm, case.ids), case)
+    return _fluency(scores(lm, case.ids), case)
 
 
-def _fluency(scores: torch.Tensor, case: Continued) -> Fluency:
-    """``scores``: of every token after the first."""
-    of_prompt, of_continuation = scores[: len(case.prompt) - 1], scores[len(case.prompt) - 1 :]
-    return Fluency(of_continuation.cpu().double().mean().item(), of_prompt.cpu().double().mean().item())
+def _fluency(scored: Scores, case: Continued) -> Fluency:
+    """``scored``: every token after the first."""
+    first = len(case.prompt) - 1
+    of_prompt, of_continuation = scored.log_prob[:first], scored.log_prob[first:]
+    means = (part.cpu().double().mean().item() for part in (of_continuation, of_prompt))
+    return Fluency(*means, of_continuation.cpu().numpy(), scored.entropy[first:].cpu().numpy())

@@ -8,6 +8,7 @@ for a clean window, for LAYERS layers of a window in `divergence`, and for rows 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import linear
@@ -66,20 +67,35 @@ def kl(lm: LM, clean: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     return torch.cat(found).clamp_min(0)
 
 
-def log_probs(lm: LM, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Log-probability of each target after the residual stream before it: ``[N, D], [N] -> [N]``."""
-    found = []
+class Scores(NamedTuple):
+    """Of each token that was scored, [N]: its log-probability at temperature 1 given all before it, and the entropy of
+    the distribution that it was drawn from, both in nats."""
+
+    log_prob: torch.Tensor
+    entropy: torch.Tensor
+
+
+def scores(lm: LM, hidden: torch.Tensor, targets: torch.Tensor) -> Scores:
+    """Of each target after the residual stream before it: ``[N, D], [N] -> [N], [N]``.
+
+    H = log Z - E_p[logit], with E_p put together from each block's own mean and share of Z.
+    """
+    log_prob, entropy = [], []
     for rows, wanted in zip(hidden.split(ROWS), targets.split(ROWS), strict=True):
         normed = lm.norm(rows)
         own = torch.empty(len(rows), dtype=torch.promote_types(hidden.dtype, torch.float32), device=hidden.device)
-        totals = []
+        totals, means = [], []
         for block in _blocks(lm):
             logits = _logits(lm, normed, block)
             totals.append(logits.logsumexp(-1))
             here = ((wanted >= block.start) & (wanted < block.stop)).nonzero()[:, 0]
             own[here] = logits[here, wanted[here] - block.start]
-        found.append(own - torch.stack(totals).logsumexp(0))
-    return torch.cat(found)
+            means.append(torch.linalg.vecdot((logits - totals[-1][:, None]).exp_(), logits))
+        total = torch.stack(totals).logsumexp(0)
+        shares = (torch.stack(totals) - total).exp_()
+        log_prob.append(own - total)
+        entropy.append((total - torch.linalg.vecdot(shares, torch.stack(means), dim=0)).clamp_min(0))
+    return Scores(torch.cat(log_prob), torch.cat(entropy))
 
 
 def best(lm: LM, hidden: torch.Tensor) -> torch.Tensor:

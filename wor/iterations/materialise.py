@@ -130,6 +130,7 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
         shutil.copyfile(source, results / target)
     for model in params.models:
         _join_metrics(params, model, results)
+    _keep_observations(params, folder)
     storage.write_json(results / "model_results.json", {model: _model_result(model) for model in params.models})
     storage.write_json(results / "aggregate_statistics.json", {"models": stats, "criteria": criteria})
     storage.write_json(results / "metrics_summary.json", {"summary": summary, "criteria": criteria})
@@ -187,6 +188,20 @@ def _join_metrics(params: Params, model: str, results: Path) -> None:
     tables = [storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets]
     label = params.model_specs[model].label
     storage.write_csv(results / f"{label}_metrics.csv", pd.concat(tables, ignore_index=True))
+
+
+def _keep_observations(params: Params, folder: Path) -> None:
+    """What was asked, what was said, and what the measures are made from, down to a token. DVC's cache has these bytes
+    already, from the stages that wrote them."""
+    for dataset in params.datasets:
+        asked = folder / paths.asked(dataset)
+        asked.parent.mkdir(exist_ok=True)
+        shutil.copyfile(paths.items(dataset), asked)
+        for model in params.models:
+            observed = folder / paths.observed(params.model_specs[model].label, dataset)
+            observed.mkdir(parents=True)
+            for name in (storage.TABLE, storage.ARRAYS):
+                shutil.copyfile(paths.activations(model, dataset) / name, observed / name)
 
 
 def _model_result(model: str) -> dict:
