@@ -43,12 +43,16 @@ def find(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
         value, end = stated[1], stated.end()
         while kind == "number" and (result := _RESULT.match(text, end)):
             value, end = result[1], result.end()
-        return Answer(stated.start(), end, normalise(value, kind))
+        return _answer(text, stated.start(), end, value, kind)
     if kind == "yesno":
         opening = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
-        return Answer(0, opening.end(), normalise(opening[1], kind)) if opening else None
+        return _answer(text, 0, opening.end(), opening[1], kind) if opening else None
     numbers = list(re.finditer(_NUMBER, text)) if finished else []
-    return Answer(*numbers[-1].span(), normalise(numbers[-1][0], kind)) if numbers else None
+    return _answer(text, *numbers[-1].span(), numbers[-1][0], kind) if numbers else None
+
+
+def _answer(text: str, start: int, end: int, value: str, kind: AnswerKind) -> Answer:
+    return Answer(start, len(text[:end].rstrip(",")), normalise(value, kind))  # "12, since": the comma is the sentence's
 
 
 def normalise(value: str, kind: AnswerKind) -> str:
