@@ -154,6 +154,27 @@ class Form(StrEnum):
     json = "json"
 
 
+@app.command()
+def report(
+    iteration: Annotated[str, typer.Argument(help="Such as iteration_001; the newest when left out.")] = "",
+    other: Annotated[str, typer.Argument(help="One to lay beside it.")] = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Say where an iteration's report is, or write one of two iterations side by side."""
+    from wor.iterations.load import Iteration
+    from wor.report import page  # with altair, which no other command waits for
+
+    folders = [_folder(name) for name in (iteration, other)[: 2 if other else 1]]
+    path = folders[0] / paths.REPORT
+    if other or output or not path.is_file():
+        path = output or paths.REPORTS / f"{'-'.join(folder.name for folder in folders)}.html"
+        page.write(path, *(Iteration(folder) for folder in folders))
+    typer.echo(path)
+    if show:
+        typer.launch(str(path))
+
+
 @app.command("registry")
 def show_registry(
     best: Annotated[bool, typer.Option("--best", help="Only the iteration with the highest mean dAUC.")] = False,

@@ -26,6 +26,7 @@ SUMMARY = Path("metrics/summary.json")
 ITERATION = Path("metrics/iteration.json")
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
+REPORTS = PLOTS / "reports"  # of two iterations, or of one that has none of its own
 # In an iteration's folder
 REPORT = "report.html"
 MANIFEST = "manifest.json"

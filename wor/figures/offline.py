@@ -10,7 +10,7 @@ from pathlib import Path
 
 import vl_convert
 
-from wor import stage, storage
+from wor import paths, stage, storage
 from wor.errors import UserError
 
 PAGE = Path(".dvc/plots/page.html")
@@ -19,8 +19,26 @@ OFFLINE = Path(".dvc/plots/offline.html")  # .dvc/config names it
 # Vega-Lite as the templates' $schema, v5; the package is pinned to its last version whose Vega and Vega-Embed fit.
 VEGA_LITE = "5.21"
 PLACE = "{vega}"
+SCRIPT = Path(".dvc/plots/vega.js")
 NOTICE = """/*! Vega {vega}, Vega-Lite {lite}, Vega-Embed {embed}: Copyright University of Washington Interactive Data Lab
 and contributors, BSD-3-Clause. D3: Copyright Mike Bostock, ISC. As bundled by vl-convert {bundler}, BSD-3-Clause. */"""
+
+
+def script() -> str:
+    """`bundle`, from set-up's copy where that is there and of these versions: to bundle takes seconds."""
+    kept = paths.project() / SCRIPT
+    if kept.is_file() and (text := kept.read_text(encoding="utf-8")).startswith(_notice()):
+        return text
+    return bundle()
+
+
+def _notice() -> str:
+    return NOTICE.format(
+        vega=vl_convert.get_vega_version(),
+        lite=VEGA_LITE,
+        embed=vl_convert.get_vega_embed_version(),
+        bundler=vl_convert.__version__,
+    )
 
 
 def bundle() -> str:
@@ -29,15 +47,9 @@ def bundle() -> str:
     A module would come too late: browsers defer it, and DVC's plots call vegaEmbed as the page is read.
     """
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
-    notice = NOTICE.format(
-        vega=vl_convert.get_vega_version(),
-        lite=VEGA_LITE,
-        embed=vl_convert.get_vega_embed_version(),
-        bundler=vl_convert.__version__,
-    )
     # In a function: a minified bundle's names would be every script's. And no string in it may end the element.
     inner = script.replace("</script", "<\\/script")
-    return f"{notice}\n(() => {{\n{inner}\n}})();"
+    return f"{_notice()}\n(() => {{\n{inner}\n}})();"
 
 
 def page(template: str, script: str) -> str:
@@ -54,8 +66,10 @@ def page(template: str, script: str) -> str:
 
 
 def write() -> None:
-    """Write the page, over the one that is there."""
-    storage.write_text(OFFLINE, page(PAGE.read_text(encoding="utf-8"), bundle()))
+    """Write the page and the script, over those that are there."""
+    made = bundle()
+    storage.write_text(SCRIPT, made)
+    storage.write_text(OFFLINE, page(PAGE.read_text(encoding="utf-8"), made))
 
 
 if __name__ == "__main__":

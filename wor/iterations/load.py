@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wor import paths, storage
 from wor.errors import UserError
-from wor.iterations import named
+from wor.iterations import named, registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,11 +31,11 @@ class Iteration:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return self.manifest["iteration_id"]
 
     @cached_property
     def manifest(self) -> dict:
-        return storage.read_json(self.folder / paths.MANIFEST)
+        return registry.manifest(self.folder)
 
     @cached_property
     def config(self) -> dict:

@@ -15,7 +15,9 @@ import yaml
 
 from wor import paths, preregistration, storage
 from wor.iterations import environment, registry
+from wor.iterations.load import Iteration
 from wor.params import Params
+from wor.report import page
 from wor.statistics import criteria as criterion
 
 
@@ -145,13 +147,16 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
     row = _row(params, stats, summary, criteria, about, mark)
     storage.write_text(folder / paths.NOTES, _notes(name, row, stats, criteria))
     sealed = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != paths.NOTES)
-    manifest = {
-        "iteration_id": name,
-        "fingerprint": mark,
-        "registry": row,
-        "files": {path.relative_to(folder).as_posix(): storage.sha256(path) for path in sealed},
-    }
+    files = {path.relative_to(folder).as_posix(): storage.sha256(path) for path in sealed}
+    add_report(folder, {"iteration_id": name, "fingerprint": mark, "registry": row, "files": files})
+
+
+def add_report(folder: Path, manifest: dict) -> None:
+    """Write the manifest, the report that is made from what it lists, and the manifest with the report in it."""
     storage.write_json(folder / paths.MANIFEST, manifest)
+    page.write(folder / paths.REPORT, Iteration(folder))
+    files = {**manifest["files"], paths.REPORT: storage.sha256(folder / paths.REPORT)}
+    storage.write_json(folder / paths.MANIFEST, {**manifest, "files": files})
 
 
 def seal(folder: Path) -> None:

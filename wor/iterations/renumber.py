@@ -15,7 +15,7 @@ from wor import paths, storage
 from wor.commands import git
 from wor.errors import UserError
 from wor.iterations import pointer, registry, verify
-from wor.iterations.materialise import seal
+from wor.iterations.materialise import add_report, seal
 
 _POINTER = re.compile(r"(^|/)experiments/iteration_\d+\.dvc$")
 
@@ -87,7 +87,7 @@ def _others_pointer(folder: Path) -> str | None:
 
 
 def _move(folder: Path, number: int) -> Path:
-    """A copy under the new number, sealed. What names the number follows: figures, the notes' title, the manifest."""
+    """A copy under the new number, sealed. What names the number follows: figures, the notes' title, the report, the manifest."""
     if faults := verify.faults_of(folder):
         raise UserError(folder.name, faults[0], "Its number was taken twice, and it is not what was recorded: restore it first")
     target = folder.with_name(registry.name(number))
@@ -101,8 +101,11 @@ def _move(folder: Path, number: int) -> Path:
             storage.write_text(notes, notes.read_text(encoding="utf-8").replace(f"# {folder.name}", f"# {target.name}", 1))
         manifest = registry.manifest(building)
         files = {name.replace(f"__{folder.name}.", f"__{target.name}."): digest for name, digest in manifest["files"].items()}
-        changes = {"iteration_id": target.name, "renumbered_from": folder.name, "files": files}
-        storage.write_json(building / paths.MANIFEST, manifest | changes)
+        changed = manifest | {"iteration_id": target.name, "renumbered_from": folder.name, "files": files}
+        if paths.REPORT in files:
+            add_report(building, changed)
+        else:  # of an earlier version
+            storage.write_json(building / paths.MANIFEST, changed)
         seal(building)
         building.rename(target)
         storage.fsync(folder.parent)

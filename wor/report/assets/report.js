@@ -1,0 +1,79 @@
+"use strict";
+// Draws each chart with the page's own colours, and again when the theme changes.
+(() => {
+  const specs = JSON.parse(document.getElementById("charts-data").textContent);
+  const root = document.documentElement;
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+
+  // A custom property's own text is `light-dark(...)`; only a used colour says which of the two it is.
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const resolve = (value) => {
+    if (typeof value === "string") {
+      const found = /^var\((--[\w-]+)\)$/.exec(value);
+      return found ? colour(found[1]) : value;
+    }
+    if (Array.isArray(value)) return value.map(resolve);
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, key === "datasets" ? inner : resolve(inner)]));
+    return value;
+  };
+  const config = () => {
+    const [text, line, muted] = ["--text", "--line", "--muted"].map(colour);
+    const words = { labelColor: text, titleColor: text, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
+    return {
+      background: "transparent",
+      font: getComputedStyle(document.body).fontFamily,
+      view: { stroke: line },
+      axis: { ...words, gridColor: line, domainColor: muted, tickColor: muted, labelLimit: 220 },
+      legend: { ...words, labelLimit: 300 },
+      title: { color: text, fontSize: 13, fontWeight: "normal" },
+      header: words,
+    };
+  };
+  const options = {
+    actions: false,
+    ast: true, // expressions are interpreted: the page's policy forbids to evaluate text as code
+    defaultStyle: false,
+    renderer: "svg",
+    tooltip: { disableDefaultStyle: true },
+  };
+  const drawn = new Map();
+  const draw = async (id) => {
+    const place = document.getElementById(`chart-${id}`);
+    try {
+      drawn.get(id)?.finalize();
+      const spec = resolve(specs[id]);
+      drawn.set(id, await window.vegaEmbed(place, { $schema: "https://vega.github.io/schema/vega-lite/v5.json", ...spec }, { ...options, config: config() }));
+    } catch (error) {
+      place.textContent = `This chart could not be drawn: ${error.message}`;
+      console.error(error);
+    }
+  };
+  const waiting = new Set(Object.keys(specs));
+  const drawOnce = async (id) => {
+    if (waiting.delete(id)) await draw(id);
+  };
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) drawOnce(entry.target.id.slice("chart-".length));
+  }, { rootMargin: "600px" });
+  for (const id of waiting) watcher.observe(document.getElementById(`chart-${id}`));
+  addEventListener("beforeprint", () => waiting.forEach(drawOnce));
+
+  const button = document.getElementById("theme");
+  const themes = ["", "light", "dark"];
+  const names = { "": "as the system", light: "light", dark: "dark" };
+  const redraw = () => { for (const id of drawn.keys()) draw(id); };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const next = themes[(themes.indexOf(root.dataset.theme ?? "") + 1) % themes.length];
+    if (next) root.dataset.theme = next;
+    else delete root.dataset.theme;
+    button.textContent = `Theme: ${names[next]}`;
+    redraw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+})();

@@ -1,0 +1,116 @@
+"""How the classes lie: distributions, ROC, doses. ``tables``: items by series, one iteration's or two."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from wor.figures import curves
+from wor.measures.rev import SCORES
+from wor.report import words
+from wor.report.charts.common import PANEL, Chart, chart, dashes, role
+
+BINS = 24
+STROKES = ([1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4])
+
+
+def distributions(tables: dict[str, pd.DataFrame]) -> Chart | None:
+    """Shares of a class's items by value, a panel a measure and series; None where no item has a value."""
+    drawn, medians = [], []
+    for score in SCORES:
+        every = pd.concat([items[score] for items in tables.values()]).dropna()
+        edges = np.histogram_bin_edges(every, BINS)
+        for series, items in tables.items() if len(every) else ():
+            groups = {side: values for side, values in items.dropna(subset=[score]).groupby("role")[score]}
+            middle = pd.DataFrame([{"role": side, "median": values.median()} for side, values in groups.items()])
+            medians += [f"median {words.name(score)} of {row.role} {row.median:.3g}" for row in middle.itertuples()]
+            title = words.name(score) if len(tables) == 1 else f"{words.name(score)}, {series}"
+            drawn.append(_histogram(groups, edges, middle, title))
+    if not drawn:
+        return None
+    return chart(
+        "Distributions by class (lines: medians)", "; ".join(medians), alt.concat(*drawn, columns=3 if len(tables) == 1 else 2)
+    )
+
+
+def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, middle: pd.DataFrame, title: str) -> alt.LayerChart:
+    parts = []
+    for side, values in groups.items():
+        counts, _ = np.histogram(values, edges)
+        part = {"start": edges[:-1], "end": edges[1:], "items": counts, "share": counts / len(values)}
+        parts.append(pd.DataFrame({"role": side, **part}))
+    bars = (
+        alt.Chart(pd.concat(parts, ignore_index=True))
+        .mark_bar(opacity=0.55, binSpacing=0)
+        .encode(
+            x=alt.X("start:Q", bin="binned", title=title),
+            x2="end:Q",
+            y=alt.Y("share:Q", stack=None, title="share of items", axis=alt.Axis(format="%")),
+            color=role(),
+            tooltip=["role:N", "start:Q", "end:Q", "items:Q", alt.Tooltip("share:Q", format=".0%")],
+        )
+    )
+    rule = (
+        alt.Chart(middle)
+        .mark_rule(strokeWidth=2)
+        .encode(
+            x="median:Q",
+            color=role(),
+            strokeDash=dashes(),
+            tooltip=["role:N", alt.Tooltip("median:Q", format=".3g")],
+        )
+    )
+    return (bars + rule).properties(width=PANEL, height=130)
+
+
+def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
+    """One curve a measure; of two series REV alone. None where no measure has both classes."""
+    found = pd.concat([curves.roc(items, "").assign(series=series) for series, items in tables.items()], ignore_index=True)
+    found = found.assign(measure=found["score"].map(words.name))
+    by = "measure"
+    if len(tables) > 1:
+        found, by = found[found["score"] == "rev"], "series"
+    names = list(dict.fromkeys(found[by]))
+    if not names:
+        return None
+    colours = ["var(--first)", "var(--second)"] if by == "series" else [f"var(--line-{index})" for index in range(len(names))]
+    legend = alt.Legend(title=None, orient="right")
+    lines = (
+        alt.Chart(found[["fpr", "tpr", by]])
+        .mark_line()
+        .encode(
+            x=alt.X("fpr:Q", title="false positive rate"),
+            y=alt.Y("tpr:Q", title="true positive rate"),
+            color=alt.Color(f"{by}:N", scale=alt.Scale(domain=names, range=colours[: len(names)]), legend=legend),
+            strokeDash=alt.StrokeDash(f"{by}:N", scale=alt.Scale(domain=names, range=STROKES[: len(names)]), legend=legend),
+            tooltip=[f"{by}:N", alt.Tooltip("fpr:Q", format=".2f"), alt.Tooltip("tpr:Q", format=".2f")],
+        )
+    )
+    chance = alt.Chart(pd.DataFrame({"fpr": [0, 1], "tpr": [0, 1]})).mark_line(
+        color="var(--muted)", strokeDash=[3, 3], strokeWidth=1
+    )
+    drawn = (chance.encode(x="fpr:Q", y="tpr:Q") + lines).properties(width=280, height=280)
+    of = "REV, " if by == "series" else ""
+    return chart(f"ROC: {of}reasoning against control", f"Curves of {', '.join(names)}; areas in the table of results.", drawn)
+
+
+def dose(items: pd.DataFrame) -> Chart | None:
+    """REV of each item over the steps of its worked solution; None where no item has any."""
+    table = items[items["steps"].notna() & items["rev"].notna()][["item_id", "dataset", "steps", "rev"]]
+    if table.empty:
+        return None
+    axis = alt.Axis(tickMinStep=1, format="d")
+    base = alt.Chart(table).encode(
+        x=alt.X("steps:Q", title="steps of the worked solution", axis=axis, scale=alt.Scale(zero=False, padding=12))
+    )
+    points = base.mark_circle(opacity=0.6, color="var(--reasoning)").encode(
+        y=alt.Y("rev:Q", title="REV (sd of controls)"), tooltip=["item_id:N", "steps:Q", alt.Tooltip("rev:Q", format=".2f")]
+    )
+    means = base.mark_line(point={"color": "var(--text)"}, color="var(--text)").encode(y="mean(rev):Q")
+    panels = [
+        (points + means).transform_filter(alt.datum.dataset == name).properties(width=280, height=180, title=name)
+        for name in dict.fromkeys(table["dataset"])
+    ]
+    note = f"{len(table)} items over {table['steps'].min():.0f} to {table['steps'].max():.0f} steps; line: mean."
+    return chart("Dose-response", f"{note} The trend is in the table.", alt.hconcat(*panels), note)

@@ -1,0 +1,61 @@
+"""Two iterations beside each other, as tables: A is the first, B the second, differences are B less A."""
+
+from __future__ import annotations
+
+from wor.iterations import compare
+from wor.iterations.load import Iteration
+from wor.report import words
+from wor.report.words import Table
+
+
+def changed(title: str, found: dict[str, tuple[object, object]], names: tuple[str, str]) -> Table:
+    rows = [[key, *(_text(value) for value in both)] for key, both in found.items()]
+    return Table(title, ["", *names], rows, notes=[] if rows else [f"{title}: alike."])
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def criteria(first: Iteration, second: Iteration) -> Table:
+    keys = dict.fromkeys([*first.criteria, *second.criteria])
+    rows = [[words.criterion(key), *(_status(each.criteria.get(key)) for each in (first, second))] for key in keys]
+    return Table("Success criteria", ["criterion", first.name, second.name], rows)
+
+
+def hypotheses(first: dict, second: dict, names: tuple[str, str]) -> Table:
+    both = [result["preregistration"]["hypotheses"] for result in (first, second)]
+    rows = []
+    for key in dict.fromkeys([*both[0], *both[1]]):
+        entries = [each.get(key) for each in both]
+        one = next(entry for entry in entries if entry)
+        name = f"{key} (decisive)" if one["decisive"] else key
+        rows.append([name, one["claim"], *(_status(entry) for entry in entries)])
+    return Table("Hypotheses of prereg.yaml", ["", "claim", *names], rows)
+
+
+def _status(entry: dict | None) -> words.Mark | str:
+    return words.verdict(entry["status"]) if entry else "not in this run"
+
+
+def metrics(found: dict[str, tuple[dict | None, dict | None]], names: tuple[str, str]) -> Table:
+    """The headline of one model in both."""
+    rows = []
+    for name, both in found.items():
+        there = [None if entry is None else entry["value"] for entry in both]
+        difference = "" if None in there else words.number(there[1] - there[0], "+.3f")
+        rows.append([name, *(words.estimate(entry, sign=not name.startswith("AUROC")) for entry in both), difference])
+    return Table("Estimates", ["", *names, "B − A"], rows, range(1, 4))
+
+
+def paired(first: Iteration, second: Iteration) -> Table:
+    found = compare.paired(first.folder, second.folder)
+    rows = [
+        [row["model"], row["role"], words.name(row["score"]), str(row["n"]), words.estimate(row, sign=True)]
+        for row in found.astype(object).where(found.notna(), None).to_dict("records")
+    ]
+    title = f"The same items, {second.name} less {first.name}"
+    notes = ["Mean difference over the items of both, with 95% intervals from a bootstrap of clusters."]
+    if not rows:
+        notes = [f"{title}: no model is in both, so nothing can be paired."]
+    return Table(title, ["model", "class", "measure", "n", "difference"], rows, range(3, 5), notes)

@@ -1,0 +1,226 @@
+"""What an iteration found, as tables for a page. Nothing is computed here: every number is the iteration's own."""
+
+from __future__ import annotations
+
+from wor.iterations.load import Iteration
+from wor.report import words
+from wor.report.words import Table
+
+
+def criteria(iteration: Iteration) -> Table:
+    rows = [[words.criterion(key), words.verdict(entry["status"]), entry["why"]] for key, entry in iteration.criteria.items()]
+    return Table("Success criteria, set before the run", ["criterion", "verdict", "why"], rows)
+
+
+def hypotheses(result: dict) -> Table:
+    registered = result["preregistration"]
+    rows = [
+        [f"{key} (decisive)" if entry["decisive"] else key, entry["claim"], words.verdict(entry["status"]), entry["why"]]
+        for key, entry in registered["hypotheses"].items()
+    ]
+    return Table(f"Hypotheses of prereg.yaml ({registered['kind']})", ["", "claim", "status", "why"], rows)
+
+
+def results(result: dict) -> Table:
+    """REV, its components and DTR: AUROC, what they add to the baseline, partial correlation; then the baseline."""
+    rows = []
+    for key, shown in words.NAMES.items():
+        rows.append(
+            [
+                shown,
+                words.estimate(result["auroc"][key]["bootstrap"]),
+                words.estimate(result["added"][key]["delta"], sign=True),
+                words.estimate(result["partial"][key]["clustered"], sign=True),
+                words.p_value(result["holm"].get(f"partial_{key}")),
+                result["direction"].get(key, ""),
+            ]
+        )
+    rows.append(["baseline alone", words.estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
+    notes = [
+        "AUROC: bootstrap of whole clusters, BCa. dAUC: gain over a logistic regression on prompt length, tokens before the "
+        "answer, log-probability and perplexity, cross-fitted. Partial r: with the class, given prompt length and perplexity; "
+        "p after Holm.",
+        *_notes(result),
+    ]
+    head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
+    return Table(f"Reasoning against control ({result['confidence']:.0%} intervals)", head, rows, range(1, 5), notes)
+
+
+def _notes(result: dict) -> list[str]:
+    """What to mind about single estimates, once each."""
+    estimates = [entry["bootstrap"] for entry in result["auroc"].values()]
+    estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
+    return [f"Mind: {note}." for note in dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)]
+
+
+def nulls(result: dict) -> Table:
+    """What the same AUROC comes to where nothing, or something else, is to be found."""
+    twin, found, curve = result["twin"], result["nulls"], result["specification_curve"]
+    n = sum(twin["n"].values())
+    rows = [
+        ["REV of a twin with random weights", words.estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
+        ["REV of the model on the same items", words.estimate(twin["auroc"]["rev_real"]), f"{n} items"],
+        ["shuffled labels", words.estimate(found["permuted_labels"]), "what chance gives at this size"],
+        ["wording alone (TF-IDF of the prompt)", words.estimate(found["surface_ceiling"]), "no model at all"],
+        ["sparse logistic on all heads' entropies", words.estimate(result["rivals"]["auroc_heads"]), "trained on these classes"],
+    ]
+    literal = result["literal"]
+    if "reason" not in literal:
+        for key, shown in (("matched", "cut to length"), ("literal", "whole")):
+            group = literal[key]
+            why = f"{group['n']} articles of {group['tokens']:.0f} tokens; prompt length alone "
+            rows.append(
+                [
+                    f"REV with articles {shown}",
+                    words.estimate(group["auroc"]["rev"]),
+                    why + words.estimate(group["auroc"]["token_len"]),
+                ]
+            )
+    notes = [f"Matching: {literal['reason']}."] if "reason" in literal else []
+    least = ", ".join(
+        f"{shown} from {words.number(result['detectable'][key]['value'], '.2f') or 'none'}"
+        for key, shown in (("auroc", "AUROC"), ("delta_auc", "dAUC"))
+    )
+    notes.append(f"A study of this size finds with a probability of 0.8: {least}.")
+    agree = ", ".join(
+        f"{shown} keeps its sign in {words.share(curve[key]['agree']) or 'no setting that has a value'}"
+        for key, shown in (("auroc", "AUROC"), ("delta_auc", "dAUC"))
+    )
+    notes.append(f"Over {curve['settings']} settings of window, tau, normalisation, components and matching, {agree}.")
+    return Table(
+        "Nulls and limits: AUROC where something else is measured", ["", "AUROC", "what it is"], rows, range(1, 2), notes
+    )
+
+
+def rivals(result: dict) -> Table:
+    rows = [
+        [
+            f"REV − {words.name(key) if key != 'heads' else 'heads'}",
+            words.estimate(entry, sign=True),
+            words.p_value(entry["p_holm"]),
+        ]
+        for key, entry in result["rivals"]["difference"].items()
+    ]
+    notes = ["AUROC of REV less that of each rival on the same items (paired); heads: see the nulls."]
+    return Table("REV beside its rivals", ["difference", "AUROC", "p (Holm)"], rows, range(1, 3), notes)
+
+
+def balance(result: dict) -> Table:
+    rows = []
+    for key, entry in result["balance"].items():
+        sides = [f"{words.number(entry[role]['mean'])} ({words.number(entry[role]['sd'])})" for role in ("reasoning", "control")]
+        smd = entry["smd"]
+        rows.append([words.name(key), *sides, words.number(smd, "+.2f")])
+    notes = ["Mean (sd). SMD: standardised mean difference; beyond ±0.25 groups are commonly called out of balance."]
+    return Table("Balance of the classes", ["", "reasoning", "control", "SMD"], rows, range(1, 4), notes)
+
+
+def spread(result: dict) -> Table:
+    groups = list(result["spread"])
+    rows = []
+    for group in groups:
+        cells = [f"{words.number(entry['mean'])} ({words.number(entry['sd'])})" for entry in result["spread"][group].values()]
+        rows.append([group, str(result["spread"][group]["rev"]["n"]), *cells])
+    head = ["", "n", *(words.name(key) for key in result["spread"][groups[0]])]
+    return Table(
+        "Measures by class and dataset", head, rows, range(1, len(head)), ["Mean (sd) over items with a value; n: with a REV."]
+    )
+
+
+def answers(result: dict) -> Table:
+    rows = []
+    for dataset, entry in result["accuracy"].items():
+        right = result.get("correctness", {}).get(dataset)
+        rows.append(
+            [
+                dataset,
+                str(entry["n"]),
+                words.share(entry["accuracy"]),
+                words.share(entry["unparsed"]),
+                words.estimate(right["auroc"]["rev"]) if right else "",
+            ]
+        )
+    head = ["dataset", "n", "right", "no answer read", "AUROC of REV, right over wrong"]
+    return Table("Answers", head, rows, range(1, 5))
+
+
+def dose(result: dict) -> Table:
+    rows = [
+        [dataset, words.name(key), words.estimate(entry, sign=True), words.estimate(found["given_length"][key], sign=True)]
+        for dataset, found in result["dose_response"].items()
+        for key, entry in found["trend"].items()
+    ]
+    head = ["dataset", "measure", "Kendall's tau with steps", "partial r given prompt length (Spearman)"]
+    return Table("Dose-response: measures over the steps of the worked solution", head, rows, range(2, 4))
+
+
+def excluded(result: dict) -> Table:
+    n = result["n"]
+    rows = [[*reason.split(": ", 1), str(count)] for reason, count in result["excluded"].items()]
+    notes = [f"Used: {n['used']} of {n['items']} items, {n['reasoning']} reasoning and {n['control']} control."]
+    if not rows:
+        notes.append("No item was left out.")
+    return Table("What was left out of the statistics", ["class", "why", "items"], rows, range(2, 3), notes)
+
+
+def model(iteration: Iteration, key: str) -> Table:
+    card, result = iteration.cards[key]["card"], iteration.statistics[key]
+    source = card["source"]
+    origin = " ".join(
+        str(source[part]) for part in ("package", "version", "repo", "revision", "path", "layers") if part in source
+    )
+    rows = [
+        ["source", f"{source['source']}: {origin}"],
+        ["architecture", f"{card['architecture']}, {result['n_layers']} layers, {result['n_heads']} heads"],
+        ["parameters", words.parameters(result["n_params"])],
+        ["chat template", "yes" if card.get("chat_template") else "no: prompt.template"],
+        *([f"sha256 of {name}", digest] for name, digest in card["files"].items() if name.endswith((".safetensors", ".gguf"))),
+    ]
+    return Table("The model", [], rows)
+
+
+def settings(iteration: Iteration) -> Table:
+    from wor.profiles import leaves
+
+    config = iteration.config
+    kept = {key: value for key, value in config.items() if key not in ("model_specs", "dataset_specs", "compute")}
+    kept["dataset_specs"] = {name: config["dataset_specs"][name] for name in config["datasets"]}
+    rows = [[key, str(value)] for key, value in leaves(kept) if value not in (None, "")]
+    return Table("Parameters", ["parameter", "value"], rows)
+
+
+def environment(iteration: Iteration) -> Table:
+    about, manifest = iteration.environment, iteration.manifest
+    code, compute = about["code"], about.get("compute") or {}
+    registered = about.get("preregistration") or {}
+    rows = [
+        ["made", manifest["registry"]["date"]],
+        ["DVC experiment", about.get("experiment") or "none: the stages were run one by one"],
+        ["commit", f"{code['commit']}{' with uncommitted changes (in env_info.json)' if code['dirty'] else ''}"],
+        ["code", code["code_hash"]],
+        ["fingerprint", manifest["fingerprint"]],
+        [
+            "prereg.yaml",
+            f"{registered.get('sha256', '')}, committed {registered.get('committed') or registered.get('reason', '')}",
+        ],
+        ["machine", f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']:.1f} GiB; {about['platform']}"],
+        ["device", _device(compute)],
+        ["Python", about["python"]],
+        ["packages", ", ".join(f"{package} {version}" for package, version in about["packages"].items())],
+        ["BLAS", str(about.get("blas", ""))],
+    ]
+    return Table("Environment", [], rows)
+
+
+def _device(compute: dict) -> str:
+    parts = [compute.get("gpu") or compute.get("device"), compute.get("dtype"), f"{compute.get('threads')} threads"]
+    return ", ".join([*(str(part) for part in parts if part), str(compute.get("attention", ""))])
+
+
+def timing(iteration: Iteration) -> Table:
+    found = iteration.timing
+    rows = [
+        [stage["stage"], words.duration(stage["seconds"]), f"{stage['peak_memory_mib']:,.0f} MiB"] for stage in found["stages"]
+    ]
+    rows.append(["in all", words.duration(found["total_seconds"]), f"{found['peak_memory_mib']:,.0f} MiB"])
+    return Table("Time and memory of each stage", ["stage", "time", "peak memory"], rows, range(1, 3))

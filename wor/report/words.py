@@ -1,0 +1,97 @@
+"""Numbers as a reader meets them: with their interval, or with the reason why they are not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
+COVARIATES = {
+    "token_len": "prompt tokens",
+    "cot_len": "tokens before the answer",
+    "n_generated": "generated tokens",
+    "avg_logprob": "mean log-probability",
+    "perplexity": "perplexity",
+    "prompt_perplexity": "perplexity of the prompt",
+    "paraphrase_share": "share of words changed in paraphrases",
+}
+CRITERIA = {
+    "no_nan": "REV is defined at every temperature",
+    "monotone_in_size": "dAUC grows with model size",
+    "partial_r": "partial correlation of REV with the class",
+    "temperature_variance": "variance of REV over temperatures",
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A word that stands out: ``kind`` is good, bad, open or plain."""
+
+    text: str
+    kind: str
+
+
+KINDS = {"pass": "good", "supported": "good", "fail": "bad", "contradicted": "bad"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """``rows``: cells as text or Mark, the first a row's heading. ``head``: empty where columns need none. ``numbers``:
+    columns that are set to the right."""
+
+    caption: str
+    head: list[str]
+    rows: list[list[str | Mark]]
+    numbers: range = range(0)
+    notes: list[str] = field(default_factory=list)
+
+
+def verdict(status: str) -> Mark:
+    return Mark(status, KINDS.get(status, "open"))
+
+
+def name(key: str) -> str:
+    return NAMES.get(key) or COVARIATES.get(key) or key
+
+
+def criterion(key: str) -> str:
+    if key in CRITERIA:
+        return CRITERIA[key]
+    size = key.removeprefix("delta_auc_").removesuffix("m")
+    return f"dAUC of a model of about {size}M parameters"
+
+
+def estimate(found: dict | None, sign: bool = False) -> str:
+    """``0.71 [0.60, 0.81]``, or why there is no number; empty for None."""
+    if found is None:
+        return ""
+    if found["value"] is None:
+        return f"none: {found['reason']}"
+    form = "+.2f" if sign else ".2f"
+    text = f"{found['value']:{form}}"
+    if found.get("low") is not None:
+        text += f" [{found['low']:{form}}, {found['high']:{form}}]"
+    return text.replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    return "" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def number(value: float | None, form: str = ".3g") -> str:
+    return "" if value is None else f"{value:{form}}".replace("-", "−")
+
+
+def share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """``45.2 s``, ``12 min 41 s``, ``3 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def parameters(count: int) -> str:
+    return f"{count / 1e6:.0f} million" if count < 1e9 else f"{count / 1e9:.2f} billion"
