@@ -166,6 +166,8 @@ def report(
     from wor.report import page  # with altair, which no other command waits for
 
     folders = [_folder(name) for name in (iteration, other)[: 2 if other else 1]]
+    if len(set(folders)) < len(folders):
+        raise UserError("report", f"{iteration} beside itself", "Name two iterations, or one")
     path = folders[0] / paths.REPORT
     if other or output or not path.is_file():
         path = output or paths.REPORTS / f"{'-'.join(folder.name for folder in folders)}.html"

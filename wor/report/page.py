@@ -190,7 +190,7 @@ def _commands(iteration: Iteration) -> list[str]:
     ]
     if experiment := iteration.environment.get("experiment"):
         lines.append(f"dvc exp apply {experiment}            # its parameters and outputs, into your workspace")
-    if code["commit"]:
+    if code.get("commit"):
         lines.append(f"git checkout {code['commit']}")
     return lines
 

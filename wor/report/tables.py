@@ -196,7 +196,7 @@ def environment(iteration: Iteration) -> Table:
     rows = [
         ["made", manifest["registry"]["date"]],
         ["DVC experiment", about.get("experiment") or "none: the stages were run one by one"],
-        ["commit", f"{code['commit']}{' with uncommitted changes (in env_info.json)' if code['dirty'] else ''}"],
+        ["commit", _commit(code)],
         ["code", code["code_hash"]],
         ["fingerprint", manifest["fingerprint"]],
         [
@@ -210,6 +210,12 @@ def environment(iteration: Iteration) -> Table:
         ["BLAS", str(about.get("blas", ""))],
     ]
     return Table("Environment", [], rows)
+
+
+def _commit(code: dict) -> str:
+    if not code.get("commit"):
+        return f"none: {code['reason']}"
+    return code["commit"] + (" with uncommitted changes (in env_info.json)" if code.get("dirty") else "")
 
 
 def _device(compute: dict) -> str:

@@ -1,0 +1,200 @@
+"""The report as a file: what it says is what the iteration holds, and it refers to nothing outside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from wor import load_iteration, storage
+from wor.iterations.load import Iteration
+from wor.report import page
+
+pytestmark = pytest.mark.dvc
+HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&"
+
+
+class Parts(HTMLParser):
+    """Tables, scripts, styles, attributes and text of a page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.inside: dict[str, list[str]] = {"script": [], "style": []}
+        self.tables: dict[str, list[list[str]]] = {}
+        self.ids: list[str] = []
+        self.open: list[str] = []
+        self.caption = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+        self.ids += [value for name, value in attributes if name == "id"]
+        self.open.append(tag)
+        if tag in self.inside:
+            self.kept = self.inside[tag]
+            self.kept.append("")
+        if tag == "caption":
+            self.caption = ""
+        if tag == "tr":
+            self.tables.setdefault(self.caption, []).append([])
+        if tag in ("td", "th"):
+            self.tables[self.caption][-1].append("")
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in self.inside:
+            self.kept[-1] += data
+        elif "caption" in self.open:
+            self.caption += data
+        elif {"td", "th"} & set(self.open):
+            self.tables[self.caption][-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def iteration(ran) -> Iteration:
+    return load_iteration(ran.folder / "experiments" / "iteration_001")
+
+
+@pytest.fixture(scope="module")
+def text(iteration) -> str:
+    return (iteration.folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def parts(text) -> Parts:
+    return Parts(text)
+
+
+def numbers(cell: str) -> list[float]:
+    return [float(found) for found in re.findall(r"[+-]?\d+\.\d+", cell.replace("−", "-"))]
+
+
+def test_the_table_of_results_is_what_the_iteration_holds(iteration, parts):
+    (result,) = iteration.statistics.values()
+    rows = {row[0]: row for row in parts.tables["Reasoning against control (95% intervals)"]}
+    for key in ("rev", "apl", "ape", "sib", "dtr"):
+        estimates = (result["auroc"][key]["bootstrap"], result["added"][key]["delta"], result["partial"][key]["clustered"])
+        for cell, estimate in zip(rows[key.upper()][1:], estimates, strict=False):
+            if estimate["value"] is None:
+                assert cell == f"none: {estimate['reason']}"
+            else:
+                assert numbers(cell) == [round(estimate[end], 2) for end in ("value", "low", "high")]
+
+
+def test_every_criterion_and_hypothesis_is_there_with_its_status(iteration, parts):
+    (result,) = iteration.statistics.values()
+    assert [row[1] for row in parts.tables["Success criteria, set before the run"][1:]] == [
+        entry["status"] for entry in iteration.criteria.values()
+    ]
+    hypotheses = result["preregistration"]["hypotheses"]
+    found = next(rows for caption, rows in parts.tables.items() if caption.startswith("Hypotheses"))
+    assert [(row[1], row[2]) for row in found[1:]] == [(entry["claim"], entry["status"]) for entry in hypotheses.values()]
+    assert any("(decisive)" in row[0] for row in found)
+
+
+def test_the_charts_hold_the_iterations_numbers(iteration, parts):
+    (result,) = iteration.statistics.values()
+    specs = json.loads(next(script for script in parts.inside["script"] if script.startswith('{"0-estimates')))
+    names = {name.split("-", 1)[1] for name in specs}
+    assert names >= {"estimates", "distributions", "roc", "layers", "heads", "specifications", "dose"}
+    shown = [row for rows in specs["0-estimates"]["datasets"].values() for row in rows if row.get("measure") == "REV"]
+    assert {row["panel"]: row["value"] for row in shown}["AUROC"] == pytest.approx(
+        result["auroc"]["rev"]["bootstrap"]["value"], rel=1e-3
+    )
+    drawn = [place for place in parts.ids if place.startswith("chart-")]
+    assert drawn == [f"chart-{name}" for name in specs]
+
+
+def test_nothing_outside_is_referred_to(parts):
+    for tag, name, value in parts.attributes:
+        if name in ("src", "href", "action", "data", "poster", "srcset", "xlink:href"):
+            assert value.startswith(("#", "data:")), (tag, name, value[:80])
+        assert not name.startswith("on"), (tag, name)
+        assert name != "style", tag
+    assert not re.search(r"@import|url\(", "".join(parts.inside["style"]))
+
+
+def test_the_policy_allows_these_scripts_and_styles_and_nothing_else(parts):
+    policy = next(value for _, name, value in parts.attributes if name == "content" and "default-src" in value)
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules["img-src"] == "data:"
+    assert "unsafe" not in policy
+    types = [value for tag, name, value in parts.attributes if tag == "script" and name == "type"]
+    assert set(types) == {"application/json"}
+    code = parts.inside["script"][len(types) :]
+    for kind, elements in (("script-src", code), ("style-src", parts.inside["style"])):
+        hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in elements}
+        assert set(rules[kind].split()) == hashes
+
+
+def test_no_two_elements_have_one_id(parts):
+    assert len(parts.ids) == len(set(parts.ids))
+
+
+def test_texts_from_outside_are_shown_and_not_run(iteration, tmp_path):
+    evil = Iteration(iteration.folder)
+    (result,) = evil.statistics.values()
+    result["twin"]["verdict"] = HOSTILE
+    result["excluded"] = {f"control: {HOSTILE}": 3}
+    next(iter(evil.criteria.values()))["why"] = HOSTILE
+    next(iter(result["preregistration"]["hypotheses"].values()))["claim"] = HOSTILE
+    result["preregistration"]["reasons"] = [HOSTILE]
+    evil.environment["cpu"] = evil.config["prompt"]["template"] = HOSTILE
+    page.write(tmp_path / "evil.html", evil)
+    text = (tmp_path / "evil.html").read_text(encoding="utf-8")
+    assert "<script>window.hacked" not in text
+    assert "<img src=x" not in text
+    shown = [cell for rows in Parts(text).tables.values() for row in rows for cell in row]
+    assert sum(HOSTILE in cell for cell in shown) >= 4
+
+
+def again(folder: Path) -> Path:
+    """A second iteration beside ``folder``: another temperature, REV of reasoning items up by one."""
+    copy = shutil.copytree(folder, folder.with_name("iteration_002"))
+    for path in copy.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    manifest = storage.read_json(copy / "manifest.json")
+    storage.write_json(copy / "manifest.json", {**manifest, "iteration_id": copy.name})
+    config = (copy / "config_used.yaml").read_text()
+    (copy / "config_used.yaml").write_text(config.replace("temperature: 0.2", "temperature: 0.9", 1))
+    for path in (copy / "results").glob("*_metrics.csv"):
+        table = storage.read_csv(path)
+        table["rev"] += table["role"] == "reasoning"
+        storage.write_csv(path, table)
+    return copy
+
+
+def test_two_iterations_are_held_against_each_other(study, tmp_path):
+    first = study.folder / "experiments" / "iteration_001"
+    other = again(first)
+    study.refusal(study.run("wor", "report", "iteration_001", "iteration_001", expect=2))
+    said = study.run("wor", "report", "iteration_001", "iteration_002").stdout.strip()
+    assert said == "plots/reports/iteration_001-iteration_002.html"
+    found = Parts((study.folder / said).read_text(encoding="utf-8")).tables
+    assert found["Parameters that differ"][1:] == [["temperature", "0.2", "0.9"]]
+    assert [row[-1] for row in found["Estimates"][1:] if row[1].startswith("0")] != []
+    assert all(numbers(row[-1]) in ([0.0], []) for row in found["Estimates"][1:])
+    paired = {tuple(row[1:3]): numbers(row[-1]) for row in found["The same items, iteration_002 less iteration_001"][1:]}
+    assert paired["reasoning", "REV"] == [1.0, 1.0, 1.0]
+    assert paired["control", "REV"] == [0.0, 0.0, 0.0]
+    assert other.name in found["Success criteria"][0]
+
+
+def test_the_command_says_where_a_report_is_or_makes_one(study):
+    said = study.run("wor", "report").stdout.strip()
+    assert Path(said) == study.folder / "experiments" / "iteration_001" / "report.html"
+    said = study.run("wor", "report", "-o", "elsewhere.html").stdout.strip()
+    assert "Reasoning against control" in (study.folder / said).read_text()
+    assert study.run("wor", "verify").returncode == 0  # the sealed one is as it was
+    study.refusal(study.run("wor", "report", "iteration_009", expect=2))
