@@ -164,7 +164,8 @@ def judge_memory(host: int, group: int | None, need: int, memory_gib: float) -> 
 def disk(params: Params) -> Iterator[Finding]:
     """A line a file system: what it has against what a run may put there. A model of unknown size counts nothing."""
     outputs = OTHER + len(params.models) * needs.output(params, needs.items(params))
-    places = [("repository", paths.project(), outputs), ("temporary files", Path(tempfile.gettempdir()), SCRATCH)]
+    again = len(params.models) * needs.output(params, sum(params.spec(name).n for name in params.datasets))  # in the iteration
+    places = [("repository", paths.project(), outputs + again), ("temporary files", Path(tempfile.gettempdir()), SCRATCH)]
     if Path(".dvc").is_dir():
         places.append(("DVC's cache", commands.dvc_cache(Path.cwd()), outputs))
     places.append(("converted weights", paths.cache(), _files(data.to_make(params)) + SCRATCH))

@@ -87,7 +87,8 @@ def make(params: Params, changes: dict[str, object], measuring: float = MEASURIN
             if line := lines.get(_stage(work.name, model)):
                 line.items, line.tokens, line.flops, line.seconds = work.items, work.tokens, work.total(own), seconds
                 plan.memory = max(plan.memory, needs.peak(work, own, placement, params))
-                plan.disk += 2 * needs.output(params, work.items, own.layers, own.heads)  # here, and in DVC's cache
+                copies = 3 if work.name.startswith("activations") else 2  # here, in DVC's cache, in the iteration
+                plan.disk += copies * needs.output(params, work.items, own.layers, own.heads)
     n = sum(params.spec(name).n for name in params.datasets)
     for stage in lines.keys() - set(chain(*models.values())):
         lines[stage].seconds = LIGHT * imported + DVC + without_model(stage, params, n)
