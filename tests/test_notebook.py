@@ -36,6 +36,7 @@ def test_the_notebook_runs_to_its_end_without_a_warning_and_draws_five_figures(s
         ("aggregate_statistics", "models.tiny.auroc.rev.bootstrap.high", "('AUROC of REV', 'high', "),
         ("model_results", "tiny.calibration.scales.ape.mean", "rev"),
     ],
+    ids=["an interval's end", "a scale"],
 )
 def test_the_notebook_stops_at_a_recorded_number_that_is_not_what_it_finds(study, file, way, named):
     path = study.folder / "experiments" / "iteration_001" / "results" / f"{file}.json"
@@ -47,6 +48,6 @@ def test_the_notebook_stops_at_a_recorded_number_that_is_not_what_it_finds(study
     place[last] += 1e-6
     storage.write_json(path, recorded)
     with pytest.raises(CellExecutionError) as stopped:
-        execute(study)
+        execute(study, "iteration_001")
     assert stopped.value.ename == "AssertionError"
     assert stopped.value.evalue.startswith(named)
