@@ -11,11 +11,10 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from transformers import AutoModelForCausalLM
 
-import wor
 from tests import notebook
 from tests.conftest import ROOT
 from tests.study import Study
-from wor import answers, storage
+from wor import storage
 from wor.engine import ablate, generate, load
 from wor.engine.capture import Span, capture, hooks
 from wor.sources import weights
@@ -128,19 +127,6 @@ def test_the_weights_are_those_that_were_pinned(study):
     assert card["n_params"] == 134_515_008
     assert (card["n_layers"], card["n_heads"]) == (30, 9)
     assert card["source"]["sha256"] == "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-
-
-def test_an_answer_is_stated_where_its_range_of_tokens_says(study):
-    items = wor.load_iteration(study.folder / "experiments" / "iteration_001").items()
-    stated = items[items["answer"] != ""]
-    assert len(stated) >= 1
-    for row in stated.itertuples():
-        text = "".join(row.tokens[row.answer_start : row.answer_end])
-        kind = "yesno" if row.answer in ("yes", "no") else "number"
-        assert answers.find(text, kind, finished=True).value == row.answer
-        assert row.window_end <= row.answer_start
-    silent = items[items["answer"] == ""]
-    assert (silent["answer_start"] == silent["n_generated"]).all()
 
 
 def test_the_notebook_finds_the_recorded_numbers(study):
