@@ -5,10 +5,10 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -124,10 +124,9 @@ def drawn(request):
     module, study = request.param
     points = table(module, STUDIES[study])
     figure = module.draw(points)
-    with plt.rc_context(style.SETTINGS):
+    with matplotlib.rc_context(style.SETTINGS):
         figure.canvas.draw()
-    yield figure, module, points
-    plt.close(figure)
+    return figure, module, points
 
 
 def texts(figure):
@@ -202,7 +201,6 @@ def test_no_model_hides_another_of_its_size():
         assert min(np.diff(np.sort(places))) > width
     looks = {(line.get_color(), line.get_marker()) for line in figure.axes[1].lines if line.get_marker() in "os^"}
     assert len(looks) == len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 3
-    plt.close(figure)
 
 
 def test_sizes_are_ticks_by_name_and_stand_on_a_logarithmic_axis():
@@ -211,7 +209,6 @@ def test_sizes_are_ticks_by_name_and_stand_on_a_logarithmic_axis():
     assert axis.get_xscale() == "log"
     assert [label.get_text() for label in axis.get_xticklabels()] == ["135M", "1.7B"]
     assert list(axis.get_xticks()) == [134_515_008, 1_711_376_384]
-    plt.close(figure)
     assert [scaling.size_name(size) for size in (41_248, 999_900, 362e6, 999.6e6, 1.711e9, 14.2e9)] == [
         "41k", "1M", "362M", "1B", "1.7B", "14B",
     ]  # fmt: skip
@@ -224,7 +221,6 @@ def test_the_least_dauc_that_the_criteria_ask_is_drawn_at_its_model():
     (dash,) = [line for line in figure.axes[1].lines if line.get_marker() == "_" and np.isfinite(line.get_ydata()).all()]
     assert list(dash.get_ydata()) == [0.12]
     assert list(dash.get_xdata()) == pytest.approx([1_711_376_384])
-    plt.close(figure)
 
 
 def test_whatever_is_missing_is_said_in_its_panel_and_in_the_caption(settings):
@@ -241,7 +237,6 @@ def test_whatever_is_missing_is_said_in_its_panel_and_in_the_caption(settings):
         if module is not scaling:
             assert f"Not there: {reason}" in found  # in the empty panel
         assert reason in module.describe(points, settings)["caption"]
-        plt.close(figure)
 
 
 @pytest.mark.parametrize("module", [scaling, temperature], ids=name)
@@ -250,7 +245,6 @@ def test_a_panel_of_nothing_has_a_reason_and_no_scale(module):
     for axis in figure.axes:
         assert [text.get_text().replace("\n", " ") for text in axis.texts] == [f"Not there: {MISSING['reason']}"]
         assert not axis.get_yticks().size
-    plt.close(figure)
 
 
 def test_a_value_without_a_neighbour_has_a_bar_in_place_of_a_band():
@@ -259,13 +253,12 @@ def test_a_value_without_a_neighbour_has_a_bar_in_place_of_a_band():
     figure = temperature.draw(temperature.table({"a": one}))
     bars = [segment for lines in figure.axes[1].collections if hasattr(lines, "get_segments") for segment in lines.get_segments()]
     assert np.asarray(bars).tolist() == [[[0, 0.5], [0, 0.7]]]
-    plt.close(figure)
 
 
 def test_an_interval_that_misses_its_value_is_drawn_all_the_same():
     odd = result(135e6, "Small")
     odd["added"]["rev"]["delta"] = {"value": 0.02, "low": 0.03, "high": 0.05, "n": 40, "reason": ""}
-    plt.close(scaling.draw(table(scaling, {"a": odd})))
+    scaling.draw(table(scaling, {"a": odd}))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)
@@ -353,9 +346,15 @@ def test_colours_stay_apart_without_a_kind_of_cone(seen):
 
 
 def test_drawing_leaves_matplotlibs_settings_alone():
-    before = dict(plt.rcParams)
-    plt.close(scaling.draw(table(scaling, TWO)))
-    assert dict(plt.rcParams) == before
+    before = dict(matplotlib.rcParams)
+    scaling.draw(table(scaling, TWO))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_drawing_wants_no_backend():
+    code = "import sys; from tests.test_figures import ONE, scaling, table; scaling.draw(table(scaling, ONE)); "
+    code += "sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def items(n=30):

@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from transformers import AutoModelForCausalLM
 
+from tests import notebook
 from tests.conftest import ROOT
 from tests.study import Study
 from wor import storage
@@ -126,6 +127,11 @@ def test_the_weights_are_those_that_were_pinned(study):
     assert card["n_params"] == 134_515_008
     assert (card["n_layers"], card["n_heads"]) == (30, 9)
     assert card["source"]["sha256"] == "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+def test_the_notebook_finds_the_recorded_numbers(study):
+    done = notebook.execute(study)
+    assert all(cell.execution_count for cell in done.cells if cell.cell_type == "code")
 
 
 def test_peak_memory_stays_under_four_gibibytes(study):

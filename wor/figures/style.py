@@ -9,12 +9,10 @@ from functools import wraps
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from wor import storage
@@ -64,7 +62,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @wraps(draw)
     def under_settings(*arguments: object) -> Figure:
-        with plt.rc_context(SETTINGS):
+        with matplotlib.rc_context(SETTINGS):
             return draw(*arguments)
 
     return under_settings
@@ -72,7 +70,9 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 def canvas(rows: int, columns: int, height: float, **shared: object) -> tuple[Figure, np.ndarray]:
     """A figure one column wide, ``height`` inches high, and its axes, [rows, columns]."""
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", squeeze=False, **shared)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)  # not pyplot's figure: that would want a backend, and a notebook has its own
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
 def band(axis: Axes, rows: pd.DataFrame, x: str, colour: str, line: str, label: str) -> None:
@@ -119,8 +119,7 @@ def not_there(reasons: Iterable[str]) -> str:
 
 def save(figure: Figure, stem: Path) -> None:
     """Write png (300 dpi), svg and pdf."""
-    with plt.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         for suffix, metadata in METADATA.items():
             with storage.writing(stem.with_suffix(suffix)) as temporary:
                 figure.savefig(temporary, format=suffix[1:], metadata=metadata)
-    plt.close(figure)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-ITEM_TEXT = ["item_id", "prompt", "paraphrases", "gold"]
-OBSERVED = ["item_id", "text", "tokens", "token_logprob", "token_entropy", "prompt_tokens", "window_start", "window_end",
-            "answer_start", "answer_end"]  # fmt: skip
+    from wor.params import Params
+
+RANGES = ["window_start", "window_end", "answer_start", "answer_end"]
+ASKED = ["item_id", "prompt", "paraphrases", "gold", "expected"]
+OBSERVED = ["item_id", "text", "tokens", "token_logprob", "token_entropy", "answer", *RANGES]
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,21 @@ class Iteration:
 
     @cached_property
     def config(self) -> dict:
-        """The parameters that were used."""
+        """The parameters that were used, as plain values."""
         import yaml
 
-        return yaml.safe_load((self.folder / "config_used.yaml").read_text(encoding="utf-8"))
+        return yaml.safe_load(self._config.read_text(encoding="utf-8"))
+
+    @cached_property
+    def params(self) -> Params:
+        """The same, checked, as wor.analysis and wor.figures take them. UserError where this version's are others."""
+        from wor import params
+
+        return params.load(self._config)
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "config_used.yaml"
 
     @cached_property
     def environment(self) -> dict:
@@ -121,9 +134,10 @@ class Iteration:
     def items(self, model: str | None = None) -> pd.DataFrame:
         """One row an evaluation item: its measures, and where the iteration holds them its texts and tokens.
 
-        ``prompt``, ``paraphrases``, ``gold``; ``text``, and of its tokens ``tokens``, ``token_logprob`` and
-        ``token_entropy`` (nats, of the prediction before the token); ``window_start``, ``window_end``, ``answer_start``,
-        ``answer_end``: ranges ``[start, end)`` of those tokens, the answer's empty where none is stated.
+        ``prompt`` (of ``token_len`` tokens), ``paraphrases``, ``gold``, ``expected`` (the right answer); ``text``, which is
+        the joined ``tokens``, and of each its ``token_logprob`` and ``token_entropy`` (nats, of the prediction that it
+        followed); ``answer``, "" where none is stated; ``window_start``, ``window_end``, ``answer_start``, ``answer_end``:
+        ranges ``[start, end)`` of those tokens, the answer's empty where none is stated.
         """
         import pandas as pd
 
@@ -131,16 +145,33 @@ class Iteration:
         if not self.has_texts:
             return found
         asked = pd.DataFrame([row for dataset in self.datasets for row in storage.read_jsonl(self.folder / paths.asked(dataset))])
+        asked = asked.rename(columns={"answer": "expected"})[ASKED]
         said = pd.concat([self._observed(dataset, model) for dataset in self.datasets], ignore_index=True)
-        return found.merge(asked[ITEM_TEXT], on="item_id", how="left").merge(said, on="item_id", how="left")
+        # The CSV's answers are numbers wherever all of them look like one.
+        found = found.drop(columns="answer")
+        return found.merge(asked, on="item_id", how="left").merge(said, on="item_id", how="left")
+
+    def tokens(self, item_id: str, model: str | None = None) -> pd.DataFrame:
+        """One row a token of an item's continuation: ``token``, ``logprob``, ``entropy``, and whether it is ``in_window`` and
+        ``in_answer``.
+        """
+        import pandas as pd
+
+        self._check_texts()
+        found = self.items(model).set_index("item_id")
+        if item_id not in found.index:
+            raise UserError("item", repr(item_id), f"{self.name} has {len(found)}, such as {found.index[0]}")
+        row = found.loc[item_id]
+        table = pd.DataFrame({"token": row["tokens"], "logprob": row["token_logprob"], "entropy": row["token_entropy"]})
+        for part in ("window", "answer"):
+            table[f"in_{part}"] = (table.index >= row[f"{part}_start"]) & (table.index < row[f"{part}_end"])
+        return table
 
     def _observed(self, dataset: str, model: str | None) -> pd.DataFrame:
         import pandas as pd
 
         frame = pd.read_parquet(self._observed_at(dataset, model) / storage.TABLE)
-        frame["prompt_tokens"] = frame["prompt_ids"].map(len)
-        for column in ("window_start", "window_end", "answer_start", "answer_end"):
-            frame[column] -= frame["prompt_tokens"]
+        frame[RANGES] = frame[RANGES].sub(frame["token_len"], axis=0)  # of the prompt: they count from its start
         return frame[OBSERVED]
 
     def arrays(self, model: str | None = None) -> dict[str, np.ndarray]:
@@ -151,10 +182,13 @@ class Iteration:
         """
         import numpy as np
 
-        if not self.has_texts:
-            raise UserError(self.name, "holds no arrays", "It is of an earlier version: wor reproduce makes them anew")
+        self._check_texts()
         each = [storage.read_arrays(self._observed_at(dataset, model) / storage.ARRAYS) for dataset in self.datasets]
         return {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
+
+    def _check_texts(self) -> None:
+        if not self.has_texts:
+            raise UserError(self.name, "has no texts, tokens and arrays", "An earlier version made it: make a new one, wor run")
 
     def _observed_at(self, dataset: str, model: str | None) -> Path:
         return self.folder / paths.observed(self.label(model), dataset)

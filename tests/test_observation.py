@@ -1,0 +1,26 @@
+"""What is noted of a continuation: where its answer stands among its tokens."""
+
+import pytest
+
+from tests.conftest import ROOT
+from wor import answers, observation, storage, windows
+from wor.items import Item
+
+
+@pytest.mark.parametrize(
+    "output", storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl"), ids=lambda output: output["item"]
+)
+def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings, output):
+    about = dict.fromkeys(("item_id", "dataset", "cluster", "sha256", "prompt", "answer", "gold"), "")
+    about |= {"role": "reasoning", "split": "evaluation", "paraphrases": [], "paraphrase_shares": []}
+    item = Item(**about, answer_kind=output["kind"])
+    ids = lm.encode(output["text"]) + sorted(lm.end_tokens)[:1] * output["finished"]
+    said = observation._read(lm, item, [0], ids, settings)
+    (start, end), tokens = said.stated, windows.pieces(said.case.continuation, lm.decode)
+    assert "".join(tokens) == output["text"]
+    if output["stated"] is None:
+        assert (start, end, said.answer) == (len(tokens), len(tokens), "")
+    else:
+        assert said.answer == output["stated"]
+        assert answers.find("".join(tokens[start:end]), output["kind"], finished=True).value == output["stated"]
+        assert said.case.end <= start < end
