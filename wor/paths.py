@@ -26,6 +26,7 @@ SUMMARY = Path("metrics/summary.json")
 ITERATION = Path("metrics/iteration.json")
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
+PLOT_TABLES = PLOTS / "tables"
 # In an iteration's folder
 MANIFEST = "manifest.json"
 NOTES = "notes.md"  # the one file that is its reader's to edit, and no part of the seal
