@@ -106,6 +106,9 @@ def test_the_tutorial_gives_two_iterations_that_differ_in_what_it_changed(study)
     assert study.iterations() == ["iteration_001", "iteration_002"]
     used = [yaml.safe_load((study.folder / "experiments" / name / "config_used.yaml").read_text()) for name in study.iterations()]
     assert used[1] == merge(used[0], {"temperature": 0.7})
+    header = study.run("wor", "runs").stdout.splitlines()[1]
+    assert [name.strip() for name in header.split("┃")[-2:-1]] == ["temperature"]  # nothing else varies
+    assert header.count("┃") == 8
     assert (study.folder / "compared" / "index.html").read_text().count("var spec") == 6
     assert study.run("git", "log", "-1", "--format=%s", "--", "experiments/iteration_001.dvc").stdout.strip()
     assert set(SET_UP) < set(commands(DOCS / "tutorial.md"))

@@ -278,8 +278,9 @@ class Rev(Strict):
 
     @model_validator(mode="after")
     def _something_weighs(self) -> Rev:
-        if self.apl.weight + self.ape.weight + self.sib.weight <= 0:
-            raise ValueError("every weight is 0; give at least one of apl, ape, sib a positive weight")
+        parts = dict(self)
+        if sum(component.weight for component in parts.values()) <= 0:
+            raise ValueError(f"every weight is 0; give at least one of {', '.join(parts)} a positive weight")
         return self
 
 
