@@ -1,21 +1,21 @@
-"""figures: Fig1 to Fig3 with their captions, and the tables that `dvc plots` draws."""
+"""figures: each figure with its caption, and the tables that `dvc plots` draws."""
+
+from importlib import import_module
 
 import pandas as pd
 
 from wor import paths, stage, storage
-from wor.figures import ablation, curves, scaling, style, temperature
+from wor.figures import FIGURES, curves, style
 
 
 def work(params, log):
     results = {model: storage.read_json(paths.STATS / f"{model}.json") for model in params.models}
-    for name, figure, points in (
-        ("scaling", scaling, scaling.table(results, params.criteria.delta_auc)),
-        ("temp_robustness", temperature, temperature.table(results)),
-        ("ablation_curve", ablation, ablation.table(results)),
-    ):
-        storage.write_csv(paths.PLOTS / f"{name}.csv", points)
+    for number, (name, module) in enumerate(FIGURES.items(), 1):
+        figure = import_module(f"wor.figures.{module}")
+        points = figure.table(results, params)
+        storage.write_csv(paths.PLOT_TABLES / f"{name}.csv", points)
         style.save(figure.draw(points), paths.FIGURES / name)
-        storage.write_json(paths.FIGURES / f"{name}.json", figure.describe(points, params))
+        storage.write_json(paths.FIGURES / f"{name}.json", {"figure": f"Fig{number}", **figure.describe(points, params)})
     tables = {curve: [] for curve in (curves.roc, curves.distributions, curves.layer_profile)}
     for model in params.models:
         label = results[model]["label"]
@@ -25,8 +25,8 @@ def work(params, log):
         for curve, parts in tables.items():
             parts.append(curve(layers if curve is curves.layer_profile else items, label))
     for curve, parts in tables.items():
-        storage.write_csv(paths.PLOTS / f"{curve.__name__}.csv", pd.concat(parts, ignore_index=True))
-    log.say(f"3 figures and {3 + len(tables)} tables in {paths.PLOTS}/")
+        storage.write_csv(paths.PLOT_TABLES / f"{curve.__name__}.csv", pd.concat(parts, ignore_index=True))
+    log.say(f"{len(FIGURES)} figures and {len(FIGURES) + len(tables)} tables in {paths.PLOTS}/")
 
 
 if __name__ == "__main__":

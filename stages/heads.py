@@ -13,7 +13,8 @@ def work(params, log, model):
     }
     for split, found in chosen.items():
         if missing := {"reasoning", "control"} - {item.role for item in found}:
-            raise UserError(f"{split} items", f"no {missing.pop()} item", "Raise dataset_specs.*.n")
+            remedy = "Raise dataset_specs.*.n; of reasoning datasets those count that have worked solutions"
+            raise UserError(f"{split} items", f"no {missing.pop()} item", remedy)
     run = session.begin(params, model, log)
     heads = observation.read_reference(paths.REFERENCE / model).head
     ranking = head_removal.rank(run, chosen["calibration"], heads)

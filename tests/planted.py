@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 
 LAYERS, WINDOW, HEADS = 12, 16, 3
 

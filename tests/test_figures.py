@@ -14,13 +14,14 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from wor import params as parameters
 from wor.figures import ablation, curves, scaling, style, temperature
 from wor.figures.panels import number
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 from wor.statistics import auc, bootstrap
 
 ROOT = Path(__file__).parents[1]  # not conftest's: the other process would load torch for it
-WANTED = {360: 0.05, 1700: 0.12}
+PARAMS = parameters.load(ROOT / "params.yaml")
 MISSING = {"value": None, "low": None, "high": None, "reason": "fewer than 10 items in a class (6 positive, 3 negative)"}
 
 
@@ -108,7 +109,7 @@ ONE, TWO = STUDIES["one model"], STUDIES["two sizes"]
 
 
 def table(module, results):
-    return module.table(results, WANTED) if module is scaling else module.table(results)
+    return module.table(results, PARAMS)
 
 
 def name(module):
@@ -250,7 +251,7 @@ def test_a_panel_of_nothing_has_a_reason_and_no_scale(module):
 def test_a_value_without_a_neighbour_has_a_bar_in_place_of_a_band():
     one = result(135e6, "Small")
     one["temperatures"]["by_temperature"] = one["temperatures"]["by_temperature"][:1]
-    figure = temperature.draw(temperature.table({"a": one}))
+    figure = temperature.draw(table(temperature, {"a": one}))
     bars = [segment for lines in figure.axes[1].collections if hasattr(lines, "get_segments") for segment in lines.get_segments()]
     assert np.asarray(bars).tolist() == [[[0, 0.5], [0, 0.7]]]
 
@@ -285,7 +286,7 @@ def test_the_caption_counts_items_by_temperature_and_numbers_without_an_interval
     few = result(135e6, "Small")
     rows = few["temperatures"]["by_temperature"]
     rows[0]["control"] |= {"low": None, "high": None, "n": 3}
-    found = temperature.describe(temperature.table({"a": few}), settings)["caption"]
+    found = temperature.describe(table(temperature, {"a": few}), settings)["caption"]
     assert "Small 24 reasoning + 3 to 16 control" in found
     assert "1 of 9 numbers have no interval" in found
 

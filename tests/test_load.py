@@ -11,7 +11,7 @@ import wor
 from wor import params, storage
 from wor.errors import UserError
 from wor.iterations import verify
-from wor.measures import ape, apl, dtr, rev, sib
+from wor.measures import ape, apl, dtr, registry, rev, sib
 
 pytestmark = pytest.mark.dvc
 
@@ -188,8 +188,8 @@ def test_measures_can_be_made_from_the_arrays_row_by_row(iteration, items):
     for name in found:
         assert found[name].nunique() > 1 or name == "dtr", name  # else any order would do
         assert np.allclose(found[name], items[name], rtol=0, atol=1e-12), name
-    z = {name: rev.zscore(found[name], *fixed["scales"][name].values()) for name in rev.COMPONENTS}
-    ones = dict.fromkeys(rev.COMPONENTS, 1)
+    z = {name: rev.zscore(found[name], *fixed["scales"][name].values()) for name in registry.COMPONENTS}
+    ones = dict.fromkeys(registry.COMPONENTS, 1)
     assert np.allclose(rev.rev(z, ones, ones), items["rev"])
 
 

@@ -13,6 +13,7 @@ import yaml
 from tests.study import TINY, Study, tiny_model
 from wor import storage
 from wor.iterations import compare
+from wor.measures.registry import COMPONENTS, HEADS, RIVALS
 
 pytestmark = pytest.mark.dvc
 
@@ -134,7 +135,7 @@ def test_the_report_has_nulls_rivals_doses_settings_and_hypotheses(study):
     h8 = found["preregistration"]["hypotheses"]["H8"]
     trend = found["dose_response"]["gsm-symbolic"]["trend"]["rev"]
     assert (h8["status"] == "undecided") == (trend["low"] <= 0 <= trend["high"])
-    assert set(found["rivals"]["difference"]) == {"apl", "ape", "sib", "dtr", "heads"}
+    assert set(found["rivals"]["difference"]) == {*COMPONENTS, *RIVALS, HEADS}
     assert found["literal"]["literal"]["n"] == 10
     assert found["literal"]["literal"]["tokens"] > found["literal"]["matched"]["tokens"]
     assert sum(row["n"] for row in found["dose_response"]["gsm-symbolic"]["by_steps"]) == 12

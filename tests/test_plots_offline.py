@@ -19,9 +19,10 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from wor import params as parameters
 from wor.errors import UserError
 from wor.figures import ablation, curves, offline, scaling, temperature
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 
 pytestmark = pytest.mark.dvc
 
@@ -41,7 +42,7 @@ MODELS = {"SmolLM2-135M-Instruct": 134_515_008, "SmolLM2-360M-Instruct": 361_821
 
 
 def tables(seed: int) -> dict[str, pd.DataFrame]:
-    """What stages/figures.py writes to plots/, of numbers that no model gave."""
+    """What stages/figures.py writes to plots/tables/, of numbers that no model gave."""
     rng = np.random.default_rng(seed)
 
     def estimate() -> dict:
@@ -78,14 +79,14 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
         table = places.to_frame(index=False)
         return table.assign(ablation_kl=10 ** rng.normal(-table["layer"] / 15, 0.1))
 
-    results = {label: result(label) for label in MODELS}
+    results, params = {label: result(label) for label in MODELS}, parameters.load(ROOT / "params.yaml")
     return {
         "roc": pd.concat([curves.roc(items(), label) for label in MODELS]),
         "distributions": pd.concat([curves.distributions(items(), label) for label in MODELS]),
         "layer_profile": pd.concat([curves.layer_profile(layers(), label) for label in MODELS]),
-        "temp_robustness": temperature.table(results),
-        "ablation_curve": ablation.table(results),
-        "scaling": scaling.table(results, {360: 0.05}),
+        "temp_robustness": temperature.table(results, params),
+        "ablation_curve": ablation.table(results, params),
+        "scaling": scaling.table(results, params),
     }
 
 
@@ -108,14 +109,14 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plots = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
     assert [name for plot in plots for name in plot] == list(TABLES)
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
-    (folder / "plots").mkdir()
+    (folder / "plots" / "tables").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         offline.write()
     run(folder, "git", "init", "-q")
     for seed, revision in enumerate(REVISIONS):
         for name, table in tables(seed).items():
-            table.to_csv(folder / "plots" / f"{name}.csv", index=False)
+            table.to_csv(folder / "plots" / "tables" / f"{name}.csv", index=False)
         run(folder, "git", "add", "-A")
         author = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
         run(folder, "git", *author, "commit", "-qm", revision)

@@ -122,7 +122,7 @@ def test_an_experiment_travels_with_its_outputs(pushed, clone):
     clone.run("dvc", "exp", "pull", "origin", pushed.name)
     clone.run("dvc", "exp", "apply", pushed.name)
     assert clone.json("metrics/summary.json") == pushed.json("metrics/summary.json")
-    for path in ("data/stats/tiny.json", "data/activations/tiny/wiki/items.parquet", "plots/roc.csv"):
+    for path in ("data/stats/tiny.json", "data/activations/tiny/wiki/items.parquet", "plots/tables/roc.csv"):
         assert (clone.folder / path).read_bytes() == (pushed.folder / path).read_bytes()
 
 

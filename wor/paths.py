@@ -27,6 +27,7 @@ ITERATION = Path("metrics/iteration.json")
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
 REPORTS = PLOTS / "reports"  # of two iterations, or of one that has none of its own
+PLOT_TABLES = PLOTS / "tables"
 # In an iteration's folder
 REPORT = "report.html"
 MANIFEST = "manifest.json"

@@ -12,7 +12,7 @@ from wor import params as parameters
 from wor import paths, storage
 from wor.commands import git
 from wor.errors import UserError
-from wor.measures.rev import COMPONENTS, SCORES
+from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 from wor.params import Params, Strict
 
 # Which estimate of a model's results a quantity names.
@@ -26,14 +26,14 @@ QUANTITIES = {
 
 
 # What it may be of; a trend is of a dataset.
-NAMES = {"auroc": SCORES, "delta_auc": SCORES, "partial": SCORES, "rival": [*COMPONENTS, "dtr", "heads"]}
+NAMES = {"auroc": SCORES, "delta_auc": SCORES, "partial": SCORES, "rival": [*COMPONENTS, *RIVALS, HEADS]}
 
 
 class Hypothesis(Strict):
     """A quantity that is to lie above or below a number, with its whole interval."""
 
     claim: str
-    quantity: Annotated[str, StringConstraints(pattern=rf"^({'|'.join(QUANTITIES)})\.[a-z0-9-]+$")]
+    quantity: Annotated[str, StringConstraints(pattern=rf"^({'|'.join(QUANTITIES)})\.[a-z0-9_-]+$")]
     above: float | None = None
     below: float | None = None
 

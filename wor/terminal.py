@@ -12,6 +12,7 @@ from rich.table import Table
 from wor import storage
 from wor.errors import UserError
 from wor.iterations.materialise import Outcome
+from wor.measures.registry import NAMES
 
 if TYPE_CHECKING:
     from wor.doctor import Finding
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from wor.plan.plan import Plan
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
-NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
 HELD = {"supported": "green", "contradicted": "red", "undecided": "yellow", "not evaluable": "yellow"}
 
 
@@ -60,7 +60,7 @@ def _because(reasons: list[str]) -> str:
 
 def remarks(result: dict) -> list[str]:
     """What to mind about the table's numbers, once each."""
-    estimates = [result["auroc"][name]["bootstrap"] for name in NAMES]
+    estimates = [result["auroc"][name]["bootstrap"] for name in NAMES if name in result["auroc"]]
     estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
     notes = dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)
     return [f"Mind: {note}" for note in notes]
@@ -279,7 +279,7 @@ def _number(estimate: dict) -> str:
 
 
 def results_table(model: str, result: dict) -> Table:
-    """REV, its components and DTR: AUROC, what they add to the baseline, partial correlation."""
+    """REV and every other measure: AUROC, what they add to the baseline, partial correlation."""
     table = Table(
         title=f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)", title_justify="left"
     )
@@ -287,6 +287,8 @@ def results_table(model: str, result: dict) -> Table:
     for heading in ("AUROC", "dAUC over baseline", "partial r", "p (Holm)", "direction"):
         table.add_column(heading, justify="right")
     for name, shown in NAMES.items():
+        if name not in result["auroc"]:  # an iteration from before there was this measure
+            continue
         adjusted = result["holm"].get(f"partial_{name}")
         table.add_row(
             shown,

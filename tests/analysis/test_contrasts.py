@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from tests.planted import table as planted
 from wor.analysis import contrasts
 from wor.analysis.evaluation import Evaluation
+from wor.measures.registry import COMPONENTS, HEADS, RIVALS
 from wor.statistics import auc
 
 
@@ -43,7 +44,7 @@ def test_heads_that_know_the_class_beat_a_score_that_does_not(quick):
 
 def test_without_an_evaluation_every_difference_is_a_reason(quick):
     found = contrasts.beside_rivals(Evaluation(planted(n=12), quick), np.zeros((12, 5)))
-    assert set(found["difference"]) == {"apl", "ape", "sib", "dtr", "heads"}
+    assert set(found["difference"]) == {*COMPONENTS, *RIVALS, HEADS}
     for entry in (*found["difference"].values(), found["auroc_heads"]):
         assert math.isnan(entry["value"])
         assert entry["reason"].startswith("fewer than 10 items in a class")

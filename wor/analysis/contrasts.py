@@ -6,25 +6,23 @@ import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, excluded, labels
-from wor.measures.rev import COMPONENTS, SCORES
+from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 from wor.statistics import bootstrap, family, partial, power, rivals, trend
 from wor.statistics.result import undefined
-
-HEADS = "heads"
 
 
 def beside_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
     """AUROC(REV) - AUROC(rival), paired, with Holm over the rivals.
 
-    Rivals: each component in its preset direction, DTR, and a sparse logistic regression on the entropies of all
+    Rivals: each component in its preset direction, every other measure, and a sparse logistic regression on the entropies of all
     heads, ``[kept items, heads]``, cross-fitted. The last is trained on these classes, which REV is not.
     """
     label, settings = evaluation.label, evaluation.params.statistics
     missing = undefined(evaluation.refusal, len(label))
-    found, fitted = dict.fromkeys((*COMPONENTS, "dtr", HEADS), missing), missing
+    found, fitted = dict.fromkeys((*COMPONENTS, *RIVALS, HEADS), missing), missing
     if not evaluation.refusal:
         own, drawn, confidence = evaluation.score("rev"), evaluation.drawn, settings.confidence
-        for name in (*COMPONENTS, "dtr"):
+        for name in (*COMPONENTS, *RIVALS):
             sign = getattr(evaluation.params.rev, name).sign if name in COMPONENTS else 1
             found[name] = rivals.difference(label, own, sign * evaluation.score(name), drawn, confidence)
         repeats = max(1, settings.repeats // 4)
@@ -141,8 +139,8 @@ def _twin_verdict(found: dict, n: dict[str, int]) -> str:
 def literal(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
     """What matching in length changes: the same articles as controls, cut to length and whole.
 
-    AUROC against all reasoning items, of REV, its components, DTR and the covariates that partial correlation is
-    given. Articles with a REV both ways.
+    AUROC against all reasoning items, of every measure and of the covariates that partial
+    correlation is given. Articles with a REV both ways.
     """
     if table is None:
         return {"reason": "the controls of this run are not matched (control.match: none)"}

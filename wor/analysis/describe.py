@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 from wor.statistics import family
 
 BALANCE = ["token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity", "paraphrase_share"]

@@ -9,7 +9,7 @@ from scipy import stats
 
 from wor.analysis import describe
 from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, excluded
-from wor.measures.rev import COMPONENTS, SCORES
+from wor.measures.registry import COMPONENTS, SCORES
 from wor.params import Params
 from wor.statistics import auc, baseline, bootstrap, family, nulls, partial, power
 from wor.statistics.result import undefined

@@ -15,7 +15,7 @@ TEXT = {"reasoning": "gold solutions", "control": "control text"}
 KINDS = {"ranked": (style.REASONING, "o-"), "random": (style.NEUTRAL, "s--")}
 
 
-def table(results: dict[str, dict]) -> pd.DataFrame:
+def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
     """One row a model, role, kind of removal and share of heads."""
     rows = [
         {
@@ -91,7 +91,7 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
     ]
     rows = points.assign(series=points["role"] + ", " + points["kind"]).rename(columns={"share": "x"})
     names = points["role"] + ", " + _names(points)
-    return caption("Fig3", "Token accuracy with heads removed", drawn, rows, names, "share of heads removed", "items", params)
+    return caption("Token accuracy with heads removed", drawn, rows, names, "share of heads removed", "items", params)
 
 
 def _draws(points: pd.DataFrame) -> str:

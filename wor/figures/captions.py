@@ -9,9 +9,7 @@ from wor.figures.style import not_there
 from wor.params import Params
 
 
-def caption(
-    figure: str, title: str, drawn: list[str], rows: pd.DataFrame, names: pd.Series, x: str, resampled: str, params: Params
-) -> dict:
+def caption(title: str, drawn: list[str], rows: pd.DataFrame, names: pd.Series, x: str, resampled: str, params: Params) -> dict:
     """A paragraph that a paper could use, and every number that is drawn.
 
     Parameters
@@ -30,7 +28,6 @@ def caption(
     sentences = [f"{title}.", *drawn, *_intervals(rows, resampled, params), *_notes(rows)]
     sentences += [f"{not_there(gone)}." if gone else "", f"Datasets: {', '.join(params.datasets)}."]
     return {
-        "figure": figure,
         "title": title,
         "caption": " ".join(sentence for sentence in sentences if sentence),
         "models": list(rows["label"].unique()),

@@ -7,13 +7,13 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from wor.figures.panels import placed
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 
 
 def roc(items: pd.DataFrame, model: str) -> pd.DataFrame:
-    """ROC points of REV, its components and DTR: one row a score and threshold."""
+    """ROC points of every measure: one row a score and threshold."""
     rows = [pd.DataFrame(columns=["score", "fpr", "tpr"])]
-    for score in SCORES:
+    for score in (name for name in SCORES if name in items):  # an earlier version's iteration may lack one
         kept = items[items[score].notna() & items["rev"].notna()]
         if kept["role"].nunique() == 2:
             fpr, tpr, _ = roc_curve(kept["role"] == "reasoning", kept[score])

@@ -1,4 +1,4 @@
-"""What the tables of plots/ share: the columns that .dvc/plots/panels.json reads, and an estimate's own."""
+"""What the tables of plots/tables/ share: the columns that .dvc/plots/panels.json reads, and an estimate's own."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from wor.statistics import criteria
 REV, BASELINE, DELTA = "AUROC of REV", "AUROC of the baseline", "dAUC"
 
 
-def table(results: dict[str, dict], wanted: dict[int, float]) -> pd.DataFrame:
+def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
     """One row a model and quantity: its number, and ``wanted``, the least dAUC that the criteria ask of such a size."""
-    rows = []
+    wanted, rows = params.criteria.delta_auc, []
     for model, result in results.items():
         size = result["n_params"]
         about = {"model": model, "label": result["label"], "n_params": size}
@@ -89,7 +89,7 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
         f"Sampling temperature {params.temperature:g}. Items with a REV, reasoning + control: {'; '.join(items)}.",
     ]
     rows = points.rename(columns={"n_params": "x", "quantity": "series"})
-    return caption("Fig1", "REV by model size", drawn, rows, rows["series"], "parameters", "whole clusters", params)
+    return caption("REV by model size", drawn, rows, rows["series"], "parameters", "whole clusters", params)
 
 
 def size_name(parameters: float) -> str:

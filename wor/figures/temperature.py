@@ -11,7 +11,7 @@ from wor.figures.panels import missing, number, placed
 from wor.params import Params
 
 
-def table(results: dict[str, dict]) -> pd.DataFrame:
+def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
     """One row a model, temperature and series (reasoning, control, auroc)."""
     rows = [
         {
@@ -72,7 +72,7 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
     rows = points.assign(series=points["series"].map({**{role: f"mean REV of {role}" for role in style.ROLE}, "auroc": "AUROC"}))
     rows = rows.rename(columns={"temperature": "x"})
     title, x = "REV over sampling temperatures", "sampling temperature"
-    return caption("Fig2", title, drawn, rows, _names(points), x, "whole clusters", params)
+    return caption(title, drawn, rows, _names(points), x, "whole clusters", params)
 
 
 def _n(rows: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from wor import storage
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 from wor.profiles import leaves
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
@@ -49,7 +49,7 @@ def metrics(first: Path, second: Path) -> dict[str, dict[str, tuple[dict | None,
 
 
 def _headline(result: dict) -> dict[str, dict]:
-    found = {f"AUROC of {name}": result["auroc"][name]["bootstrap"] for name in SCORES}
+    found = {f"AUROC of {name}": result["auroc"][name]["bootstrap"] for name in SCORES if name in result["auroc"]}
     found["dAUC of rev"] = result["added"]["rev"]["delta"]
     # Iterations of an earlier version have Pearson's with Fisher's interval only.
     partial = result["partial"]["rev"]
@@ -73,6 +73,8 @@ def paired(first: Path, second: Path, seed: int = 0) -> pd.DataFrame:
         both = one.merge(two, on=["item_id", "dataset", "role", "cluster", "token_len"], suffixes=("_a", "_b"))
         for role, items in both.groupby("role"):
             for score in SCORES:
+                if f"{score}_b" not in items:  # one of the two is from before there was this measure
+                    continue
                 change = items[f"{score}_b"] - items[f"{score}_a"]
                 rows.append({"model": model, "role": role, "score": score, **_mean(items, change, seed).as_dict()})
     return pd.DataFrame(rows, columns=["model", "role", "score", *Estimate.__dataclass_fields__]).drop(columns=["p", "note"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from wor import paths, preregistration, storage
+from wor.figures import FIGURES
 from wor.iterations import environment, registry
 from wor.iterations.load import Iteration
 from wor.params import Params
@@ -139,7 +140,7 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
 
     figures = folder / "figures"
     figures.mkdir()
-    for index, figure in enumerate(("scaling", "temp_robustness", "ablation_curve"), 1):
+    for index, figure in enumerate(FIGURES, 1):
         for suffix in (".png", ".svg", ".pdf", ".json"):
             target = figures / f"Fig{index}_{figure}__{name}{suffix}"
             shutil.copyfile(paths.FIGURES / f"{figure}{suffix}", target)

@@ -10,7 +10,7 @@ HEADLINE = ("AUROC", "dAUC", "low", "high", "partial_r", "n")
 
 
 def runs() -> tuple[list[dict], list[str]]:
-    """Rows newest first, the workspace at their head, and the dotted keys in which they differ.
+    """Rows newest first, the workspace at their head if it has a run, and the dotted keys in which they differ.
 
     A row: ``experiment`` (its name, or the commit's), ``state`` (empty, Queued, Running, Failed), ``iteration``,
     HEADLINE, and each varying parameter. Experiments of all earlier commits of this branch count.
@@ -24,7 +24,8 @@ def runs() -> tuple[list[dict], list[str]]:
     except (DvcException, SCMError) as error:
         raise UserError("dvc exp show", error, "Run from the top of a repository with a commit") from None
     keys = list(dict(leaves(params.read(paths.PARAMS))))
-    rows = [row for row in found if row["Experiment"] or row["rev"] == "workspace"]
+    # A workspace without a run of its own, as after runs of a profile, has parameters that no row's numbers come from.
+    rows = [row for row in found if row["Experiment"] or (row["rev"] == "workspace" and _number(row.get("iteration")))]
     seen = {key: {_plain(row.get(key)) for row in rows} for key in keys}
     varying = [key for key in keys if len(seen[key]) > 1]
     return [_row(row, varying) for row in rows], varying

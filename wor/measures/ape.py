@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from wor.measures.item import Observed
+from wor.params import Measures
+
 
 def by_layer(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> np.ndarray:
     """Mean over window positions of H / log k, k the number of visible keys: ``[L, W] -> [L]`` in [0, 1].
@@ -38,6 +41,13 @@ def ape(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> floa
     Rows that spread evenly over all keys give 1, rows on a single key 0.
     """
     return float(by_layer(entropy, first_position, skipped_keys).mean())
+
+
+def of(item: Observed, settings: Measures) -> float:
+    """`ape` of an item's stored entropies, over all keys or without the first."""
+    if settings.ape == "no_sink":
+        return ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1)
+    return ape(item.arrays["entropy"], item.first_position)
 
 
 def ape_nats(entropy: np.ndarray) -> float:

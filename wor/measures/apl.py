@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from wor.measures.item import Observed
+from wor.params import Measures
+
 
 def layer_effects(kl: np.ndarray) -> np.ndarray:
     """Mean over the window of each layer's ablation KL: ``[..., L, W] -> [..., L]`` nats; NaN pads a window."""
@@ -41,6 +44,11 @@ def apl(effects: np.ndarray, threshold: np.ndarray) -> float:
     if np.isnan(effects).any() or np.isnan(threshold).any():
         return float("nan")
     return float((effects > threshold).mean())
+
+
+def of(item: Observed, settings: Measures) -> float:
+    """`apl` of an item's stored KLs."""
+    return apl(layer_effects(item.arrays["kl"]), item.thresholds)
 
 
 def mean_depth(effects: np.ndarray) -> float:

@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 
+from wor.measures.item import Observed
+from wor.params import Measures
+
 
 def settling_depth(jsd: np.ndarray, g: float) -> np.ndarray:
     """First layer, counted from 1, at which the running minimum of the divergence is at most ``g``.
@@ -33,3 +36,8 @@ def dtr(jsd: np.ndarray, g: float, rho: float) -> float:
     if not used.size:
         return float("nan")
     return float((settling_depth(used, g) >= math.ceil(rho * len(used))).mean())
+
+
+def of(item: Observed, settings: Measures) -> float:
+    """`dtr` of an item's stored divergences."""
+    return dtr(item.arrays["jsd"], settings.dtr_g, settings.dtr_rho)

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-COMPONENTS = ("apl", "ape", "sib")
-SCORES = ["rev", *COMPONENTS, "dtr"]  # what a study reports of: the composite, its parts, the published rival
-
 
 def scale(calibration: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation (ddof 1) over calibration controls; NaN left out.

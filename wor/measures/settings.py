@@ -7,12 +7,15 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from wor.measures import ape, apl, rev, sib
+from wor.measures import ape, apl, rev
+from wor.measures.item import Observed
+from wor.measures.registry import COMPONENTS, MEASURES
 from wor.params import Params
 
 SHARES = (1, 2, 4)  # the window's last 1/k tokens
 TAUS = (0.0, 1.0, 2.0)
 NORMALISATIONS = ("all_keys", "no_sink", "nats")
+SET = ("apl", "ape")  # the components that have settings here
 COLUMNS = ["window", "tau", "normalisation", "components", "primary"]
 
 
@@ -36,8 +39,8 @@ def scores(
     """REV of every evaluation item under every setting.
 
     Settings: the window's last tokens x tau of APL x normalisation of APE x every non-empty set of components,
-    each once where a dimension does not matter (marked "-"). SIB keeps the whole window and the preset depth: its
-    hidden states are stored as window means.
+    each once where a dimension does not matter (marked "-"). SIB keeps the whole window and the preset depth, as its
+    hidden states are stored as window means; so does any component that has no settings here.
 
     Returns
     -------
@@ -45,10 +48,10 @@ def scores(
     """
     rule = params.measures
     size = evaluation[1]["kl"].shape[-1] if params.window.rule == "full" else params.window.size
-    sets = [set_ for k in (3, 2, 1) for set_ in itertools.combinations(rev.COMPONENTS, k)]
-    weights = {name: getattr(params.rev, name).weight for name in rev.COMPONENTS}
-    signs = {name: getattr(params.rev, name).sign for name in rev.COMPONENTS}
-    own = tuple(name for name in rev.COMPONENTS if weights[name] > 0)
+    sets = [set_ for k in range(len(COMPONENTS), 0, -1) for set_ in itertools.combinations(COMPONENTS, k)]
+    weights = {name: getattr(params.rev, name).weight for name in COMPONENTS}
+    signs = {name: getattr(params.rev, name).sign for name in COMPONENTS}
+    own = tuple(name for name in COMPONENTS if weights[name] > 0)
     rows, found = {}, []
     for share in SHARES:
         most = max(1, size // share)
@@ -56,15 +59,15 @@ def scores(
         for tau, norm, set_ in itertools.product(sorted({*TAUS, rule.tau}), NORMALISATIONS, sets):
             used = tuple(name for name in set_ if weights[name] > 0)
             key = (
-                most if {"apl", "ape"} & set(used) else "-",
+                most if set(SET) & set(used) else "-",
                 tau if "apl" in used else "-",
                 norm if "ape" in used else "-",
                 " ".join(used),
             )
             if not used or key in rows:
                 continue
-            parts = {"apl": z["apl", tau], "ape": z["ape", norm], "sib": z["sib", ""]}
-            found.append(rev.rev({name: parts[name] for name in used}, signs, weights))
+            chosen = dict(zip(SET, (tau, norm), strict=True))
+            found.append(rev.rev({name: z[name, chosen.get(name, "")] for name in used}, signs, weights))
             rows[key] = key[0] in (size, "-") and key[1] in (rule.tau, "-") and key[2] in (rule.ape, "-") and used == own
     table = pd.DataFrame([(*key, primary) for key, primary in rows.items()], columns=COLUMNS)
     return table, np.stack(found)
@@ -72,22 +75,36 @@ def scores(
 
 def _components(calibration, evaluation, most: int, params: Params) -> dict[tuple, np.ndarray]:
     """z-scores over calibration controls of each component under each setting of its own."""
-    both = [_raw(*part, most, params) for part in (calibration, evaluation)]
-    raw, limits = [], {tau: apl.thresholds(both[0][1], tau) for tau in {*TAUS, params.measures.tau}}
-    for entropies, effects, stability in both:
+    both = [_raw(*part, most) for part in (calibration, evaluation)]
+    limits = {tau: apl.thresholds(both[0][1], tau) for tau in {*TAUS, params.measures.tau}}
+    preset = apl.thresholds(apl.layer_effects(calibration[1]["kl"]), params.measures.tau)
+    raw = []
+    for part, (entropies, effects) in zip((calibration, evaluation), both, strict=True):
         lengths = {("apl", tau): np.array([apl.apl(one, limit) for one in effects]) for tau, limit in limits.items()}
-        raw.append({**lengths, **{("ape", norm): values for norm, values in entropies.items()}, ("sib", ""): stability})
+        spread = {("ape", norm): np.array(values) for norm, values in entropies.items()}
+        raw.append({**lengths, **spread, **_as_preset(*part, preset, params)})
     return {key: rev.zscore(values, *rev.scale(raw[0][key])) for key, values in raw[1].items()}
 
 
-def _raw(frame, arrays, most: int, params: Params) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+def _raw(frame, arrays, most: int) -> tuple[dict[str, list[float]], np.ndarray]:
+    """APE by normalisation, and the layers' effects, over the last tokens."""
     firsts, cut = last_tokens(frame, arrays, most)
     entropies = {
         "all_keys": [ape.ape(rows, first) for rows, first in zip(cut["entropy"], firsts, strict=True)],
         "no_sink": [ape.ape(rows, first, skipped_keys=1) for rows, first in zip(cut["entropy_no_sink"], firsts, strict=True)],
         "nats": [ape.ape_nats(rows) for rows in cut["entropy"]],
     }
-    effects = apl.layer_effects(cut["kl"])
-    layer = sib.layer_at(params.measures.sib_depth, effects.shape[1])
-    stability = np.array([sib.sib(cosine, layer) for cosine in arrays["cosine"]])
-    return {norm: np.array(values) for norm, values in entropies.items()}, effects, stability
+    return entropies, apl.layer_effects(cut["kl"])
+
+
+def _as_preset(frame, arrays, thresholds: np.ndarray, params: Params) -> dict[tuple, np.ndarray]:
+    """The components without settings of their own."""
+    items = [
+        Observed({name: array[index] for name, array in arrays.items()}, first, thresholds)
+        for index, first in enumerate(frame["window_start"])
+    ]
+    return {
+        (measure.name, ""): np.array([measure.of(item, params.measures) for item in items])
+        for measure in MEASURES
+        if measure.component and measure.name not in SET
+    }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from wor.measures.item import Observed
+from wor.params import Measures
+
 
 def layer_at(depth: float, n_layers: int) -> int:
     """Index into [L + 1] hidden states at a share of the depth: 0 the embedding, 1 the last layer's output."""
@@ -28,3 +31,9 @@ def sib(cosine: np.ndarray, layer: int) -> float:
     values = cosine[:, layer].astype(np.float64)
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else float("nan")
+
+
+def of(item: Observed, settings: Measures) -> float:
+    """`sib` of an item's stored cosines, at the preset depth."""
+    cosine = item.arrays["cosine"]
+    return sib(cosine, layer_at(settings.sib_depth, cosine.shape[1] - 1))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from wor.measures import ape, apl, dtr, rev, sib
+from wor.measures import ape, apl, rev
+from wor.measures.item import Observed
+from wor.measures.registry import COMPONENTS, measured
 from wor.params import Params
 
 ITEM_COLUMNS = [
@@ -38,36 +40,25 @@ def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params
     effects = apl.layer_effects(arrays["kl"])
     thresholds = apl.thresholds(effects, params.measures.tau)
     raw = raw_measures(frame, arrays, thresholds, params)
-    scales = {name: rev.scale(raw[name].to_numpy()) for name in rev.COMPONENTS}
+    scales = {name: rev.scale(raw[name].to_numpy()) for name in COMPONENTS}
     return Calibration(thresholds, scales, int((~np.isnan(effects).any(1)).sum()))
 
 
 def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds: np.ndarray, params: Params) -> pd.DataFrame:
-    """The measures before they are put on one scale, and the covariates; NaN with a reason where undefined.
-
-    DTR only where the logit lens was run: of evaluation items.
-    """
-    rule = params.measures
+    """The measures before they are put on one scale, and the covariates; NaN with a reason where undefined."""
     effects = apl.layer_effects(arrays["kl"])
-    layer = sib.layer_at(rule.sib_depth, effects.shape[1])
     rows = []
     for index, first in enumerate(frame["window_start"]):
-        all_keys = ape.ape(arrays["entropy"][index], first)
-        no_sink = ape.ape(arrays["entropy_no_sink"][index], first, skipped_keys=1)
-        row = {
-            "apl": apl.apl(effects[index], thresholds),
-            "ape": no_sink if rule.ape == "no_sink" else all_keys,
-            "sib": sib.sib(arrays["cosine"][index], layer),
-        }
-        if "jsd" in arrays:
-            row["dtr"] = dtr.dtr(arrays["jsd"][index], rule.dtr_g, rule.dtr_rho)
-        row |= {
-            "apl_depth": apl.mean_depth(effects[index]),
-            "ape_all_keys": all_keys,
-            "ape_no_sink": no_sink,
-            "ape_nats": ape.ape_nats(arrays["entropy"][index]),
-        }
-        rows.append(row)
+        item = Observed({name: array[index] for name, array in arrays.items()}, first, thresholds)
+        rows.append(
+            {
+                **measured(item, params.measures),
+                "apl_depth": apl.mean_depth(effects[index]),
+                "ape_all_keys": ape.ape(item.arrays["entropy"], first),
+                "ape_no_sink": ape.ape(item.arrays["entropy_no_sink"], first, skipped_keys=1),
+                "ape_nats": ape.ape_nats(item.arrays["entropy"]),
+            }
+        )
     table = pd.concat([frame[ITEM_COLUMNS].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
     reason = frame["reason"].where(frame["reason"] != "", frame["paraphrase_reason"])
     table["reason"] = reason.to_numpy()
@@ -77,8 +68,8 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
 def measure(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Calibration, params: Params) -> pd.DataFrame:
     """Every measure of every item: raw, as a z-score over calibration controls, and REV."""
     table = raw_measures(frame, arrays, calibration.thresholds, params)
-    z = {name: rev.zscore(table[name].to_numpy(), *calibration.scales[name]) for name in rev.COMPONENTS}
-    components = {name: getattr(params.rev, name) for name in rev.COMPONENTS}
+    z = {name: rev.zscore(table[name].to_numpy(), *calibration.scales[name]) for name in COMPONENTS}
+    components = {name: getattr(params.rev, name) for name in COMPONENTS}
     score = rev.rev(
         z,
         {name: component.sign for name, component in components.items()},

@@ -22,12 +22,12 @@ def hypotheses(result: dict) -> Table:
 
 
 def results(result: dict) -> Table:
-    """REV, its components and DTR: AUROC, what they add to the baseline, partial correlation; then the baseline."""
+    """REV and every other measure: AUROC, what it adds to the baseline, partial correlation; then the baseline."""
     rows = []
-    for key, shown in words.NAMES.items():
+    for key in result["added"]:
         rows.append(
             [
-                shown,
+                words.name(key),
                 words.estimate(result["auroc"][key]["bootstrap"]),
                 words.estimate(result["added"][key]["delta"], sign=True),
                 words.estimate(result["partial"][key]["clustered"], sign=True),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-NAMES = {"rev": "REV", "apl": "APL", "ape": "APE", "sib": "SIB", "dtr": "DTR"}
+from wor.measures.registry import NAMES
+
 COVARIATES = {
     "token_len": "prompt tokens",
     "cot_len": "tokens before the answer",

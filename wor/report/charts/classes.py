@@ -7,21 +7,22 @@ import numpy as np
 import pandas as pd
 
 from wor.figures import curves
-from wor.measures.rev import SCORES
+from wor.measures.registry import SCORES
 from wor.report import words
 from wor.report.charts.common import PANEL, Chart, chart, dashes, role
 
 BINS = 24
-STROKES = ([1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4])
+STROKES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4]]
 
 
 def distributions(tables: dict[str, pd.DataFrame]) -> Chart | None:
     """Shares of a class's items by value, a panel a measure and series; None where no item has a value."""
     drawn, medians = [], []
     for score in SCORES:
-        every = pd.concat([items[score] for items in tables.values()]).dropna()
+        having = {series: items for series, items in tables.items() if score in items}  # each measure came with a version
+        every = pd.concat([pd.Series(dtype=float), *(items[score].dropna() for items in having.values())])
         edges = np.histogram_bin_edges(every, BINS)
-        for series, items in tables.items() if len(every) else ():
+        for series, items in having.items() if len(every) else ():
             groups = {side: values for side, values in items.dropna(subset=[score]).groupby("role")[score]}
             middle = pd.DataFrame([{"role": side, "median": values.median()} for side, values in groups.items()])
             medians += [f"median {words.name(score)} of {row.role} {row.median:.3g}" for row in middle.itertuples()]
@@ -74,7 +75,8 @@ def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
     names = list(dict.fromkeys(found[by]))
     if not names:
         return None
-    colours = ["var(--first)", "var(--second)"] if by == "series" else [f"var(--line-{index})" for index in range(len(names))]
+    colours = ["var(--first)", "var(--second)"] if by == "series" else [f"var(--line-{index})" for index in range(5)]
+    scales = {name: alt.Scale(domain=names, range=range_) for name, range_ in (("colour", colours), ("dash", STROKES))}
     legend = alt.Legend(title=None, orient="right")
     lines = (
         alt.Chart(found[["fpr", "tpr", by]])
@@ -82,8 +84,8 @@ def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
         .encode(
             x=alt.X("fpr:Q", title="false positive rate"),
             y=alt.Y("tpr:Q", title="true positive rate"),
-            color=alt.Color(f"{by}:N", scale=alt.Scale(domain=names, range=colours[: len(names)]), legend=legend),
-            strokeDash=alt.StrokeDash(f"{by}:N", scale=alt.Scale(domain=names, range=STROKES[: len(names)]), legend=legend),
+            color=alt.Color(f"{by}:N", scale=scales["colour"], legend=legend),
+            strokeDash=alt.StrokeDash(f"{by}:N", scale=scales["dash"], legend=legend),
             tooltip=[f"{by}:N", alt.Tooltip("fpr:Q", format=".2f"), alt.Tooltip("tpr:Q", format=".2f")],
         )
     )

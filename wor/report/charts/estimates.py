@@ -5,7 +5,6 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from wor.measures.rev import SCORES
 from wor.report import words
 from wor.report.charts.common import PANEL, Chart, chart, nothing, series
 
@@ -15,7 +14,7 @@ def estimates(results: dict[str, dict]) -> Chart:
     panels = {"AUROC": 0.5, "dAUC over the baseline": 0.0, "partial r": 0.0}
     rows = []
     for name, result in results.items():
-        for key in SCORES:
+        for key in result["added"]:
             found = (result["auroc"][key]["bootstrap"], result["added"][key]["delta"], result["partial"][key]["clustered"])
             rows += [
                 {"series": name, "measure": words.name(key), "panel": panel, **_interval(entry, panel != "AUROC")}
@@ -30,13 +29,12 @@ def estimates(results: dict[str, dict]) -> Chart:
             rows.append({"series": name, "measure": label, "panel": "AUROC", **_interval(entry)})
     table = pd.DataFrame(rows)
     order = list(dict.fromkeys(table["measure"]))
+    measures = [name for name in order if (table.loc[table["measure"] == name, "panel"] != "AUROC").any()]
     several = len(results) > 1
     drawn = []
     for panel, none in panels.items():
         part = table[(table["panel"] == panel) & table["value"].notna()]
-        y = alt.Y(
-            "measure:N", sort=order, title=None, scale=alt.Scale(domain=order if panel == "AUROC" else order[: len(SCORES)])
-        )
+        y = alt.Y("measure:N", sort=order, title=None, scale=alt.Scale(domain=order if panel == "AUROC" else measures))
         offset = alt.YOffset("series:N", sort=list(results)) if several else alt.Undefined
         colour = series(list(results)) if several else alt.value("var(--text)")
         tooltip = ["series:N", "measure:N", alt.Tooltip("shown:N", title=panel)]
