@@ -21,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from wor import paths, storage
+from wor import interrupt, paths, storage
 from wor.progress import Log
 
 T = TypeVar("T")
@@ -61,6 +61,7 @@ class Shards:
         describe: Callable[[T], object],
         settings: object,
         work: Work,
+        weigh: Callable[[list[T]], Sequence[float]] = lambda entries: [1.0] * len(entries),
     ) -> Records:
         """``work(lm, entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
 
@@ -72,6 +73,7 @@ class Shards:
         settings : what else decides the results.
         work : gives one row and one index of each array an entry, and calls ``advance`` with the number done. A
             function of a module, or a ``partial`` of one: it may be sent to another process.
+        weigh : what each entry of a shard costs, in any unit: time left follows from it.
 
         Returns
         -------
@@ -85,11 +87,13 @@ class Shards:
         left = sum(len(parts[index]) for index in missing)
         if left < len(entries):
             self.log.say(f"{what}: {len(entries) - left} of {len(entries)} were done before an interruption")
-        with self.log.bar(what, left) as advance:
-            shards = {index: [entries[place] for place in parts[index]] for index in missing}
+        shards = {index: [entries[place] for place in parts[index]] for index in missing}
+        kept = interrupt.keep(what, len(entries) - left, len(entries))
+        with self.log.bar(what, [cost for shard in shards.values() for cost in weigh(shard)]) as advance:
             for index, records in self.compute(what, self.lm, work, shards, advance):
                 self._keep_memory(folder)
                 storage.write_records(names[index], *records)
+                kept.done += len(parts[index])
         # Also what was made just now is read back, so that a resumed run cannot differ from an undisturbed one.
         frames, arrays = zip(*(storage.read_records(name) for name in names), strict=True)
         back = np.argsort(np.concatenate(parts))

@@ -160,7 +160,7 @@ def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None])
     if not goal.is_file():
         # The Makefile of that commit knows how its environment is made; it marks one that is whole.
         made = ["make", "--no-print-directory", str(goal), f"VENV={target}", f"PYTHON={command}"]
-        _check(commands.show(made, where=workspace), name, "its environment could not be made")
+        _check(commands.show(made, where=workspace, stdout=sys.stderr), name, "its environment could not be made")
     listed = json.loads(commands.run([str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))
     have = {canonicalize_name(entry["name"]): entry["version"] for entry in listed}
     if still := differing(about["packages"], have.get):
@@ -198,7 +198,9 @@ class _Interpreter:
         return {key: value for key, value in env.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
 
     def show(self, *module: str) -> int:
-        return commands.show([str(self.python), "-m", *module], where=self.workspace, env=self._env)
+        # What it prints is not the verdict; and there is nothing to put away: it is all thrown away.
+        command = [str(self.python), "-m", *module]
+        return commands.show(command, where=self.workspace, env=self._env, stdout=sys.stderr, patience=1)
 
     def run(self, *module: str) -> str:
         return commands.run([str(self.python), "-m", *module], where=self.workspace, env=self._env)
