@@ -72,7 +72,8 @@ class Log:
 
             yield advance
         took = time.perf_counter() - began
-        self.say(f"{what}: {course.done:.0f} in {took:.1f} s ({rate(course.done, took)})")
+        if course.costs:
+            self.say(f"{what}: {course.done:.0f} in {took:.1f} s ({rate(course.done, took)})")
 
 
 class Course:

@@ -270,7 +270,7 @@ def _short(value: object) -> str:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console.width = 120  # a log has no edge to wrap at
     return console

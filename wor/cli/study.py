@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -86,7 +87,8 @@ def reproduce(
     from wor.iterations.reproduce import reproduce as again_from
 
     recorded = folder(iteration, complete_iterations())
-    with again_from(recorded, start, say=partial(typer.echo, err=True)) as again:
+    output = sys.stderr if as_json else None
+    with again_from(recorded, start, partial(typer.echo, err=as_json), output) as again:
         verdict = agreement.judge(recorded, again, tolerance)
         found = agreement.described(recorded, again, verdict)
         if as_json:
