@@ -81,7 +81,7 @@ def _generate(lm: LM, asked: list[tuple[str, list[int], float]], advance: Callab
 
 def _spoken(asked: list[tuple[str, list[int], float]], room: int) -> list[float]:
     """What each costs: they are padded to the longest, and go on together."""
-    return [max(len(prompt) for _, prompt, _ in asked) + room * cost.step(len(asked)) / len(asked)] * len(asked)
+    return [max(len(prompt) for _, prompt, _ in asked) + (room - 1) * cost.step(len(asked)) / len(asked)] * len(asked)
 
 
 def recall(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list[Said]:

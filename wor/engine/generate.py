@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import torch
@@ -86,11 +87,11 @@ def generate(
             ids[row, longest - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, longest - len(prompts[index]) :] = 1
         step, sent = cost.step(len(chosen)), 0.0
-        whole = len(chosen) * longest + max_new_tokens * step
+        whole = len(chosen) * longest + (max_new_tokens - 1) * step  # the prompts' pass gives the first token
 
-        def send(tokens: float) -> None:
+        def send(passed: float) -> None:
             nonlocal sent
-            share = len(chosen) * tokens / whole
+            share = len(chosen) * passed / whole
             sent += share
             advance(share)
 
@@ -98,9 +99,9 @@ def generate(
             if args[0].shape[1] > 1:
                 send(len(chosen) * longest / lm.n_layers)
 
-        noise = KeyedNoise(
-            seed, [names[index] for index in chosen], [temperatures[index] for index in chosen], longest, lambda: send(step)
-        )
+        tokens = count()
+        at = [temperatures[index] for index in chosen]
+        noise = KeyedNoise(seed, [names[index] for index in chosen], at, longest, lambda: next(tokens) and send(step))
         try:
             with hooks(*((layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers)):
                 out = lm.hf.generate(
