@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -76,12 +76,16 @@ def show(
     env: dict[str, str] | None = None,
     stdout: IO | None = None,
     patience: float = 10,
+    listens: bool = False,
 ) -> int:
     """Run ``command`` on this terminal, or with its output to ``stdout``; its exit code, INTERRUPTED after Ctrl-C.
 
     It got the same signal, and has things to put away; after ``patience`` seconds it is killed with all it started.
+    ``listens``: it takes the signal up when it is ready to.
     """
-    with interrupt.waiting(), subprocess.Popen(command, cwd=where, env=env or environment(), stdout=stdout) as process:
+    with interrupt.waiting():
+        with interrupt.held() if listens else nullcontext():
+            process = subprocess.Popen(command, cwd=where, env=env or environment(), stdout=stdout)
         while True:
             try:
                 code = process.wait(patience if interrupt.came() else None)

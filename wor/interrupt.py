@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,21 +25,12 @@ GRACE = 1.0  # seconds to get out of what is being done
 
 
 @dataclass
-class Kept:
-    """How many of a part's items are safe."""
-
-    what: str
-    done: int
-    total: int
-
-
-@dataclass
 class _State:
     came: bool = False
     waiting: bool = False  # for a child, which ends by itself
     words: str = "nothing was changed; to begin again"
     stage: str = ""
-    parts: list[Kept] = field(default_factory=list)
+    parts: list[tuple[str, int, Callable[[], int]]] = field(default_factory=list)
     ending: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -56,6 +47,17 @@ def watch() -> None:
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     threading.Thread(target=_end_late, args=(read,), daemon=True).start()
     sys.excepthook = _end_or_show
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see held
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """What is started inside gets SIGINT when it listens."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def came() -> bool:
@@ -72,10 +74,9 @@ def stage(name: str) -> None:
     _state.stage = name
 
 
-def keep(what: str, done: int, total: int) -> Kept:
-    """``done`` of ``total`` items of a part are safe; raise ``done`` of what comes back when there are more."""
-    _state.parts.append(Kept(what, done, total))
-    return _state.parts[-1]
+def keep(what: str, total: int, done: Callable[[], int]) -> None:
+    """When it comes to it, ``done()`` of ``total`` items of a part are safe."""
+    _state.parts.append((what, total, done))
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def end() -> None:
 
 
 def _kept() -> str:
-    parts = ", ".join(f"{part.what} {part.done} of {part.total}" for part in _state.parts)
+    parts = ", ".join(f"{what} {done()} of {total}" for what, total, done in _state.parts)
     return f"of {_state.stage}: {parts}" if parts else f"nothing of {_state.stage}"
 
 

@@ -1,6 +1,8 @@
 """dvc as `wor run` starts it: Ctrl-C reaches it once, and its words about that are not added to ours.
 
 DVC puts the repository back in order when a stage fails or Ctrl-C ends it; a second Ctrl-C would leave that half done.
+What it starts begins with the signal held back: a stage takes it when it listens (`interrupt.watch`), not while its
+interpreter starts, which would show a traceback.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 
 from wor import interrupt, reports
 
@@ -22,6 +25,12 @@ def _hear(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
 
+def _listen() -> None:
+    """The thread that the signal is delivered to."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Event().wait()
+
+
 def _worth_saying(record: logging.LogRecord) -> bool:
     """Not that it was interrupted, or that the interrupted stage failed."""
     from dvc.exceptions import ReproductionError
@@ -32,6 +41,8 @@ def _worth_saying(record: logging.LogRecord) -> bool:
 
 def main() -> int:
     signal.signal(signal.SIGINT, _hear)
+    threading.Thread(target=_listen, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
     try:
         from dvc.cli import main as dvc
 

@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,12 +89,11 @@ class Shards:
         if left < len(entries):
             self.log.say(f"{what}: {len(entries) - left} of {len(entries)} were done before an interruption")
         shards = {index: [entries[place] for place in parts[index]] for index in missing}
-        kept = interrupt.keep(what, len(entries) - left, len(entries))
+        interrupt.keep(what, len(entries), partial(_entries_of_whole, dict(zip(names, parts, strict=True))))
         with self.log.bar(what, [cost for shard in shards.values() for cost in weigh(shard)]) as advance:
             for index, records in self.compute(what, self.lm, work, shards, advance):
                 self._keep_memory(folder)
                 storage.write_records(names[index], *records)
-                kept.done += len(parts[index])
         # Also what was made just now is read back, so that a resumed run cannot differ from an undisturbed one.
         frames, arrays = zip(*(storage.read_records(name) for name in names), strict=True)
         back = np.argsort(np.concatenate(parts))
@@ -135,6 +135,10 @@ class Shards:
 
 def _is_whole(folder: Path) -> bool:
     return (folder / "arrays.safetensors").is_file()  # the second of its two files; each is written whole
+
+
+def _entries_of_whole(parts: dict[Path, list[int]]) -> int:
+    return sum(len(part) for folder, part in parts.items() if _is_whole(folder))
 
 
 def _remove_old() -> None:

@@ -36,7 +36,7 @@ def run(profile: Profile = "", set_: Settings = []) -> None:  # noqa: B006
     command = commands.quiet_dvc("exp", "run", *where, *profiles.arguments(changes))
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder)
-        code = commands.show(command, env=commands.environment(**{reports.FOLDER: folder}))
+        code = commands.show(command, env=commands.environment(**{reports.FOLDER: folder}), listens=True)
         if code == commands.INTERRUPTED:
             kept = told / reports.KEPT
             part = f", and {kept.read_text(encoding='utf-8')}" if kept.exists() else ""
