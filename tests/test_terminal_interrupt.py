@@ -26,8 +26,10 @@ class Started:
         self.log = log
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
+                command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                # What runs these tests in the background may ignore the signal, and its children would.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
 
     @property
     def said(self):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 LINE_EVERY = 15.0  # seconds between plain lines
-NARROW = 70  # columns; below, a bar has no room beside its numbers
+STATE = 40  # columns of the numbers and a short bar; where there is no room for them, neither is there for the stage's name
 
 
 class Log:
@@ -48,10 +48,11 @@ class Log:
         course, began = Course(costs), time.perf_counter()
         name = f"{self.stage}: {what}"
         if self.console.is_terminal and not self.console.is_dumb_terminal:
-            bar = [BarColumn(bar_width=None)] if self.console.width >= NARROW else []
+            roomy = self.console.width >= len(name) + STATE
+            bar = [BarColumn(bar_width=None)] if roomy else []
             columns = (TextColumn("[bold]{task.description}"), *bar, TextColumn("{task.fields[state]}"))
             with Progress(*columns, console=self.console, transient=True, expand=True) as progress:
-                task = progress.add_task(name if bar else what, total=course.total, state="")
+                task = progress.add_task(name if roomy else what, total=course.total, state="")
 
                 def advance(step: float = 1) -> None:
                     course.done += step

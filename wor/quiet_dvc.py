@@ -40,9 +40,10 @@ def _worth_saying(record: logging.LogRecord) -> bool:
 
 
 def main() -> int:
-    signal.signal(signal.SIGINT, _hear)
-    threading.Thread(target=_listen, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job's is ignored
+        signal.signal(signal.SIGINT, _hear)
+        threading.Thread(target=_listen, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
     try:
         from dvc.cli import main as dvc
 
