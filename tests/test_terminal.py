@@ -21,7 +21,7 @@ from wor.engine import cost
 from wor.engine.generate import generate
 from wor.iterations import registry
 
-STAGES = "check models ids reference activations temperatures nulls heads metrics stats figures".split()
+STAGES = ["check", "models", "ids", "reference", "activations", "temperatures", "nulls", "heads", "metrics", "stats", "figures"]
 WOR = [sys.executable, "-m", "wor.cli"]
 
 

@@ -34,9 +34,9 @@ def run(profile: Profile = "", set_: Settings = []) -> None:  # noqa: B006
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     where = ["--temp"] if profile else []
     command = commands.quiet_dvc("exp", "run", *where, *profiles.arguments(changes))
-    with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder)
-        code = commands.show(command, env=commands.environment(**{reports.FOLDER: folder}), listens=True)
+    with tempfile.TemporaryDirectory() as name:
+        told = Path(name)
+        code = commands.show(command, env=commands.environment(**{reports.FOLDER: name}), listens=True)
         if code == commands.INTERRUPTED:
             kept = told / reports.KEPT
             part = f", and {kept.read_text(encoding='utf-8')}" if kept.exists() else ""
