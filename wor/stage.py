@@ -49,7 +49,7 @@ class one_line_errors:  # noqa: N801 - reads as the statement it is
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and interrupt.came()):
+        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == interrupt.CODE):
             interrupt.end()
         if not isinstance(error, Exception):
             return

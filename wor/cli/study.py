@@ -37,10 +37,11 @@ def run(profile: Profile = "", set_: Settings = []) -> None:  # noqa: B006
     with tempfile.TemporaryDirectory() as name:
         told = Path(name)
         code = commands.show(command, env=commands.environment(**{reports.FOLDER: name}), listens=True)
-        if code == commands.INTERRUPTED:
-            kept = told / reports.KEPT
+        kept = told / reports.KEPT
+        if code == commands.INTERRUPTED or kept.exists():
             part = f", and {kept.read_text(encoding='utf-8')}" if kept.exists() else ""
             interrupt.words(f"kept are finished stages{part}; the same command goes on from there")
+            raise SystemExit(commands.INTERRUPTED)
         if code:
             raise SystemExit(UserError.exit_code if (told / reports.REFUSED).exists() else code)
         shown = (told / reports.SHOWN).exists()
