@@ -143,7 +143,7 @@ class TestAStudy:
             f"interrupted: kept is of reference tiny: generated 14 of 14; {goes_on}",
         )
 
-    @pytest.mark.parametrize("command", [["plan"], ["doctor"], ["runs"], ["check"]])
+    @pytest.mark.parametrize("command", [["plan"], ["doctor"], ["runs"]])
     def test_another_command_says_that_nothing_was_changed(self, start, command):
         started = start(*WOR, *command)
         started.until(lambda: psutil.Process(started.process.pid).cpu_times().user > 0.3)

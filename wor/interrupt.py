@@ -46,7 +46,7 @@ def watch() -> None:
     signal.signal(signal.SIGINT, _raise)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     threading.Thread(target=_end_late, args=(read,), daemon=True).start()
-    sys.excepthook = _end_or_show
+    sys.excepthook, sys.unraisablehook = _end_or_show, _show_unless_ours
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see held
 
 
@@ -130,3 +130,9 @@ def _end_or_show(kind: type, error: BaseException, trace: object) -> None:
     if issubclass(kind, KeyboardInterrupt):
         end()
     sys.__excepthook__(kind, error, trace)
+
+
+def _show_unless_ours(lost: sys.UnraisableHookArgs) -> None:
+    """The signal came where nothing can be raised, as in a callback of the garbage collector: the thread ends the process."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
