@@ -5,6 +5,7 @@ import math
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -132,7 +133,8 @@ class TestCompletion:
         assert self.ask(tmp_path, line) == []
 
     def test_the_script_for_bash_is_shown(self, here):
-        done = wor("--show-completion", "bash", cwd=here)
+        line = f"{shlex.join(WOR)} --show-completion; exit $?"  # asks which shell it is started from
+        done = subprocess.run(["bash", "-c", line], cwd=here, env=environment(), capture_output=True, text=True)
         assert "complete -o default -F _wor_completion wor" in done.stdout
 
     def test_what_a_shell_waits_for_loads_nothing_heavy(self, here):
