@@ -22,6 +22,7 @@ def _hear(number: int, frame: object) -> None:
     global _heard
     if not _heard and not reports.given(reports.KEPT):  # else its stage has ended by this signal, and dvc is tidying up
         _heard = True
+        reports.give(reports.INTERRUPTED)  # to a stage that starts just now, and did not get the signal
         raise KeyboardInterrupt
 
 
