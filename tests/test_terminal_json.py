@@ -22,12 +22,12 @@ def test_every_reading_command_prints_one_document(study):
 
     (same,) = ask("compare", "iteration_001", "iteration_001")
     assert (same["parameters"], same["environment"]) == ({}, {})
-    assert {row["value"] for row in same["paired"]} == {0.0, None}  # DTR is constant, so it has none
+    assert {row["value"] for row in same["paired"]} == {0.0}
     (row,) = (row for row in ask("registry") if row["iteration_id"] == "iteration_001")
-    assert row["partial_r_mean"] == pytest.approx(found["models"]["tiny"]["partial"]["rev"]["clustered"]["value"])
+    assert row["partial_r_mean"] == pytest.approx(found["models"]["tiny"]["partial"]["rev"]["clustered"]["value"], abs=1e-3)
     workspace, *_ = ask("runs")
     assert (workspace["experiment"], workspace["iteration"]) == ("workspace", 1)
-    assert workspace["AUROC"] == pytest.approx(found["models"]["tiny"]["auroc"]["rev"]["bootstrap"]["value"])
+    assert workspace["AUROC"] == pytest.approx(found["models"]["tiny"]["auroc"]["rev"]["bootstrap"]["value"], abs=1e-3)
     assert {"status", "checks"} == set(json.loads(study.run("wor", "doctor", "--json", expect=None).stdout))
     assert [line["stage"] for line in ask("plan")["lines"] if not line["cached"]] == ["check"]
 
