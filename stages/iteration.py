@@ -1,9 +1,6 @@
 """iteration: an immutable folder with everything of this run, and its row in the registry."""
 
-import os
-from pathlib import Path
-
-from wor import paths, stage, storage, terminal
+from wor import paths, reports, stage, storage, terminal
 from wor.iterations.materialise import materialise
 from wor.iterations.registry import number_of
 
@@ -13,8 +10,7 @@ def work(params, log):
     outcome = materialise(params, log.record())
     storage.write_json(paths.ITERATION, {"iteration": number_of(outcome.folder)})
     terminal.show_outcome(outcome)
-    if report := os.environ.get(stage.SHOWN):
-        Path(report).touch()
+    reports.give(reports.SHOWN)
 
 
 if __name__ == "__main__":

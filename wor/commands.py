@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import IO
 
+from wor import interrupt
 from wor.errors import UserError
 
-INTERRUPTED = 130
+INTERRUPTED = interrupt.CODE
 
 
 def environment(python: Path = Path(sys.executable), **extra: str) -> dict[str, str]:
@@ -26,6 +29,12 @@ def dvc(*arguments: str) -> list[str]:
     if found is None:
         raise UserError("dvc", "not found", "Install the requirements: pip install -r requirements.txt")
     return [found, *arguments]
+
+
+def quiet_dvc(*arguments: str) -> list[str]:
+    """The same through `wor.quiet_dvc`, for what may take hours and be interrupted."""
+    dvc()
+    return [sys.executable, "-m", "wor.quiet_dvc", *arguments]
 
 
 @functools.cache
@@ -61,13 +70,38 @@ def run(command: list[str], where: Path | None = None, env: dict[str, str] | Non
     return done.stdout.decode("utf-8")
 
 
-def show(command: list[str], where: Path | None = None, env: dict[str, str] | None = None) -> int:
-    """Run ``command`` on this terminal; its exit code, INTERRUPTED after Ctrl-C."""
-    interrupted = False
-    with subprocess.Popen(command, cwd=where, env=env or environment()) as process:
+def show(
+    command: list[str],
+    where: Path | None = None,
+    env: dict[str, str] | None = None,
+    stdout: IO | None = None,
+    patience: float = 10,
+    listens: bool = False,
+) -> int:
+    """Run ``command`` on this terminal, or with its output to ``stdout``; its exit code, INTERRUPTED after Ctrl-C.
+
+    It got the same signal, and has things to put away; after ``patience`` seconds it is killed with all it started.
+    ``listens``: it takes the signal up when it is ready to.
+    """
+    with interrupt.waiting():
+        with interrupt.held() if listens else nullcontext():
+            process = subprocess.Popen(command, cwd=where, env=env or environment(), stdout=stdout)
         while True:
             try:
-                code = process.wait()
-                return INTERRUPTED if interrupted else code
-            except KeyboardInterrupt:  # it got the same signal, and has things to put away before it ends
-                interrupted = True
+                code = process.wait(patience if interrupt.came() else None)
+                return INTERRUPTED if interrupt.came() else code
+            except KeyboardInterrupt:
+                continue
+            except subprocess.TimeoutExpired:
+                _kill(process.pid)
+
+
+def _kill(pid: int) -> None:
+    """A process and everything that it started."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        above = psutil.Process(pid)
+        for process in [*above.children(recursive=True), above]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()

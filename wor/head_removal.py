@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from wor.engine import ablate
+from wor.engine import ablate, cost
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
 from wor.items import Item, in_turn
@@ -48,7 +48,8 @@ def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFra
     lm = run.lm
     texts = [teacher_forced(lm, item, run.params.heads.span) for item in items]
     work = partial(_effects, heads=heads)
-    _, arrays = run.shards.run("items for ranking heads", SHARD, texts, _length, list, heads.tolist(), work)
+    weigh = partial(_passes, lm, copies=lm.n_heads)
+    _, arrays = run.shards.run("items for ranking heads", SHARD, texts, _length, list, heads.tolist(), work, weigh)
     roles = np.array([item.role for item in items])
     effects = {role: arrays["effect"][roles == role].mean(0) for role in ("reasoning", "control")}
     layer, head = np.divmod(np.arange(lm.n_layers * lm.n_heads), lm.n_heads)
@@ -83,8 +84,8 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
     removed = [plan for *_, plan in plans]
     texts = [teacher_forced(lm, item, settings.span) for item in items]
     work = partial(_accuracies, removed=removed, heads=heads)
-    what = "items scored with heads removed"
-    _, arrays = run.shards.run(what, SHARD, texts, _length, list, [removed, heads.tolist()], work)
+    what, weigh = "items scored with heads removed", partial(_passes, lm, copies=2 * len(plans) / lm.n_layers)
+    _, arrays = run.shards.run(what, SHARD, texts, _length, list, [removed, heads.tolist()], work, weigh)
     rows = [
         (item.item_id, item.dataset, item.role, share, kind, draw, len(plan), accuracy)
         for item, accuracies in zip(items, arrays["accuracy"], strict=True)
@@ -100,6 +101,11 @@ def _accuracies(lm: LM, chosen: list[tuple[list[int], int]], advance: Callable, 
         accuracies.append(ablate.removal_accuracy(lm, ids, first, removed, heads))
         advance()
     return pd.DataFrame({"first": [first for _, first in chosen]}), {"accuracy": np.array(accuracies)}
+
+
+def _passes(lm: LM, chosen: list[tuple[list[int], int]], copies: float) -> list[float]:
+    """What each costs: once through, then its scored tokens in ``copies`` copies a layer, as `cost.window` counts them."""
+    return [len(ids) + cost.window(lm, len(ids) - first, copies) for ids, first in chosen]
 
 
 def _length(text: tuple[list[int], int]) -> int:

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from wor import answers, storage, windows
+from wor.engine import cost
 from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
@@ -63,7 +64,8 @@ def ask(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> l
 
     asked = [(item.item_id, prompt, warmth) for item, prompt, warmth in zip(items, prompts, temperatures, strict=True)]
     work = partial(_generate, room=room, seed=seed)
-    frame, _ = run.shards.run("generated", TOGETHER, asked, lambda one: len(one[1]), list, [room, seed], work)
+    weigh = partial(_spoken, room=room)
+    frame, _ = run.shards.run("generated", TOGETHER, asked, lambda one: len(one[1]), list, [room, seed], work, weigh)
     return [
         _read(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
@@ -76,6 +78,11 @@ def _generate(lm: LM, asked: list[tuple[str, list[int], float]], advance: Callab
         lm, chosen, names, temperatures=warmth, max_new_tokens=room, seed=seed, most=TOGETHER, advance=advance
     )
     return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
+
+
+def _spoken(asked: list[tuple[str, list[int], float]], room: int) -> list[float]:
+    """What each costs: they are padded to the longest, and go on together."""
+    return [max(len(prompt) for _, prompt, _ in asked) + (room - 1) * cost.step(len(asked)) / len(asked)] * len(asked)
 
 
 def recall(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list[Said]:
@@ -97,7 +104,7 @@ def refer(run: Session, said: Sequence[Said]) -> Reference:
     """The frozen reference of the windows of ``said``, which are calibration controls."""
     samples = math.ceil(SAMPLES / len(said))
     work = partial(_average, samples=samples)
-    return pool(run.shards.run("averaged", TOGETHER, said, _length, _described, [samples], work)[1])
+    return pool(run.shards.run("averaged", TOGETHER, said, _length, _described, [samples], work, _lengths)[1])
 
 
 def _average(lm: LM, chosen: list[Said], advance: Callable, samples: int) -> Records:
@@ -115,7 +122,8 @@ def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: 
     """
     settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
     work = partial(_observe, params=run.params, reference=reference, lens=lens)
-    return run.shards.run("observed", SHARD, said, _length, _described, [settings, lens, _digest(reference)], work)
+    identity = [settings, lens, _digest(reference)]
+    return run.shards.run("observed", SHARD, said, _length, _described, identity, work, partial(_seen, run.lm, lens=lens))
 
 
 def _observe(lm: LM, chosen: list[Said], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
@@ -132,6 +140,21 @@ def _observe(lm: LM, chosen: list[Said], advance: Callable, params: Params, refe
         observed.append(arrays)
         advance()
     return pd.DataFrame(rows), _padded(lm, observed, params, lens)
+
+
+def _seen(lm: LM, chosen: list[Said], lens: bool) -> list[float]:
+    """What each costs: one without a window is only scored. A paraphrase is about as long as its prompt."""
+    unembedding, passes = cost.unembedding(lm), []
+    for one in chosen:
+        passes.append(len(one.case.ids) * (1 + unembedding))
+        if not one.reason:
+            passes[-1] += len(one.item.paraphrases) * len(one.case.ids_to_window)
+            passes[-1] += cost.window(lm, len(one.case.window), 1, lens)
+    return passes
+
+
+def _lengths(chosen: list[Said]) -> list[float]:
+    return [_length(one) for one in chosen]
 
 
 def _length(one: Said) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")  # the hash of everything that each stage read and wrote
+PIPELINE = Path("dvc.yaml")
 PROFILES = Path("profiles")
 PREREGISTRATION = Path("prereg.yaml")
 FROZEN = Path("data/frozen")

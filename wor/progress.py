@@ -5,14 +5,16 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 LINE_EVERY = 15.0  # seconds between plain lines
+STATE = 40  # columns of the numbers and a short bar; where there is no room for them, neither is there for the stage's name
 
 
 class Log:
@@ -38,40 +40,88 @@ class Log:
         }
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Callable[..., None]]:
-        """Give a function to call with how much was done since the last call (1 by default)."""
-        began = time.perf_counter()
-        done = 0.0
-        if self.console.is_terminal:
-            columns = (
-                TextColumn("[bold]{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-            )
-            with Progress(*columns, console=self.console, transient=True) as progress:
-                task = progress.add_task(f"{self.stage}: {what}", total=total, rate="")
+    def bar(self, what: str, costs: Sequence[float]) -> Iterator[Callable[..., None]]:
+        """Give a function to call with how many items were done since the last call (1 by default).
+
+        costs : of each item, in the order in which they are done, in any unit; see `Course`.
+        """
+        course, began = Course(costs), time.perf_counter()
+        name = f"{self.stage}: {what}"
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            roomy = self.console.width >= len(name) + STATE
+            bar = [BarColumn(bar_width=None)] if roomy else []
+            columns = (TextColumn("[bold]{task.description}"), *bar, TextColumn("{task.fields[state]}"))
+            with Progress(*columns, console=self.console, transient=True, expand=True) as progress:
+                task = progress.add_task(name if roomy else what, total=course.total, state="")
 
                 def advance(step: float = 1) -> None:
-                    nonlocal done
-                    done += step
-                    progress.update(task, advance=step, rate=f"{done / (time.perf_counter() - began):.2f}/s")
+                    course.done += step
+                    state = course.state(time.perf_counter() - began)
+                    progress.update(task, completed=course.weight, state=state)
 
                 yield advance
         else:
             last = began
 
             def advance(step: float = 1) -> None:
-                nonlocal done, last
-                done += step
+                nonlocal last
+                course.done += step
                 now = time.perf_counter()
-                if now - last >= LINE_EVERY and 0 < done < total:
+                if now - last >= LINE_EVERY and 0 < course.weight < course.total:
                     last = now
-                    left = (now - began) / done * (total - done)
-                    print(f"{self.stage}: {what} {done:.0f}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
+                    print(f"{name} {course.state(now - began)}", file=sys.stderr, flush=True)
 
             yield advance
         took = time.perf_counter() - began
-        self.say(f"{what}: {done:.0f} in {took:.1f} s ({done / took:.2f}/s)")
+        if course.costs:
+            self.say(f"{what}: {course.done:.0f} in {took:.1f} s ({rate(course.done, took)})")
+
+
+class Course:
+    """Items of unlike cost, done one after the other; ``done`` of them so far, or a part of one.
+
+    What is left is counted in cost, since the long items come last; ``state`` shows items.
+    """
+
+    def __init__(self, costs: Sequence[float]):
+        self.costs, self.before, self.done = costs, list(accumulate(costs, initial=0.0)), 0.0
+
+    @property
+    def total(self) -> float:
+        return self.before[-1]
+
+    @property
+    def weight(self) -> float:
+        """What the done items cost."""
+        whole = min(int(self.done), len(self.costs))
+        part = self.costs[whole] * (self.done - whole) if whole < len(self.costs) else 0.0
+        return self.before[whole] + part
+
+    def state(self, elapsed: float) -> str:
+        """``12/41, 7.4 s each, 3 min left``."""
+        parts = [f"{self.done:.0f}/{len(self.costs)}"]
+        if self.done >= 1:
+            parts.append(rate(self.done, elapsed))
+        if (seconds := left(elapsed, self.weight, self.total)) is not None:
+            parts.append(f"{duration(seconds)} left")
+        return ", ".join(parts)
+
+
+def left(elapsed: float, done: float, total: float) -> float | None:
+    """Seconds for the rest, if it goes as fast as what is done; None before there is any."""
+    return elapsed * max(total - done, 0.0) / done if done > 0 else None
+
+
+def rate(done: float, elapsed: float) -> str:
+    """``2.3/s`` or ``7.4 s each``, whichever is above 1."""
+    if done <= 0 or elapsed <= 0:
+        return "none yet"
+    return f"{done / elapsed:.1f}/s" if done >= elapsed else f"{elapsed / done:.1f} s each"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.4 h``, ``2.1 days``: no more digits than an estimate has."""
+    for least, size, unit, form in ((172_800, 86_400, "days", ".1f"), (7_200, 3_600, "h", ".1f"), (120, 60, "min", ".0f")):
+        if seconds >= least:
+            return f"{seconds / size:{form}} {unit}"
+    return f"{seconds:.0f} s"

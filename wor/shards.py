@@ -15,13 +15,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from wor import paths, storage
+from wor import interrupt, paths, storage
 from wor.progress import Log
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Shards:
         describe: Callable[[T], object],
         settings: object,
         work: Work,
+        weigh: Callable[[list[T]], Sequence[float]] = lambda entries: [1.0] * len(entries),
     ) -> Records:
         """``work(lm, entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
 
@@ -72,6 +74,7 @@ class Shards:
         settings : what else decides the results.
         work : gives one row and one index of each array an entry, and calls ``advance`` with the number done. A
             function of a module, or a ``partial`` of one: it may be sent to another process.
+        weigh : what each entry of a shard costs, in any unit: time left follows from it.
 
         Returns
         -------
@@ -85,8 +88,9 @@ class Shards:
         left = sum(len(parts[index]) for index in missing)
         if left < len(entries):
             self.log.say(f"{what}: {len(entries) - left} of {len(entries)} were done before an interruption")
-        with self.log.bar(what, left) as advance:
-            shards = {index: [entries[place] for place in parts[index]] for index in missing}
+        shards = {index: [entries[place] for place in parts[index]] for index in missing}
+        interrupt.keep(what, len(entries), partial(_entries_of_whole, dict(zip(names, parts, strict=True))))
+        with self.log.bar(what, [cost for shard in shards.values() for cost in weigh(shard)]) as advance:
             for index, records in self.compute(what, self.lm, work, shards, advance):
                 self._keep_memory(folder)
                 storage.write_records(names[index], *records)
@@ -131,6 +135,10 @@ class Shards:
 
 def _is_whole(folder: Path) -> bool:
     return (folder / "arrays.safetensors").is_file()  # the second of its two files; each is written whole
+
+
+def _entries_of_whole(parts: dict[Path, list[int]]) -> int:
+    return sum(len(part) for folder, part in parts.items() if _is_whole(folder))
 
 
 def _remove_old() -> None:

@@ -1,39 +1,42 @@
-"""What a person sees at the end of a run."""
+"""What a person sees: tables where they fit, a list a row where the terminal is narrow, and colours where they are wanted.
+
+Every ``show_*`` takes what `--json` prints. Rich honours NO_COLOR, TERM=dumb, COLUMNS and a pipe.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from wor import storage
-from wor.errors import UserError
+from wor import paths
+from wor.iterations import results
 from wor.iterations.materialise import Outcome
 from wor.measures.registry import NAMES
+from wor.progress import duration
 
 if TYPE_CHECKING:
     from wor.doctor import Finding
-    from wor.iterations.agreement import Verdict
-    from wor.iterations.reproduce import Again
     from wor.params import Params
     from wor.plan.plan import Plan
 
 MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
+FOLDED = 12  # columns that a text keeps in a table, at the least
 HELD = {"supported": "green", "contradicted": "red", "undecided": "yellow", "not evaluable": "yellow"}
 
 
 def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     """The table of results with intervals, how the run stands to its registration, the criteria, and where it all is."""
     console = console or _console()
-    found = storage.read_json(outcome.folder / "results" / "aggregate_statistics.json")
-    for model, result in found["models"].items():
-        if "preregistration" not in result:
-            remedy = "Look into its results/aggregate_statistics.json"
-            raise UserError("iteration", f"{outcome.folder.name} was made by an earlier version", remedy)
-        console.print(results_table(model, result))
+    found = results.of(outcome.folder)
+    for result in found["models"].values():
+        _show_results(result, console)
         n = result["n"]
         line = f"n = {n['used']} of {n['items']} items ({n['reasoning']} reasoning, {n['control']} control)"
         for reason, count in result["excluded"].items():
@@ -106,49 +109,51 @@ def checks(result: dict) -> list[str]:
 
 def show_registry(rows: list[dict], console: Console | None = None) -> None:
     """The registry's headline columns, to fit 120."""
-    console = console or _console()
-    table = Table(title=f"{len(rows)} iterations" if len(rows) != 1 else "1 iteration", title_justify="left")
-    for heading in ("no.", "date", "models", "n", "T", "dAUC", "partial r", "kind", "criteria"):
-        # Narrow terminals fold texts, never numbers.
-        table.add_column(heading, overflow="fold", no_wrap=heading not in ("date", "models", "kind", "criteria"))
+    lines = []
     for row in rows:
         delta = {"value": row["delta_auc_mean"], "low": row["ci_low"], "high": row["ci_high"], "reason": "undefined"}
         partial = {"value": row["partial_r_mean"], "low": None, "reason": "undefined"}
-        table.add_row(
-            row["iteration_id"].removeprefix("iteration_"),
-            row["date"][:16].replace("T", " "),
-            escape(row["models"]),
-            str(row["n_items"]),
-            f"{row['temperature']:g}",
-            interval(delta, sign=True),
-            interval(partial, sign=True),
-            row["kind"],
-            row["criteria"],
+        lines.append(
+            (
+                row["iteration_id"].removeprefix("iteration_"),
+                row["date"][:16].replace("T", " "),
+                escape(row["models"]),
+                str(row["n_items"]),
+                f"{row['temperature']:g}",
+                interval(delta, sign=True),
+                interval(partial, sign=True),
+                row["kind"],
+                row["criteria"],
+            )
         )
-    console.print(table)
+    headings = ("no.", "date", "models", "n", "T", "dAUC", "partial r", "kind", "criteria")
+    title = f"{len(rows)} iterations" if len(rows) != 1 else "1 iteration"
+    _show_table(console or _console(), headings, lines, title, right=(), texts=("date", "models", "kind", "criteria"))
 
 
 def show_runs(rows: list[dict], varying: list[str], console: Console | None = None) -> None:
     """DVC's experiments with their headline and the parameters in which they differ."""
-    console = console or _console()
-    table = Table()
-    for heading in ("experiment", "it.", "AUROC", "dAUC", "partial r", "n"):
-        table.add_column(heading, overflow="fold", no_wrap=True, justify="left" if heading == "experiment" else "right")
-    for key in varying:
-        table.add_column(escape(key), overflow="fold", justify="right")
+    lines = []
     for row in rows:
         name = f"{row['experiment']} ({row['state'].lower()})" if row["state"] else row["experiment"]
         delta = {"value": row["dAUC"], "low": row["low"], "high": row["high"]}
         partial = {"value": row["partial_r"], "low": None}
-        table.add_row(
-            escape(name),
-            "-" if row["iteration"] is None else f"{row['iteration']:.0f}",
-            "-" if row["AUROC"] is None else f"{row['AUROC']:.2f}",
-            *("-" if each["value"] is None else interval(each, sign=True) for each in (delta, partial)),
-            "-" if row["n"] is None else f"{row['n']:.0f}",
-            *(escape(row[key]) for key in varying),
+        lines.append(
+            (
+                escape(name),
+                "-" if row["iteration"] is None else f"{row['iteration']:.0f}",
+                "-" if row["AUROC"] is None else f"{row['AUROC']:.2f}",
+                *("-" if each["value"] is None else interval(each, sign=True) for each in (delta, partial)),
+                "-" if row["n"] is None else f"{row['n']:.0f}",
+                *(escape(_setting(row[key])) for key in varying),
+            )
         )
-    console.print(table)
+    headings = ("experiment", "it.", "AUROC", "dAUC", "partial r", "n", *varying)
+    _show_table(console or _console(), headings, lines, right=headings[1:], texts=varying)
+
+
+def _setting(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def show_plan(params: Params, plan: Plan, console: Console | None = None) -> None:
@@ -156,17 +161,15 @@ def show_plan(params: Params, plan: Plan, console: Console | None = None) -> Non
     console = console or _console()
     sizes = ", ".join(f"{name} {params.spec(name).n}" for name in params.datasets)
     console.print(f"{', '.join(params.models)} on {sizes}", soft_wrap=True)
-    table = Table()
-    for heading in ("stage", "items", "tokens", "TFLOP", "time"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right", overflow="fold")
+    lines = []
     for line in plan.lines:
-        taken = "DVC has it" if line.cached else "not known" if line.seconds is None else _duration(line.seconds)
+        taken = "DVC has it" if line.cached else "not known" if line.seconds is None else duration(line.seconds)
         counts = (f"{line.items:,}", f"{line.tokens:,}", f"{line.flops / 1e12:,.1f}") if line.items else ("", "", "")
-        table.add_row(line.stage, *counts, taken)
-    table.add_section()
+        lines.append((line.stage, *counts, taken))
     sums = [sum(getattr(line, name) for line in plan.lines) for name in ("items", "tokens", "flops")]
-    table.add_row("in all", f"{sums[0]:,}", f"{sums[1]:,}", f"{sums[2] / 1e12:,.1f}", _duration(plan.seconds))
-    console.print(table)
+    last = ("in all", f"{sums[0]:,}", f"{sums[1]:,}", f"{sums[2] / 1e12:,.1f}", duration(plan.seconds))
+    headings = ("stage", "items", "tokens", "TFLOP", "time")
+    _show_table(console, headings, lines, right=headings[1:], texts=("stage",), last=last)
     console.print(f"Memory: {plan.memory / 2**30:.1f} GiB at the peak. Disk: {plan.disk / 2**20:,.0f} MiB", soft_wrap=True)
     for model, size in plan.download.items():
         console.print(f"Download: {model}, up to {size / 1e9:.1f} GB", soft_wrap=True)
@@ -174,72 +177,75 @@ def show_plan(params: Params, plan: Plan, console: Console | None = None) -> Non
         console.print(escape(line), soft_wrap=True)
 
 
-def _duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.4 h``, ``2.1 days``: no more digits than an estimate has."""
-    for least, size, unit, form in ((172_800, 86_400, "days", ".1f"), (7_200, 3_600, "h", ".1f"), (120, 60, "min", ".0f")):
-        if seconds >= least:
-            return f"{seconds / size:{form}} {unit}"
-    return f"{seconds:.0f} s"
+def show_check(found: dict) -> None:
+    """Whether params.yaml has a fault is known before; here is what it would run, and as what."""
+    console = _console()
+    settings = f"{', '.join(found['models'])} on {', '.join(found['datasets'])}: no fault found"
+    departures = found["departures"]
+    standing = f"exploratory: {'; '.join(departures)}" if departures else "every registered parameter at its registered value"
+    for path, line in ((paths.PARAMS, settings), (paths.PREREGISTRATION, standing)):
+        console.print(escape(f"{path}: {line}"), soft_wrap=True)
 
 
-def show_comparison(first: Path, second: Path, console: Console | None = None) -> None:
-    """What was set differently, what came out, and what differs in code and machine."""
-    from wor.iterations import compare  # with scipy, which no other command waits for
+def show_verification(found: dict) -> None:
+    """Every fault on a line of its own, or that there is none."""
+    names = found["iterations"]
+    intact = f"{', '.join(names) if len(names) < 9 else f'{len(names)} iterations'}: intact"
+    for line in found["faults"] or [intact]:
+        _console().print(escape(line), soft_wrap=True)
 
+
+def show_comparison(found: dict, console: Console | None = None) -> None:
+    """What was set differently, what came out, and what differs in code and machine: of `compare.comparison`."""
     console = console or _console()
-    console.print(f"[bold]{first.name} and {second.name}[/bold]")
-    for title, found in (("Parameters", compare.parameters(first, second)), ("Environment", compare.environment(first, second))):
-        console.print(f"[bold]{title}[/bold]" + ("" if found else ": alike"))
-        for key, (one, two) in found.items():
+    first, second = found["first"], found["second"]
+    console.print(f"[bold]{first} and {second}[/bold]")
+    for title in ("parameters", "environment"):
+        console.print(f"[bold]{title.capitalize()}[/bold]" + ("" if found[title] else ": alike"))
+        for key, (one, two) in found[title].items():
             console.print(f"  {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
-    for model, rows in compare.metrics(first, second).items():
-        table = Table(title=model, title_justify="left")
-        for heading in ("metric", first.name, second.name):
-            table.add_column(heading, justify="left" if heading == "metric" else "right")
-        for name, estimates in rows.items():
-            table.add_row(name, *("" if one is None else interval(one, sign=not name.startswith("AUROC")) for one in estimates))
-        console.print(table)
-    paired = compare.paired(first, second)
-    if not len(paired):
+    for model, rows in found["metrics"].items():
+        lines = [
+            (name, *("" if one is None else interval(one, sign=not name.startswith("AUROC")) for one in estimates))
+            for name, estimates in rows.items()
+        ]
+        headings = ("metric", first, second)
+        _show_table(console, headings, lines, model, right=headings[1:])
+    if not found["paired"]:
         console.print("No model is in both: nothing to pair item by item")
         return
-    table = Table(title=f"The same items, {second.name} minus {first.name} (95% intervals)", title_justify="left")
-    for heading in ("model", "class", "measure", "n", "difference"):
-        table.add_column(heading, justify="right" if heading in ("n", "difference") else "left")
-    for row in paired.astype(object).where(paired.notna(), None).to_dict("records"):
-        table.add_row(row["model"], row["role"], NAMES[row["score"]], str(row["n"]), interval(row, sign=True))
-    console.print(table)
+    title = f"The same items, {second} minus {first} (95% intervals)"
+    headings = ("model", "class", "measure", "n", "difference")
+    lines = [(row["model"], row["role"], NAMES[row["score"]], str(row["n"]), interval(row, sign=True)) for row in found["paired"]]
+    _show_table(console, headings, lines, title, right=("n", "difference"), texts=("model",))
 
 
-def show_reproduction(folder: Path, again: Again, verdict: Verdict, console: Console | None = None) -> None:
-    """Recorded against recomputed: the headline, what was otherwise, and every file that differs."""
-    from wor.iterations import compare
-
+def show_reproduction(found: dict, console: Console | None = None) -> None:
+    """Recorded against recomputed: the headline, what was otherwise, and every file that differs: of `agreement.verdict`."""
     console = console or _console()
-    for model, rows in compare.metrics(folder, again.folder).items():
-        table = Table(title=model, title_justify="left")
-        for heading in ("metric", "recorded", "recomputed", "difference"):
-            table.add_column(heading, justify="left" if heading == "metric" else "right")
+    for model, rows in found["metrics"].items():
+        lines = []
         for name, (one, two) in rows.items():
             both = one and two and None not in (one["value"], two["value"])
             difference = f"{two['value'] - one['value']:+.2g}" if both else ""
-            table.add_row(name, *("" if each is None else interval(each) for each in (one, two)), difference)
-        console.print(table)
-    for key, (one, two) in verdict.elsewhere.items():
+            lines.append((name, *("" if each is None else interval(each) for each in (one, two)), difference))
+        headings = ("metric", "recorded", "recomputed", "difference")
+        _show_table(console, headings, lines, model, right=headings[1:])
+    for key, (one, two) in found["elsewhere"].items():
         console.print(f"Other than then: {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
-    for file in verdict.files:
-        if file.different:
-            most = "a text or a missing value" if file.worst == float("inf") else f"{file.worst:.2g}"
-            line = f"{file.file}: {file.different} of {file.values} differ, most by {most} ({escape(file.where)})"
+    for file in found["files"]:
+        if file["different"]:
+            most = "a text or a missing value" if file["worst"] == float("inf") else f"{file['worst']:.2g}"
+            line = f"{file['file']}: {file['different']} of {file['values']} differ, most by {most} ({escape(file['where'])})"
             console.print(line, soft_wrap=True)
-    if not verdict.different:
-        found = f"{verdict.values} values in {len(verdict.files)} files of results/, each identical"
-        console.print(f"[green]Reproduced[/green]: {found}")
+    if not found["different"]:
+        same = f"{found['values']} values in {len(found['files'])} files of results/, each identical"
+        console.print(f"[green]Reproduced[/green]: {same}", soft_wrap=True)
         return
-    if verdict.first:
-        console.print(f"The first stage whose outputs differ: {verdict.first}")
-    judged = "[green]Reproduced[/green]" if verdict.agrees else "[red]Not reproduced[/red]"
-    line = f"{judged} within a tolerance of {verdict.tolerance:g}: {verdict.different} of {verdict.values} values differ"
+    if found["first"]:
+        console.print(f"The first stage whose outputs differ: {found['first']}", soft_wrap=True)
+    judged = "[green]Reproduced[/green]" if found["agrees"] else "[red]Not reproduced[/red]"
+    line = f"{judged} within a tolerance of {found['tolerance']:g}: {found['different']} of {found['values']} values differ"
     console.print(line, soft_wrap=True)
 
 
@@ -264,8 +270,8 @@ def _short(value: object) -> str:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
+    console = Console(highlight=False, emoji=False)
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console.width = 120  # a log has no edge to wrap at
     return console
 
@@ -278,28 +284,65 @@ def _number(estimate: dict) -> str:
     return f"none: {estimate['reason']}" if estimate["value"] is None else f"{estimate['value']:.2f}"
 
 
-def results_table(model: str, result: dict) -> Table:
+def _show_results(result: dict, console: Console) -> None:
     """REV and every other measure: AUROC, what they add to the baseline, partial correlation."""
-    table = Table(
-        title=f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)", title_justify="left"
-    )
-    table.add_column("measure")
-    for heading in ("AUROC", "dAUC over baseline", "partial r", "p (Holm)", "direction"):
-        table.add_column(heading, justify="right")
+    lines = []
     for name, shown in NAMES.items():
         if name not in result["auroc"]:  # an iteration from before there was this measure
             continue
         adjusted = result["holm"].get(f"partial_{name}")
-        table.add_row(
-            shown,
-            interval(result["auroc"][name]["bootstrap"]),
-            interval(result["added"][name]["delta"], sign=True),
-            interval(result["partial"][name]["clustered"], sign=True),
-            "" if adjusted is None else f"{adjusted:.2g}",
-            result["direction"].get(name, ""),
+        lines.append(
+            (
+                shown,
+                interval(result["auroc"][name]["bootstrap"]),
+                interval(result["added"][name]["delta"], sign=True),
+                interval(result["partial"][name]["clustered"], sign=True),
+                "" if adjusted is None else f"{adjusted:.2g}",
+                result["direction"].get(name, ""),
+            )
         )
-    table.add_row("baseline", interval(result["added"]["rev"]["baseline"]), "", "", "", "")
-    return table
+    lines.append(("baseline", interval(result["added"]["rev"]["baseline"]), "", "", "", ""))
+    headings = ("measure", "AUROC", "dAUC over baseline", "partial r", "p (Holm)", "direction")
+    title = f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)"
+    _show_table(console, headings, lines, title, right=headings[1:], texts=("direction",))
+
+
+def _show_table(
+    console: Console,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    *,
+    right: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    last: Sequence[str] = (),
+) -> None:
+    """A table that fits the console, or a list a row: no number is ever folded, and no text is cut.
+
+    right : headings of columns that stand to the right. texts : of those that fold. last : a row below a line.
+    """
+    every = [*rows, last] if last else [*rows]
+    widths = [max(cell_len(Text.from_markup(cell).plain) for cell in column) for column in zip(headings, *every, strict=True)]
+    least = [min(width, FOLDED) if heading in texts else width for heading, width in zip(headings, widths, strict=True)]
+    if sum(least) + 3 * len(least) + 1 > console.width:
+        if title:
+            console.print(f"[bold]{title}[/bold]", soft_wrap=True)
+        for name, *cells in every:
+            console.print(f"[bold]{name}[/bold]", soft_wrap=True)
+            for heading, cell in zip(headings[1:], cells, strict=True):
+                if cell:
+                    console.print(f"  {escape(heading)}: {cell}", soft_wrap=True)
+        return
+    table = Table(title=title or None, title_justify="left")
+    for heading, width in zip(headings, least, strict=True):
+        justify = "right" if heading in right else "left"
+        table.add_column(escape(heading), justify=justify, overflow="fold", no_wrap=heading not in texts, min_width=width)
+    for row in rows:
+        table.add_row(*row)
+    if last:
+        table.add_section()
+        table.add_row(*last)
+    console.print(table)
 
 
 def interval(estimate: dict, sign: bool = False) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import LogitsProcessor, LogitsProcessorList, PretrainedConfig
 
-from wor.engine import anatomy, memory
+from wor.engine import anatomy, cost, memory
+from wor.engine.capture import hooks
 from wor.engine.keyed import generator
 from wor.engine.model import LM
 
@@ -68,8 +71,8 @@ def generate(
     """Continue each prompt at its temperature. Returns token IDs in the order given, end tokens kept.
 
     Prompts of like length share a batch, padded on the left: ``most`` of them, or what ``lm.memory`` holds.
-    Where memory runs out, batches halve. ``advance`` is called at each token with the share of the prompts
-    that it brings done.
+    Where memory runs out, batches halve. ``advance`` is called at each layer of the prompts' pass and at each token
+    after it, with the share of the prompts that it brings done, as `cost` counts.
     """
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
     pad = min(lm.end_tokens)
@@ -83,29 +86,38 @@ def generate(
         for row, index in enumerate(chosen):
             ids[row, longest - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, longest - len(prompts[index]) :] = 1
-        share, steps = len(chosen) / max_new_tokens, 0
+        step, sent = cost.step(len(chosen)), 0.0
+        whole = len(chosen) * longest + (max_new_tokens - 1) * step  # the prompts' pass gives the first token
 
-        def on_step() -> None:
-            nonlocal steps
-            steps += 1
+        def send(passed: float) -> None:
+            nonlocal sent
+            share = len(chosen) * passed / whole
+            sent += share
             advance(share)
 
-        noise = KeyedNoise(seed, [names[index] for index in chosen], [temperatures[index] for index in chosen], longest, on_step)
+        def on_layer(module: nn.Module, args: tuple) -> None:
+            if args[0].shape[1] > 1:
+                send(len(chosen) * longest / lm.n_layers)
+
+        tokens = count()
+        at = [temperatures[index] for index in chosen]
+        noise = KeyedNoise(seed, [names[index] for index in chosen], at, longest, lambda: next(tokens) and send(step))
         try:
-            out = lm.hf.generate(
-                input_ids=ids.to(lm.device),
-                attention_mask=mask.to(lm.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                pad_token_id=pad,
-                logits_processor=LogitsProcessorList([noise]),
-            )
+            with hooks(*((layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers)):
+                out = lm.hf.generate(
+                    input_ids=ids.to(lm.device),
+                    attention_mask=mask.to(lm.device),
+                    max_new_tokens=max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=pad,
+                    logits_processor=LogitsProcessorList([noise]),
+                )
         except BaseException:
-            advance(-steps * share)  # the batch is begun again, in halves
+            advance(-sent)  # the batch is begun again, in halves
             raise
         for row, index in enumerate(chosen):
             found[index] = _until_end(out[row, longest:].tolist(), lm.end_tokens)
-        advance(len(chosen) - steps * share)  # a batch may end early
+        advance(len(chosen) - sent)  # a batch may end early
 
     longest = max(map(len, prompts), default=0) + max_new_tokens
     a_row = bytes_a_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -57,6 +57,12 @@ class Verdict:
     @property
     def different(self) -> int:
         return sum(file.different for file in self.files)
+
+
+def described(recorded: Path, again: Again, verdict: Verdict) -> dict:
+    """The verdict with its sums, and ``metrics``: the headline as recorded and as recomputed."""
+    sums = {name: getattr(verdict, name) for name in ("agrees", "values", "different")}
+    return {"iteration": recorded.name, **sums, **asdict(verdict), "metrics": compare.metrics(recorded, again.folder)}
 
 
 def judge(recorded: Path, again: Again, tolerance: float | None) -> Verdict:

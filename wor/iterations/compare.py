@@ -25,6 +25,19 @@ def differences(first: dict, second: dict) -> dict[str, tuple[object, object]]:
     return {key: (one.get(key, ABSENT), two.get(key, ABSENT)) for key in keys if one.get(key, ABSENT) != two.get(key, ABSENT)}
 
 
+def comparison(first: Path, second: Path) -> dict:
+    """All of it: ``parameters`` and ``environment`` that differ, ``metrics`` by model, and ``paired``, a row a measure."""
+    pairs = paired(first, second)
+    return {
+        "first": first.name,
+        "second": second.name,
+        "parameters": parameters(first, second),
+        "environment": environment(first, second),
+        "metrics": metrics(first, second),
+        "paired": pairs.astype(object).where(pairs.notna(), None).to_dict("records"),
+    }
+
+
 def parameters(first: Path, second: Path) -> dict[str, tuple[object, object]]:
     return differences(*(yaml.safe_load((folder / "config_used.yaml").read_text()) for folder in (first, second)))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import yaml
 from packaging.utils import canonicalize_name
@@ -34,11 +35,12 @@ class Again:
 
 
 @contextmanager
-def reproduce(folder: Path, start: str = "", say: Callable[[str], None] = print) -> Iterator[Again]:
+def reproduce(folder: Path, start: str = "", say: Callable[[str], None] = print, output: IO | None = None) -> Iterator[Again]:
     """Recompute the iteration in ``folder`` in a temporary clone, which is there as long as the context is.
 
     Everything is computed, on the commit that made it with its uncommitted changes, by packages of the same
-    versions. With ``start``, a stage, what lies before it is pulled from DVC's cache or remote instead.
+    versions. With ``start``, a stage, what lies before it is pulled from DVC's cache or remote instead. ``output``:
+    where the stages print, if not to stdout.
 
     Raises
     ------
@@ -51,17 +53,17 @@ def reproduce(folder: Path, start: str = "", say: Callable[[str], None] = print)
     about = storage.read_json(folder / "env_info.json")
     with tempfile.TemporaryDirectory(prefix="wor-reproduce-") as temporary:
         try:
-            again = _recompute(folder, about, Path(temporary), start, say)
+            again = _recompute(folder, about, Path(temporary), start, say, output)
         except commands.Failed as failed:
             raise UserError(folder.name, failed.line, "Nothing of yours was changed") from None
         yield again
 
 
-def _recompute(folder: Path, about: dict, home: Path, start: str, say: Callable[[str], None]) -> Again:
+def _recompute(folder: Path, about: dict, home: Path, start: str, say: Callable[[str], None], output: IO | None) -> Again:
     workspace = _check_out(about["code"], folder.name, home)
     config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
     _configure(folder, config, about, workspace)
-    interpreter = _Interpreter(_python(about, folder.name, workspace, say), workspace, _cache(home))
+    interpreter = _Interpreter(_python(about, folder.name, workspace, say, output), workspace, _cache(home), output)
     interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
     recorded = _lock(folder / paths.LOCK.name)
     (workspace / paths.LOCK).unlink(missing_ok=True)
@@ -141,7 +143,7 @@ def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None
             there.symlink_to(here)
 
 
-def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None]) -> Path:
+def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None], output: IO | None) -> Path:
     """This interpreter when its packages are the recorded ones, else one with the iteration's own pins, made once."""
     other = differing(about["packages"])
     if not other:
@@ -160,7 +162,7 @@ def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None])
     if not goal.is_file():
         # The Makefile of that commit knows how its environment is made; it marks one that is whole.
         made = ["make", "--no-print-directory", str(goal), f"VENV={target}", f"PYTHON={command}"]
-        _check(commands.show(made, where=workspace), name, "its environment could not be made")
+        _check(commands.show(made, where=workspace, stdout=output, patience=1), name, "its environment could not be made")
     listed = json.loads(commands.run([str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))
     have = {canonicalize_name(entry["name"]): entry["version"] for entry in listed}
     if still := differing(about["packages"], have.get):
@@ -190,6 +192,7 @@ class _Interpreter:
     python: Path
     workspace: Path
     cache: Path
+    output: IO | None
 
     @property
     def _env(self) -> dict[str, str]:
@@ -198,7 +201,8 @@ class _Interpreter:
         return {key: value for key, value in env.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
 
     def show(self, *module: str) -> int:
-        return commands.show([str(self.python), "-m", *module], where=self.workspace, env=self._env)
+        command = [str(self.python), "-m", *module]  # of which nothing is kept: it needs no time to put things away
+        return commands.show(command, where=self.workspace, env=self._env, stdout=self.output, patience=1)
 
     def run(self, *module: str) -> str:
         return commands.run([str(self.python), "-m", *module], where=self.workspace, env=self._env)

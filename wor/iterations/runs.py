@@ -26,7 +26,7 @@ def runs() -> tuple[list[dict], list[str]]:
     keys = list(dict(leaves(params.read(paths.PARAMS))))
     # A workspace without a run of its own, as after runs of a profile, has parameters that no row's numbers come from.
     rows = [row for row in found if row["Experiment"] or (row["rev"] == "workspace" and _number(row.get("iteration")))]
-    seen = {key: {_plain(row.get(key)) for row in rows} for key in keys}
+    seen = {key: {str(row.get(key)) for row in rows} for key in keys}
     varying = [key for key in keys if len(seen[key]) > 1]
     return [_row(row, varying) for row in rows], varying
 
@@ -36,14 +36,10 @@ def _row(row: dict, varying: list[str]) -> dict:
         "experiment": row["Experiment"] or row["rev"],
         "state": row["State"] or "",
         **{key: _number(row.get(key)) for key in ("iteration", *HEADLINE)},
-        **{key: _plain(row.get(key)) for key in varying},
+        **{key: storage.plain(row.get(key)) for key in varying},
     }
 
 
 def _number(value: object) -> float | None:
     """DVC says '!' for a file that it can't read, 'None' for a null, '' for what isn't there."""
     return storage.plain(value) if isinstance(value, (int, float)) else None
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)

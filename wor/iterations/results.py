@@ -1,0 +1,17 @@
+"""An iteration's statistics, for whoever shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wor import storage
+from wor.errors import UserError
+
+
+def of(folder: Path) -> dict:
+    """``iteration``, its name, and what its aggregate_statistics.json holds: ``models`` and ``criteria``."""
+    found = storage.read_json(folder / "results" / "aggregate_statistics.json")
+    if any("preregistration" not in result for result in found["models"].values()):
+        remedy = "Look into its results/aggregate_statistics.json"
+        raise UserError("iteration", f"{folder.name} was made by an earlier version", remedy)
+    return {"iteration": folder.name, **found}
