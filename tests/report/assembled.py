@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from importlib import resources
 from collections.abc import Sequence
+from importlib import resources
 
 import jinja2
 

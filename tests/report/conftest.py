@@ -39,6 +39,7 @@ def visit(chromium) -> Iterator[Callable]:
     def visit(path: Path, fragment: str = "", **options: object):
         context = chromium.new_context(**{"offline": True, "viewport": {"width": 1280, "height": 900}} | options)
         context.add_init_script(WATCH)
+        context.set_default_timeout(10_000)
         page = context.new_page()
         address = path.as_uri()
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)

@@ -3,6 +3,7 @@
   "use strict";
 
   const PAGE = 50; // rows of the list at once
+  const [COLUMN, GAP] = [352, 20]; // pixels: a figure's least width and what is between two, as in items.css
   const SCORES = ["rev", "apl", "ape", "sib", "dtr"];
   const NAMES = {
     rev: "REV", apl: "APL", ape: "APE", sib: "SIB", dtr: "DTR", apl_z: "APL, z", ape_z: "APE, z", sib_z: "SIB, z",
@@ -12,12 +13,12 @@
     apl_depth: "APL, mean depth", ape_all_keys: "APE, all keys", ape_no_sink: "APE, without the sink", ape_nats: "APE, nats",
   };
   const SHADES = {
-    entropy: { label: "Entropy", unit: "nats", about: "of the prediction before the token; darker: less certain", by: 100 },
-    surprise: { label: "Log-probability", unit: "nats", about: "of the token; darker: less expected", by: -100 },
-    settled: { label: "Settling depth", unit: "", about: "the layer at which the prediction settles; window only", by: 1 },
-    attention: { label: "Attention entropy", unit: "", about: "share of its maximum, mean over layers; window only", by: 1000 },
+    entropy: { label: "Entropy", unit: "nats", about: "of the prediction before the token; stronger: less certain", by: 100 },
+    surprise: { label: "Log-probability", unit: "nats", about: "of the token; stronger: less expected", by: -100 },
+    settled: { label: "Settling depth", unit: "", about: "the layer at which the prediction settles; stronger: later; window only", by: 1 },
+    attention: { label: "Attention entropy", unit: "", about: "share of its maximum, mean over layers; stronger: spread more widely; window only", by: 1000 },
   };
-  const VERDICTS = { right: "right", wrong: "wrong", unread: "no answer stated", none: "not asked" };
+  const VERDICTS = { right: "right", wrong: "wrong", unread: "no answer", none: "not asked" };
   const DEFAULTS = {
     model: "0", q: "", dataset: "", role: "", verdict: "", excluded: "", presence: "", sort: "rev", of: "a", dir: "down",
     shade: "entropy", item: "",
@@ -49,7 +50,7 @@
 
   function fill(element, attributes, children) {
     for (const [name, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(name, value);
-    element.append(...children.flat().filter((child) => child !== null));
+    element.append(...children.flat(Infinity).filter((child) => child !== null));
     return element;
   }
 
@@ -147,10 +148,8 @@
     return known(a) && known(b) ? b - a : null;
   }
 
-  function sortValue(row) {
-    if (state.of === "d") return difference(row, state.sort);
-    return measure(row, state.of === "b" ? 1 : 0, state.sort);
-  }
+  const listed = () => (state.of === "b" ? 1 : 0); // the side whose values the list shows
+  const sortValue = (row) => (state.of === "d" ? difference(row, state.sort) : measure(row, listed(), state.sort));
 
   function verdict(row, side) {
     const correct = measure(row, side, "correct");
@@ -214,22 +213,26 @@
   // --- The tools
 
   function select(key, label, options) {
-    const box = el("select", { "data-key": key }, options.map(([value, text]) => el("option", { value }, text)));
+    const box = el("select", { id: `items-${key}` }, options.map(([value, text]) => el("option", { value }, text)));
     box.value = state[key];
     if (box.selectedIndex < 0) box.value = state[key] = options[0][0];
     box.addEventListener("change", () => change(key, box.value));
-    return el("label", {}, el("span", {}, label), box);
+    return tool(key, label, box);
+  }
+
+  function tool(key, label, box) {
+    return el("div", { class: `items-tool items-tool-${key}` }, el("label", { for: `items-${key}` }, label), box);
   }
 
   function search() {
-    const box = el("input", { type: "search", "data-key": "q", autocomplete: "off", spellcheck: "false" });
+    const box = el("input", { id: "items-q", type: "search", autocomplete: "off", spellcheck: "false" });
     let timer = 0;
     box.value = state.q;
     box.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(() => change("q", box.value.trim()), 150);
     });
-    return el("label", { class: "items-search" }, el("span", {}, "Search prompt, continuation, ID"), box);
+    return tool("q", "Search prompt, continuation, ID", box);
   }
 
   function drawTools() {
@@ -269,7 +272,7 @@
     if (key === "model") {
       rows = gather();
       drawTools();
-      part("tools").querySelector('[data-key="model"]').focus();
+      part("tools").querySelector("#items-model").focus();
     }
     refresh();
   }
@@ -306,9 +309,9 @@
       el("th", { scope: "row" }, button, el("span", { class: "items-opening" }, opening)),
       el("td", {}, classMark(row.role)),
       el("td", {}, reason(row) ? el("span", { class: "items-verdict", title: reason(row) }, "left out") : verdictMark(row, side)),
-      el("td", { class: "items-number" }, number(measure(row, side, "rev"))),
+      el("td", { class: state.sort === "rev" ? "items-number" : "items-number items-more" }, number(measure(row, listed(), "rev"))),
     ];
-    if (state.sort !== "rev") cells.push(el("td", { class: "items-number" }, number(measure(row, side, state.sort))));
+    if (state.sort !== "rev") cells.push(el("td", { class: "items-number" }, number(measure(row, listed(), state.sort))));
     if (two()) cells.push(el("td", { class: "items-number" }, number(difference(row, state.sort), true)));
     return el("tr", { class: row.id === state.item ? "items-chosen" : null }, cells);
   }
@@ -317,8 +320,12 @@
     const first = Math.floor(at / PAGE) * PAGE;
     const ordered = { "aria-sort": state.dir === "up" ? "ascending" : "descending" };
     const head = (text, sorts) => el("th", { scope: "col", ...(sorts ? ordered : {}) }, text);
-    const heads = [head("Item"), head("Class"), head("Answer"), head("REV", state.sort === "rev" && state.of !== "d")];
-    if (state.sort !== "rev") heads.push(head(name(state.sort), state.of !== "d"));
+    const of = two() ? ` ${letter(listed())}` : "";
+    const heads = [head("Item"), head("Class"), head("Answer"), head(`REV${of}`, state.sort === "rev" && state.of !== "d")];
+    if (state.sort !== "rev") {
+      heads.at(-1).classList.add("items-more");
+      heads.push(head(name(state.sort) + of, state.of !== "d"));
+    }
     if (two()) heads.push(head("B − A", state.of === "d"));
     const body = shown.slice(first, first + PAGE).map((row, index) => line(row, first + index));
     const list = el(
@@ -384,9 +391,9 @@
   function drawDetail(row) {
     width = part("detail").clientWidth;
     const sides = present(row);
-    const parts = [header(row), measuresTable(row), prompt(row), continuations(row)];
-    parts.push(figures(row, sides), paraphrases(row));
-    part("detail").replaceChildren(...parts.flat().filter(Boolean));
+    const top = el("div", { class: "items-sides" }, measuresTable(row), prompt(row));
+    const parts = [header(row), top, continuations(row), figures(row, sides), paraphrases(row)];
+    part("detail").replaceChildren(...parts.flat(Infinity).filter(Boolean));
     paint(row);
   }
 
@@ -603,7 +610,7 @@
   function partingLine(row, parting) {
     if (parting === null) return null;
     const [a, b] = [detail(row, 0, "tokens"), detail(row, 1, "tokens")];
-    if (parting < 0) return el("p", {}, `Both continue alike, for ${plural(a.length, "token", "tokens")}.`);
+    if (parting < 0) return el("p", { class: "items-parting" }, `Both continue alike, for ${plural(a.length, "token", "tokens")}.`);
     const next = (list) => (parting < list.length ? JSON.stringify(list.slice(parting, parting + 3).join("")) : "nothing");
     const alike = parting ? `Alike for ${plural(parting, "token", "tokens")}` : "Different from the first token";
     return el("p", { class: "items-parting" }, `${alike}; then A goes on with `, el("code", {}, next(a)), ", B with ", el("code", {}, next(b)), ".");
@@ -648,6 +655,7 @@
 
   function legend() {
     const marks = [
+      el("br"),
       el("span", { class: "items-key items-in-window" }, "window"), " what the measures look at ",
       el("span", { class: "items-key items-in-stated" }, "answer"), " the stated answer",
     ];
@@ -660,7 +668,9 @@
     });
     const bar = el("span", { class: "items-steps", "aria-hidden": "true" }, steps);
     const { label, about } = SHADES[state.shade];
-    return [el("span", { class: "items-scale" }, ends[0], bar, ends[1]), ` ${label} ${about}. `, ...marks];
+    const [model] = pair().sides.filter(Boolean);
+    const deep = state.shade === "settled" ? ` DTR counts layer ${model.deep_layer} and later.` : "";
+    return [el("span", { class: "items-scale" }, ends[0], bar, ends[1]), ` ${label} ${about}.${deep}`, ...marks];
   }
 
   function paint(row) {
@@ -726,14 +736,15 @@
 
   function chart(title, about, height, draw) {
     const id = `items-chart-${++serial}`;
-    const across = Math.min(560, Math.max(260, width >= 760 ? (width - 24) / 2 : width));
+    const columns = Math.max(1, Math.floor((width + GAP) / (COLUMN + GAP)));
+    const across = Math.min(560, Math.max(260, (width - GAP * (columns - 1)) / columns));
     const picture = svg(
       "svg",
       { viewBox: `0 0 ${across} ${height}`, role: "img", "aria-labelledby": `${id}-t ${id}-d` },
       svg("title", { id: `${id}-t` }, title),
       svg("desc", { id: `${id}-d` }, about),
     );
-    draw(picture, { left: 40, right: across - 8, top: 8, bottom: height - 30 });
+    draw(picture, { left: 50, right: across - 8, top: 8, bottom: height - 30 });
     return picture;
   }
 
@@ -841,8 +852,8 @@
     const step = 10 ** Math.floor(farthest / 100);
     const least = 1 - Math.ceil(10 ** (farthest / 100) / step) * step;
     const captions = {
-      kl_map: "Layers upward, darker: more KL (log).",
-      attention_map: "Layers upward, darker: attention spread more widely.",
+      kl_map: "Layers upward, stronger: more KL (log).",
+      attention_map: "Layers upward, stronger: attention spread more widely.",
     };
     return el(
       "section",
