@@ -13,10 +13,10 @@
     apl_depth: "APL, mean depth", ape_all_keys: "APE, all keys", ape_no_sink: "APE, without the sink", ape_nats: "APE, nats",
   };
   const SHADES = {
-    entropy: { label: "Entropy", unit: "nats", about: "of the prediction before the token; stronger: less certain", by: 100 },
-    surprise: { label: "Log-probability", unit: "nats", about: "of the token; stronger: less expected", by: -100 },
-    settled: { label: "Settling depth", unit: "", about: "the layer at which the prediction settles; stronger: later; window only", by: 1 },
-    attention: { label: "Attention entropy", unit: "", about: "share of its maximum, mean over layers; stronger: spread more widely; window only", by: 1000 },
+    entropy: { label: "Entropy", unit: "nats", about: " of the prediction before the token; stronger: less certain", by: 100 },
+    surprise: { label: "Log-probability", unit: "nats", about: " of the token; stronger: less expected", by: -100 },
+    settled: { label: "Settling depth", unit: "", about: ", the layer at which the prediction settles; stronger: later; window only", by: 1 },
+    attention: { label: "Attention entropy", unit: "", about: ", as a share of its maximum, mean over layers; stronger: spread more widely; window only", by: 1000 },
   };
   const VERDICTS = { right: "right", wrong: "wrong", unread: "no answer", none: "not asked" };
   const DEFAULTS = {
@@ -159,7 +159,9 @@
   }
 
   const said = (row, side) => (detail(row, side, "tokens") || []).join("");
-  const changed = (row) => present(row).length === 2 && said(row, 0) !== said(row, 1);
+  const spokenSides = (row) => present(row).filter((side) => detail(row, side, "tokens"));
+  const changed = (row) => spokenSides(row).length === 2 && said(row, 0) !== said(row, 1);
+  const asked = (row) => present(row).filter((side) => question(row, side, "prompt")); // the sides that hold texts
   const reason = (row) => present(row).map((side) => field(row, side, "reason")).find(Boolean) || "";
 
   function haystack(row) {
@@ -248,7 +250,7 @@
       select("excluded", "Left out", [["", "shown too"], ["not", "hidden"], ["only", "alone"]]),
       two()
         ? select("presence", "In", [
-            ["", "A or B"], ["both", "both"], ["a", "only A"], ["b", "only B"], ["changed", "both, continuation changed"],
+            ["", "A or B"], ["both", "both"], ["a", "only A"], ["b", "only B"], ["changed", "both, text changed"],
           ])
         : null,
       select("sort", "Sort by", sorted.map((each) => [each, name(each)])),
@@ -292,7 +294,8 @@
   }
 
   function classMark(role) {
-    return el("span", { class: `items-class items-${role}` }, role);
+    const initial = el("span", { class: "items-initial", "aria-hidden": "true" }, role[0].toUpperCase());
+    return el("span", { class: `items-class items-${role}` }, initial, el("span", { class: "items-word" }, role));
   }
 
   function verdictMark(row, side) {
@@ -302,9 +305,9 @@
 
   function line(row, index) {
     const side = present(row)[0];
+    const opening = asked(row).slice(0, 1).map((each) => question(row, each, "prompt").slice(0, 90));
     const button = el("button", { type: "button", tabindex: index === at ? "0" : "-1", "data-index": index }, row.id);
     if (row.id === state.item) button.setAttribute("aria-current", "true");
-    const opening = question(row, side, "prompt").slice(0, 90);
     const cells = [
       el("th", { scope: "row" }, button, el("span", { class: "items-opening" }, opening)),
       el("td", {}, classMark(row.role)),
@@ -335,7 +338,7 @@
       el("thead", {}, el("tr", {}, heads)),
       el("tbody", {}, body),
     );
-    const scroller = el("div", { class: "items-rows" }, list);
+    const scroller = el("div", { class: two() ? "items-rows items-tight" : "items-rows" }, list);
     if (!body.length) scroller.replaceChildren(el("p", { class: "items-note" }, "No item matches. Clear takes the filters off."));
     part("list").replaceChildren(scroller, pager(first));
     if (focus) part("list").querySelector('button[tabindex="0"]')?.focus();
@@ -402,7 +405,7 @@
     const answers = present(row).map((side) => {
       const stated = field(row, side, "answer");
       const wanted = question(row, side, "answer");
-      const about = [verdictMark(row, side), stated ? ` (it says ${stated})` : "", wanted && verdict(row, side) !== "right" ? `, ${wanted} is right` : ""];
+      const about = [verdictMark(row, side), stated ? ` (it says ${stated})` : "", wanted && verdict(row, side) !== "right" ? `, right is ${wanted}` : ""];
       return el("span", {}, letter(side) ? `${letter(side)} ` : "", ...about);
     });
     const facts = el("p", { class: "items-facts" }, classMark(row.role), el("span", {}, row.dataset), ...answers);
@@ -453,15 +456,15 @@
   }
 
   function prompt(row) {
-    const sides = present(row);
+    const sides = asked(row);
     const texts = sides.map((side) => question(row, side, "prompt"));
     const same = new Set(texts).size === 1;
-    if (!texts[0]) return null;
+    if (!texts.length) return null;
     return el(
       "section",
       {},
-      texts.slice(0, same ? 1 : 2).map((text, side) => [
-        el("h4", {}, same ? "Prompt" : `Prompt in ${letter(side)}`),
+      texts.slice(0, same ? 1 : 2).map((text, index) => [
+        el("h4", {}, same ? "Prompt" : `Prompt in ${letter(sides[index])}`),
         el("p", { class: "items-text" }, text),
       ]),
       detail(row, sides[0], "kl") ? null : missing(),
@@ -617,7 +620,7 @@
   }
 
   function continuations(row) {
-    const sides = present(row).filter((side) => detail(row, side, "tokens"));
+    const sides = spokenSides(row);
     if (!sides.length) return null;
     const parting = partingOf(row);
     const each = sides.map((side) => {
@@ -670,7 +673,7 @@
     const { label, about } = SHADES[state.shade];
     const [model] = pair().sides.filter(Boolean);
     const deep = state.shade === "settled" ? ` DTR counts layer ${model.deep_layer} and later.` : "";
-    return [el("span", { class: "items-scale" }, ends[0], bar, ends[1]), ` ${label} ${about}.${deep}`, ...marks];
+    return [el("span", { class: "items-scale" }, ends[0], bar, ends[1]), ` ${label}${about}.${deep}`, ...marks];
   }
 
   function paint(row) {
@@ -710,7 +713,7 @@
   }
 
   function paraphrases(row) {
-    const side = present(row)[0];
+    const side = asked(row)[0] ?? present(row)[0];
     const texts = question(row, side, "paraphrases");
     const shares = question(row, side, "paraphrase_shares");
     if (!texts.length) return null;
@@ -834,7 +837,7 @@
           cell.append(svg("title", {}, `layer ${layer + 1}, ${JSON.stringify(tokens[start + index])}`));
           canvas.append(cell);
         });
-        if (!layer || (layer + 1) % 10 === 0) {
+        if (!layer || (layer + 1) % 10 === 0 || (grid.length < 10 && layer === grid.length - 1)) {
           canvas.append(svg("text", { x: box.left - 5, y: box.bottom - (layer + 0.5) * high + 4, "text-anchor": "end" }, String(layer + 1)));
         }
       });
