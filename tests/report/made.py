@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[l
     storage.write_json(results / "aggregate_statistics.json", {"models": {model: {"label": label}}, "criteria": {}})
     storage.write_json(folder / "config_used.yaml", values)
     storage.write_json(folder / paths.MANIFEST, {"iteration_id": folder.name, "files": {}})
+    return Iteration(folder)
+
+
+def with_a_second_model(made: Iteration, folder: Path) -> Iteration:
+    """The same numbers once more, as those of another model."""
+    shutil.copytree(made.folder, folder)
+    shutil.copytree(folder / "observed" / "Small-135M", folder / "observed" / "Large-1.7B")
+    for path in (folder / "results").glob("Small-135M_*.csv"):
+        shutil.copy(path, path.with_name(path.name.replace("Small-135M", "Large-1.7B")))
+    storage.write_json(folder / "results" / "model_results.json", {**made.cards, "large": made.cards["small"]})
+    both = {"small": {"label": "Small-135M"}, "large": {"label": "Large-1.7B"}}
+    storage.write_json(folder / "results" / "aggregate_statistics.json", {"models": both, "criteria": {}})
     return Iteration(folder)
 
 

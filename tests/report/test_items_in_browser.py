@@ -268,6 +268,44 @@ def test_two_iterations_stand_side_by_side_with_their_differences(visit, both, i
     assert float(line.nth(2).text_content().replace("−", "-")) == pytest.approx(differences.iloc[0], abs=1e-3)
 
 
+def test_of_several_models_one_is_chosen(visit, iterations, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(assembled([made.with_a_second_model(iterations[0], tmp_path / "iteration_001")]))
+    page = visit(path)
+    page.get_by_role("button", name="sums/5").click()
+    chosen = page.get_by_label("Model", exact=True)
+    assert chosen.locator("option").all_text_contents() == ["Small-135M", "Large-1.7B"]
+    chosen.select_option("Large-1.7B")
+    assert page.locator(".items-detail h3").text_content() == "sums/5"
+    assert "model=1" in page.url
+    assert count(page) == "14 items"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_on_the_strongest_shade_has_a_contrast_of_at_least_4_5(visit, one, scheme):
+    page = visit(one, color_scheme=scheme)
+    page.get_by_role("button", name="sums/5").click()
+    colours = page.locator(".items-token").first.evaluate("""(token) => {
+        token.style.setProperty("--t", 1);
+        const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+        const style = getComputedStyle(token);
+        return [style.color, style.backgroundColor].map((colour) => {
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        });
+    }""")
+
+    def luminance(colour: list[int]) -> float:
+        shares = [each / 255 for each in colour]
+        red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted(map(luminance, colours))
+    assert colours[1] not in ([255, 255, 255], [20, 23, 26])
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
 def test_an_iteration_without_texts_says_so_and_lists_its_measures(visit, iterations, tmp_path):
     folder = shutil.copytree(iterations[0].folder, tmp_path / "iteration_001")
     shutil.rmtree(folder / "items")
