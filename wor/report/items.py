@@ -133,7 +133,6 @@ def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
         "thresholds": _log(iteration.cards[model]["calibration"]["apl_thresholds"]),
         "sib_layer": sib.layer_at(rule["sib_depth"], n_layers),
         "deep_layer": math.ceil(rule["dtr_rho"] * n_layers),
-        "settled_at": rule["dtr_g"],
         "measures": {name: [_digits(value) for value in measures[name]] for name in measures},
         **{name: [_word(value) for value in frame[name]] for name in ("item_id", "dataset", "role", "answer", "reason")},
         "details": details,

@@ -15,8 +15,14 @@
   const SHADES = {
     entropy: { label: "Entropy", unit: "nats", about: " of the prediction before the token; stronger: less certain", by: 100 },
     surprise: { label: "Log-probability", unit: "nats", about: " of the token; stronger: less expected", by: -100 },
-    settled: { label: "Settling depth", unit: "", about: ", the layer at which the prediction settles; stronger: later; window only", by: 1 },
-    attention: { label: "Attention entropy", unit: "", about: ", as a share of its maximum, mean over layers; stronger: spread more widely; window only", by: 1000 },
+    settled: {
+      label: "Settling depth", unit: "", by: 1,
+      about: ", the layer at which the prediction settles; stronger: later; window only",
+    },
+    attention: {
+      label: "Attention entropy", unit: "", by: 1000,
+      about: ", as a share of its maximum, mean over layers; stronger: spread more widely; window only",
+    },
   };
   const VERDICTS = { right: "right", wrong: "wrong", unread: "no answer", none: "not asked" };
   const DEFAULTS = {
@@ -286,8 +292,8 @@
     const index = shown.findIndex((row) => row.id === state.item);
     at = Math.max(0, index);
     drawList();
-    const count = shown.length === rows.length ? plural(rows.length, "item", "items") : `${shown.length} of ${plural(rows.length, "item", "items")}`;
-    part("count").textContent = count;
+    const all = plural(rows.length, "item", "items");
+    part("count").textContent = shown.length === rows.length ? all : `${shown.length} of ${all}`;
     const row = rows.find((each) => each.id === state.item) || shown[0];
     if (row) drawDetail(row);
     else part("detail").replaceChildren();
@@ -308,11 +314,12 @@
     const opening = asked(row).slice(0, 1).map((each) => question(row, each, "prompt").slice(0, 90));
     const button = el("button", { type: "button", tabindex: index === at ? "0" : "-1", "data-index": index }, row.id);
     if (row.id === state.item) button.setAttribute("aria-current", "true");
+    const rev = { class: state.sort === "rev" ? "items-number" : "items-number items-more" };
     const cells = [
       el("th", { scope: "row" }, button, el("span", { class: "items-opening" }, opening)),
       el("td", {}, classMark(row.role)),
       el("td", {}, reason(row) ? el("span", { class: "items-verdict", title: reason(row) }, "left out") : verdictMark(row, side)),
-      el("td", { class: state.sort === "rev" ? "items-number" : "items-number items-more" }, number(measure(row, listed(), "rev"))),
+      el("td", rev, number(measure(row, listed(), "rev"))),
     ];
     if (state.sort !== "rev") cells.push(el("td", { class: "items-number" }, number(measure(row, listed(), state.sort))));
     if (two()) cells.push(el("td", { class: "items-number" }, number(difference(row, state.sort), true)));
@@ -346,8 +353,8 @@
 
   function pager(first) {
     const last = Math.min(first + PAGE, shown.length);
-    const step = (label, target, possible) => {
-      const button = el("button", { type: "button", "aria-label": label, disabled: possible ? null : "" }, label === "Earlier items" ? "‹" : "›");
+    const step = (label, sign, target, possible) => {
+      const button = el("button", { type: "button", "aria-label": label, disabled: possible ? null : "" }, sign);
       button.addEventListener("click", () => move(target));
       return button;
     };
@@ -355,9 +362,9 @@
     return el(
       "nav",
       { class: "items-pager", "aria-label": "Pages of the list" },
-      step("Earlier items", first - PAGE, first > 0),
+      step("Earlier items", "‹", first - PAGE, first > 0),
       el("span", {}, `${first + 1}–${last} of ${shown.length}`),
-      step("Later items", first + PAGE, last < shown.length),
+      step("Later items", "›", first + PAGE, last < shown.length),
     );
   }
 
@@ -405,8 +412,9 @@
     const answers = present(row).map((side) => {
       const stated = field(row, side, "answer");
       const wanted = question(row, side, "answer");
-      const about = [verdictMark(row, side), stated ? ` (it says ${stated})` : "", wanted && verdict(row, side) !== "right" ? `, right is ${wanted}` : ""];
-      return el("span", {}, letter(side) ? `${letter(side)} ` : "", ...about);
+      const right = wanted && verdict(row, side) !== "right" ? `, right is ${wanted}` : "";
+      const which = letter(side) && `${letter(side)} `;
+      return el("span", {}, which, verdictMark(row, side), stated && ` (it says ${stated})`, right);
     });
     const facts = el("p", { class: "items-facts" }, classMark(row.role), el("span", {}, row.dataset), ...answers);
     const why = reason(row);
@@ -472,7 +480,8 @@
   }
 
   function missing() {
-    return el("p", { class: "items-note" }, "The rest of this item is not in this page, which has a limit: it is in items/ and observed/ of the iteration's folder.");
+    const where = "it is in items/ and observed/ of the iteration's folder.";
+    return el("p", { class: "items-note" }, `The rest of this item is not in this page, which has a limit: ${where}`);
   }
 
   // --- Its tokens
@@ -509,7 +518,8 @@
     const surprise = score(row, side, "surprise", token);
     for (const [which, { label }] of Object.entries(SHADES)) {
       const value = score(row, side, which, token);
-      if (known(value)) parts.push(`${label.toLowerCase()} ${which === "settled" ? `layer ${value} of ${pair().sides[side].n_layers}` : shadeText(which, value)}`);
+      const text = which === "settled" ? `layer ${value} of ${pair().sides[side].n_layers}` : shadeText(which, value ?? 0);
+      if (known(value)) parts.push(`${label.toLowerCase()} ${text}`);
     }
     if (known(surprise)) parts.unshift(`probability ${number(Math.exp(-surprise / 100))}`);
     for (const [span, words] of [["window", "in the window"], ["stated", "in the answer"]]) {
@@ -535,41 +545,19 @@
 
   function tokens(row, side, parting) {
     const texts = detail(row, side, "tokens");
-    const [from, to] = detail(row, side, "window");
-    const [opens, closes] = detail(row, side, "stated");
-    const looked = (detail(row, side, "settled") || []).length > 0;
     const label = `Tokens of the continuation${letter(side) && ` of ${letter(side)}`}. Arrow keys move.`;
-    const box = el("div", { class: "items-tokens", role: "listbox", "aria-label": label, "aria-orientation": "horizontal", "data-side": side });
-    const tag = (kind, text) => el("span", { class: `items-tag items-tag-${kind}`, "aria-hidden": "true" }, text);
-    texts.forEach((text, index) => {
-      if (index === from && looked) box.append(tag("window", "window"));
-      if (index === opens && opens < closes) box.append(tag("stated", "answer"));
-      if (index === parting) box.append(tag("parting", "≠"));
-      const classes = ["items-token"];
-      if (looked && index >= from && index < to) classes.push("items-in-window");
-      if (index >= opens && index < closes) classes.push("items-in-stated");
-      box.append(
-        el(
-          "span",
-          {
-            class: classes.join(" "), role: "option", "aria-selected": "false", tabindex: index ? "-1" : "0", "data-token": index,
-            "aria-label": `${spoken(text)}: ${tokenText(row, side, index)}`,
-          },
-          visible(text),
-        ),
-      );
-    });
-    const readout = el("p", { class: "items-readout" }, "Point at a token, or move over them with the arrow keys, to see its numbers.");
-    const read = (token) => {
-      const index = Number(token.dataset.token);
-      readout.replaceChildren(
-        el("span", { class: "items-readout-token" }, JSON.stringify(texts[index])),
-        ` token ${index + 1} of ${texts.length}: ${tokenText(row, side, index)}`,
-      );
+    const about = { role: "listbox", "aria-label": label, "aria-orientation": "horizontal", "data-side": side };
+    const box = el("div", { class: "items-tokens", ...about }, texts.map((text, index) => token(row, side, index, parting)));
+    const invitation = "Point at a token, or move over them with the arrow keys, to see its numbers.";
+    const readout = el("p", { class: "items-readout" }, invitation);
+    const read = (element) => {
+      const index = Number(element.dataset.token);
+      const quoted = el("span", { class: "items-readout-token" }, JSON.stringify(texts[index]));
+      readout.replaceChildren(quoted, ` token ${index + 1} of ${texts.length}: ${tokenText(row, side, index)}`);
     };
     box.addEventListener("pointerover", (event) => {
-      const token = event.target.closest("[data-token]");
-      if (token) read(token);
+      const element = event.target.closest("[data-token]");
+      if (element) read(element);
     });
     box.addEventListener("click", (event) => event.target.closest("[data-token]")?.focus());
     box.addEventListener("focusin", (event) => {
@@ -579,6 +567,27 @@
     });
     box.addEventListener("keydown", tokenKey);
     return [box, readout];
+  }
+
+  /** A token, after the tags of what begins with it. */
+  function token(row, side, index, parting) {
+    const text = detail(row, side, "tokens")[index];
+    const [from, to] = detail(row, side, "settled")?.length ? detail(row, side, "window") : [-1, -1];
+    const [opens, closes] = detail(row, side, "stated");
+    const tag = (kind, words) => el("span", { class: `items-tag items-tag-${kind}`, "aria-hidden": "true" }, words);
+    const classes = ["items-token"];
+    if (index >= from && index < to) classes.push("items-in-window");
+    if (index >= opens && index < closes) classes.push("items-in-stated");
+    const attributes = {
+      class: classes.join(" "), role: "option", "aria-selected": "false", tabindex: index ? "-1" : "0", "data-token": index,
+      "aria-label": `${spoken(text)}: ${tokenText(row, side, index)}`,
+    };
+    return [
+      index === from ? tag("window", "window") : null,
+      index === opens && opens < closes ? tag("stated", "answer") : null,
+      index === parting ? tag("parting", "≠") : null,
+      el("span", attributes, visible(text)),
+    ];
   }
 
   function tokenKey(event) {
@@ -613,10 +622,11 @@
   function partingLine(row, parting) {
     if (parting === null) return null;
     const [a, b] = [detail(row, 0, "tokens"), detail(row, 1, "tokens")];
-    if (parting < 0) return el("p", { class: "items-parting" }, `Both continue alike, for ${plural(a.length, "token", "tokens")}.`);
+    const line = (...children) => el("p", { class: "items-parting" }, children);
+    if (parting < 0) return line(`Both continue alike, for ${plural(a.length, "token", "tokens")}.`);
     const next = (list) => (parting < list.length ? JSON.stringify(list.slice(parting, parting + 3).join("")) : "nothing");
     const alike = parting ? `Alike for ${plural(parting, "token", "tokens")}` : "Different from the first token";
-    return el("p", { class: "items-parting" }, `${alike}; then A goes on with `, el("code", {}, next(a)), ", B with ", el("code", {}, next(b)), ".");
+    return line(`${alike}; then A goes on with `, el("code", {}, next(a)), ", B with ", el("code", {}, next(b)), ".");
   }
 
   function continuations(row) {
@@ -634,7 +644,8 @@
         tokenTable(row, side),
       );
     });
-    return el("section", {}, el("h4", {}, "Continuation"), partingLine(row, parting), shading(row), el("div", { class: "items-sides" }, each));
+    const sideBySide = el("div", { class: "items-sides" }, each);
+    return el("section", {}, el("h4", {}, "Continuation"), partingLine(row, parting), shading(row), sideBySide);
   }
 
   function shading(row) {
@@ -679,8 +690,9 @@
   function paint(row) {
     part("detail").querySelector(".items-legend")?.replaceChildren(...legend());
     for (const box of part("detail").querySelectorAll(".items-tokens")) {
+      const side = Number(box.dataset.side);
       for (const token of box.querySelectorAll("[data-token]")) {
-        const value = state.shade === "none" ? null : score(row, Number(box.dataset.side), state.shade, Number(token.dataset.token));
+        const value = state.shade === "none" ? null : score(row, side, state.shade, Number(token.dataset.token));
         token.style.setProperty("--t", known(value) ? level(value, scale(state.shade)) : 0);
       }
     }
@@ -734,8 +746,10 @@
 
   // --- Its layers
 
-  const span = (values) => values.filter(known);
-  const power = (exponent) => `10${String(exponent).replace(/[-0-9]/g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)])}`;
+  const defined = (values) => values.filter(known);
+  const raised = (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)];
+  const power = (exponent) => `10${String(exponent).replace(/[-0-9]/g, raised)}`;
+  const label = (x, y, anchor, words) => svg("text", { x, y, "text-anchor": anchor }, String(words));
 
   function chart(title, about, height, draw) {
     const id = `items-chart-${++serial}`;
@@ -752,18 +766,18 @@
   }
 
   function axes(picture, box, layers, ticks, y) {
-    for (const [value, label] of ticks) {
+    for (const [value, words] of ticks) {
       picture.append(
         svg("line", { class: "items-grid", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
-        svg("text", { x: box.left - 5, y: y(value) + 4, "text-anchor": "end" }, label),
+        label(box.left - 5, y(value) + 4, "end", words),
       );
     }
     const slot = (box.right - box.left) / layers;
     const x = (layer) => box.left + slot * (layer - 0.5);
     for (let layer = 1; layer <= layers; layer++) {
-      if (layer === 1 || layer % 5 === 0 || layers < 8) picture.append(svg("text", { x: x(layer), y: box.bottom + 13, "text-anchor": "middle" }, String(layer)));
+      if (layer === 1 || layer % 5 === 0 || layers < 8) picture.append(label(x(layer), box.bottom + 13, "middle", layer));
     }
-    picture.append(svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 27, "text-anchor": "middle" }, "layer"));
+    picture.append(label((box.left + box.right) / 2, box.bottom + 27, "middle", "layer"));
     return { x, slot };
   }
 
@@ -784,14 +798,18 @@
       for (let exponent = domain[0]; exponent <= domain[1]; exponent++) ticks.push([100 * exponent, power(exponent)]);
       const { x, slot } = axes(canvas, box, kl.length, ticks, y);
       kl.forEach((value, index) => {
-        const [left, wide] = [x(index + 1) - slot * 0.38, slot * 0.76];
-        if (known(value)) canvas.append(svg("rect", { class: counts[index] ? "items-counts" : "items-bar", x: left, width: wide, y: y(value), height: Math.max(0, box.bottom - y(value)) }));
+        const middle = x(index + 1);
+        const bar = { x: middle - slot * 0.38, width: slot * 0.76, y: y(value), height: Math.max(0, box.bottom - y(value)) };
+        if (known(value)) canvas.append(svg("rect", { class: counts[index] ? "items-counts" : "items-bar", ...bar }));
         const limit = model.thresholds[index];
-        if (known(limit)) canvas.append(svg("line", { class: "items-limit", x1: left - slot * 0.1, x2: left + wide + slot * 0.1, y1: y(limit), y2: y(limit) }));
+        const ends = { x1: middle - slot * 0.48, x2: middle + slot * 0.48, y1: y(limit), y2: y(limit) };
+        if (known(limit)) canvas.append(svg("line", { class: "items-limit", ...ends }));
       });
     });
     const nats = (value) => (known(value) ? (10 ** (value / 100)).toPrecision(3) : "–");
-    const lines = kl.map((value, index) => [String(index + 1), nats(value), nats(model.thresholds[index]), counts[index] ? "yes" : "no"]);
+    const lines = kl.map((value, index) => {
+      return [String(index + 1), nats(value), nats(model.thresholds[index]), counts[index] ? "yes" : "no"];
+    });
     const numbers = disclosure("As a table", table(title, ["Layer", "KL, nats", "Threshold", "Counts"], lines));
     return figure(title, picture, `KL in nats, window mean. Line: the layer's threshold. Filled: above it. ${about}`, numbers);
   }
@@ -800,7 +818,8 @@
     const model = pair().sides[side];
     const values = detail(row, side, "apart").map((value) => (known(value) ? 1 - 10 ** (value / 100) : null));
     const title = `Paraphrases${letter(side) && ` in ${letter(side)}`}: how alike the hidden states stay`;
-    const about = `Cosine by layer, mean over paraphrases. SIB ${number(measure(row, side, "sib"))} is that of layer ${model.sib_layer}, marked.`;
+    const value = number(measure(row, side, "sib"));
+    const about = `Cosine by layer, mean over paraphrases. SIB ${value} is that of layer ${model.sib_layer}, marked.`;
     const picture = chart(title, about, 150, (canvas, box) => {
       const y = (value) => box.bottom - ((value - least) / (1 - least)) * (box.bottom - box.top);
       const ticks = [least, (least + 1) / 2, 1].map((value) => [value, String(Number(value.toPrecision(4)))]);
@@ -838,20 +857,22 @@
           canvas.append(cell);
         });
         if (!layer || (layer + 1) % 10 === 0 || (grid.length < 10 && layer === grid.length - 1)) {
-          canvas.append(svg("text", { x: box.left - 5, y: box.bottom - (layer + 0.5) * high + 4, "text-anchor": "end" }, String(layer + 1)));
+          canvas.append(label(box.left - 5, box.bottom - (layer + 0.5) * high + 4, "end", layer + 1));
         }
       });
-      canvas.append(svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 17, "text-anchor": "middle" }, `window tokens ${start + 1} to ${start + grid[0].length}`));
+      const covered = `window tokens ${start + 1} to ${start + grid[0].length}`;
+      canvas.append(label((box.left + box.right) / 2, box.bottom + 17, "middle", covered));
     });
     return figure(full, picture, caption, null);
   }
 
   function figures(row, sides) {
-    const drawn = sides.filter((side) => detail(row, side, "kl") && span(detail(row, side, "kl")).length);
+    const drawn = sides.filter((side) => detail(row, side, "kl") && defined(detail(row, side, "kl")).length);
     if (!drawn.length) return null;
-    const all = drawn.flatMap((side) => span([...detail(row, side, "kl"), ...pair().sides[side].thresholds]));
-    const domain = [Math.floor(Math.min(...all) / 100), Math.max(Math.ceil(Math.max(...all) / 100), Math.floor(Math.min(...all) / 100) + 1)];
-    const farthest = Math.max(-400, ...drawn.flatMap((side) => span(detail(row, side, "apart"))));
+    const all = drawn.flatMap((side) => defined([...detail(row, side, "kl"), ...pair().sides[side].thresholds]));
+    const floor = Math.floor(Math.min(...all) / 100);
+    const domain = [floor, Math.max(Math.ceil(Math.max(...all) / 100), floor + 1)];
+    const farthest = Math.max(-400, ...drawn.flatMap((side) => defined(detail(row, side, "apart"))));
     const step = 10 ** Math.floor(farthest / 100);
     const least = 1 - Math.ceil(10 ** (farthest / 100) / step) * step;
     const captions = {
@@ -866,7 +887,7 @@
         "div",
         { class: "items-figures" },
         drawn.map((side) => effects(row, side, domain)),
-        drawn.map((side) => (span(detail(row, side, "apart")).length ? cosines(row, side, least) : null)),
+        drawn.map((side) => (defined(detail(row, side, "apart")).length ? cosines(row, side, least) : null)),
         drawn.map((side) => map(row, side, "kl_map", "KL, layer by token", captions.kl_map)),
         drawn.map((side) => map(row, side, "attention_map", "Attention entropy, layer by token", captions.attention_map)),
       ),
@@ -899,13 +920,15 @@
 
   async function start() {
     if (typeof DecompressionStream === "undefined") {
-      say("This browser is too old for the item browser, which needs DecompressionStream. All it shows lies in the iteration's folder: items/, observed/ and results/.");
+      const where = "All it shows lies in the iteration's folder: items/, observed/ and results/.";
+      say(`This browser is too old for the item browser, which needs DecompressionStream. ${where}`);
       return;
     }
     data = await inflate(JSON.parse(packed.textContent));
     pairs = paired(data.iterations);
-    const kept = `${data.detailed} of ${data.items} items have their texts, tokens and layers in this page, which has a limit; all have their measures. The whole lies in items/ and observed/ of the iteration's folder.`;
-    say(data.detailed < data.items ? kept : "");
+    const kept = `${data.detailed} of ${data.items} items have their texts, tokens and layers in this page, which has a limit`;
+    const whole = "all have their measures. The whole lies in items/ and observed/ of the iteration's folder.";
+    say(data.detailed < data.items ? `${kept}; ${whole}` : "");
     part("app").hidden = false;
     const linked = readAddress();
     show(linked);
