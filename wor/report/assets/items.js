@@ -3,7 +3,7 @@
   "use strict";
 
   const PAGE = 50; // rows of the list at once
-  const [COLUMN, GAP] = [352, 20]; // pixels: a figure's least width and what is between two, as in items.css
+  const [COLUMN, GAP] = [272, 20]; // pixels: a figure's least width and what is between two, as in items.css
   const SCORES = ["rev", "apl", "ape", "sib", "dtr"];
   const NAMES = {
     rev: "REV", apl: "APL", ape: "APE", sib: "SIB", dtr: "DTR", apl_z: "APL, z", ape_z: "APE, z", sib_z: "SIB, z",
