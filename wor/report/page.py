@@ -16,11 +16,12 @@ from wor.figures import offline
 from wor.iterations import compare
 from wor.iterations.load import Iteration
 from wor.report import charts, sides, tables, words
+from wor.report import items as packed
 from wor.report.charts import Chart
 
 ASSETS = resources.files("wor.report") / "assets"
-STYLES = ("report.css",)
-SCRIPTS = ("report.js",)
+STYLES = ("report.css", "items.css")
+SCRIPTS = ("report.js", "items.js")
 
 
 def write(path: Path, iteration: Iteration, other: Iteration | None = None) -> None:
@@ -65,7 +66,7 @@ def _iteration(iteration: Iteration) -> dict:
         "timing": tables.timing(iteration),
         "commands": _commands(iteration),
         "specs": drawn.specs(),
-        "items": "",
+        "iterations": [iteration],
     }
 
 
@@ -124,7 +125,7 @@ def _pair(first: Iteration, second: Iteration) -> dict:
         "environment": sides.changed("Environment that differs", compare.environment(first.folder, second.folder), names),
         "commands": [f"wor compare {first.name} {second.name}            # the same in a terminal"],
         "specs": drawn.specs(),
-        "items": "",
+        "iterations": [first, second],
     }
 
 
@@ -206,7 +207,7 @@ def _page(template: str, context: dict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    context = {**context, "specs": _data(context["specs"]), "items": _data(context["items"])}
+    context = {**context, "specs": _data(context["specs"]), "items": _data(packed.pack(context["iterations"]))}
     return environment.get_template(template).render(style=style, scripts=scripts, policy=_policy(style, scripts), **context)
 
 

@@ -1,0 +1,141 @@
+"""What the page is given of an iteration's items."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from tests.report import made
+from wor.measures import dtr
+from wor.report import items
+
+N = 12
+
+
+def texts(index: int) -> list[str]:
+    return re.findall(r" ?\S+|\n", f"Item {index} goes on.\nIt takes a while to come to its end, " + "word after word " * 8)
+
+
+@pytest.fixture(scope="module")
+def iteration(tmp_path_factory):
+    questions = [
+        made.asked(f"{'wiki' if k % 2 else 'sums'}/{k}", f"Question {k}?", "control" if k % 2 else "reasoning") for k in range(N)
+    ]
+    spoken = [texts(k) if k != 4 else ["Too", " short"] for k in range(N)]
+    return made.iteration(tmp_path_factory.mktemp("experiments") / "iteration_001", questions, spoken)
+
+
+@pytest.fixture(scope="module")
+def packed(iteration):
+    return items.unpack(items.pack([iteration]))
+
+
+@pytest.fixture(scope="module")
+def model(packed):
+    (told,) = packed["iterations"]
+    (model,) = told["models"]
+    return model
+
+
+def test_every_item_has_its_texts(iteration, packed, model):
+    frame = iteration.items()
+    assert model["item_id"] == frame["item_id"].tolist()
+    assert model["details"]["tokens"] == [list(tokens) for tokens in frame["tokens"]]
+    assert [packed["asked"]["prompt"][number] for number in model["asked"]] == frame["prompt"].tolist()
+    assert [packed["asked"]["paraphrases"][number] for number in model["asked"]] == [list(each) for each in frame["paraphrases"]]
+    assert packed["detailed"] == packed["items"] == N
+
+
+def test_measures_keep_four_digits_and_nan_is_null(iteration, model):
+    frame = iteration.items()
+    assert {"rev", "apl", "ape", "sib", "dtr", "token_len", "perplexity"} <= set(model["measures"])
+    for name, values in model["measures"].items():
+        expected = frame[name].to_numpy(float)
+        assert [value is None for value in values] == np.isnan(expected).tolist()
+        found = np.array([math.nan if value is None else value for value in values], float)
+        np.testing.assert_allclose(found, expected, rtol=6e-4, equal_nan=True)
+
+
+def test_scores_are_rounded_and_lie_in_the_window(iteration, model):
+    frame, arrays = iteration.items(), iteration.arrays()
+    for index, row in enumerate(frame.itertuples()):
+        detail = {name: values[index] for name, values in model["details"].items()}
+        np.testing.assert_allclose(np.array(detail["surprise"]) / -100, row.token_logprob, atol=0.0051)
+        np.testing.assert_allclose(np.array(detail["entropy"]) / 100, row.token_entropy, atol=0.0051)
+        assert detail["window"] == [row.window_start, row.window_end]
+        assert detail["stated"] == [row.answer_start, row.answer_end]
+        width = row.window_end - row.window_start
+        if isinstance(row.reason, str):  # too short for a window
+            assert detail["settled"] == detail["attention"] == detail["kl_map"] == []
+            continue
+        assert detail["settled"] == dtr.settling_depth(arrays["jsd"][index][:, :width], 0.5).tolist()
+        assert np.mean(detail["attention"]) / 1000 == pytest.approx(row.ape, abs=1e-3)
+        effects = arrays["kl"][index][:, :width].mean(1)
+        np.testing.assert_allclose(10 ** (np.array(detail["kl"]) / 100), effects, rtol=0.012)
+
+
+def test_layers_above_their_threshold_give_apl_and_the_marked_depth_gives_sib(iteration, model):
+    for index, row in enumerate(iteration.items().itertuples()):
+        if isinstance(row.reason, str):  # too short for a window
+            assert model["details"]["kl"][index] == [None] * made.LAYERS
+            continue
+        above = np.array(model["details"]["kl"][index]) > np.array(model["thresholds"])
+        assert above.mean() == pytest.approx(row.apl, abs=1.01 / made.LAYERS)  # one layer may be at its threshold's digit
+        assert 1 - 10 ** (model["details"]["apart"][index][model["sib_layer"] - 1] / 100) == pytest.approx(row.sib, abs=1e-4)
+
+
+def test_an_answer_that_the_tables_reader_took_for_a_number_is_text_again(iteration, model):
+    assert set(model["answer"]) == {"12", "7", ""}
+
+
+def test_a_question_of_two_iterations_is_kept_once(iteration):
+    packed = items.unpack(items.pack([iteration, iteration]))
+    assert len(packed["asked"]["prompt"]) == N
+    assert packed["iterations"][0] == packed["iterations"][1]
+
+
+def test_beyond_the_limit_the_maps_go_first(iteration):
+    whole = items.pack([iteration])
+    packed = items.pack([iteration], most=len(whole) - 1)
+    (told,) = items.unpack(packed)["iterations"]
+    assert len(packed) < len(whole)
+    assert not [name for name in told["models"][0]["details"] if name.endswith("_map")]
+    assert items.unpack(packed)["detailed"] == N
+
+
+def test_beyond_the_limit_items_lose_their_detail_by_turns_of_datasets_but_not_their_measures(iteration, model):
+    without_maps = items.pack([iteration], most=len(items.pack([iteration])) - 1)
+    most = int(0.7 * len(without_maps))
+    packed = items.pack([iteration], most)
+    assert len(packed) <= most
+    found = items.unpack(packed)
+    (told,) = found["iterations"][0]["models"]
+    kept = [item_id for item_id, tokens in zip(told["item_id"], told["details"]["tokens"], strict=True) if tokens]
+    assert 0 < len(kept) == found["detailed"] < found["items"] == N
+    by_dataset = [sum(item_id.startswith(dataset) for item_id in kept) for dataset in ("sums", "wiki")]
+    assert by_dataset[0] - by_dataset[1] in (0, 1)
+    assert told["measures"] == model["measures"]
+    assert [found["asked"]["prompt"][number] for number in told["asked"]] == [
+        f"Question {k}?" for k in (*range(0, N, 2), *range(1, N, 2))
+    ]
+
+
+def test_the_same_iteration_gives_the_same_bytes(iteration):
+    assert items.pack([iteration]) == items.pack([iteration])
+
+
+def test_an_iteration_without_texts_has_its_measures_and_layers(iteration, model, tmp_path):
+    import shutil
+
+    from wor import load_iteration
+
+    folder = shutil.copytree(iteration.folder, tmp_path / "iteration_001")
+    shutil.rmtree(folder / "items")
+    shutil.rmtree(folder / "observed")
+    (told,) = items.unpack(items.pack([load_iteration(folder)]))["iterations"]
+    assert not told["texts"]
+    assert told["models"][0]["measures"] == model["measures"]
+    assert set(told["models"][0]["details"]) == {"kl", "apart"}
