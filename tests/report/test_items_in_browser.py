@@ -313,7 +313,7 @@ def test_an_iteration_without_texts_says_so_and_lists_its_measures(visit, iterat
     path = tmp_path / "page.html"
     path.write_text(assembled([load_iteration(folder)]))
     page = visit(path)
-    page.get_by_text("holds no texts: wor reproduce iteration_001").wait_for()
+    page.get_by_text("holds no texts; a new run does").wait_for()
     assert count(page) == "14 items"
     assert page.locator(".items-measures tbody tr").first.locator("td").first.text_content() != "–"
     assert page.locator(".items-tokens").count() == 0
