@@ -55,6 +55,8 @@ def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
         console.print(f"{MARK[entry['status']]} {key}: {escape(entry['why'])}", soft_wrap=True)
     kind = "New iteration" if outcome.new else "The same run as"
     console.print(f"[bold]{kind}: {outcome.folder}[/bold]", soft_wrap=True)
+    if (report := outcome.folder / paths.REPORT).is_file():  # an earlier version's has none
+        console.print(f"To look at it: {report}", soft_wrap=True)
 
 
 def _because(reasons: list[str]) -> str:
