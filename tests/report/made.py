@@ -56,13 +56,15 @@ def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[l
     storage.write_json(results / "model_results.json", {model: {"card": {}, "calibration": calibration.as_dict()}})
     storage.write_json(results / "aggregate_statistics.json", {"models": {model: {"label": label}}, "criteria": {}})
     storage.write_json(folder / "config_used.yaml", values)
-    storage.write_json(folder / paths.MANIFEST, {"iteration_id": folder.name, "files": {}})
+    manifest = {"iteration_id": folder.name, "fingerprint": "", "registry": {}, "files": {}}
+    storage.write_json(folder / paths.MANIFEST, manifest)
     return Iteration(folder)
 
 
 def with_a_second_model(made: Iteration, folder: Path) -> Iteration:
     """The same numbers once more, as those of another model."""
     shutil.copytree(made.folder, folder)
+    storage.write_json(folder / paths.MANIFEST, {**made.manifest, "iteration_id": folder.name})
     shutil.copytree(folder / "observed" / "Small-135M", folder / "observed" / "Large-1.7B")
     for path in (folder / "results").glob("Small-135M_*.csv"):
         shutil.copy(path, path.with_name(path.name.replace("Small-135M", "Large-1.7B")))

@@ -103,8 +103,8 @@ def test_search_finds_words_of_the_prompt_the_continuation_and_the_id(page):
         ("Dataset", "wiki", lambda row: row.dataset == "wiki"),
         ("Class", "reasoning", lambda row: row.role == "reasoning"),
         ("Answer", "right", lambda row: row.correct == 1),
-        ("Answer", "wrong", lambda row: row.correct == 0 and isinstance(row.answer, str | float) and row.answer == row.answer),
-        ("Answer", "unread", lambda row: row.correct == 0 and row.answer != row.answer),
+        ("Answer", "wrong", lambda row: row.correct == 0 and row.answer != ""),
+        ("Answer", "unread", lambda row: row.correct == 0 and row.answer == ""),
         ("Answer", "none", lambda row: row.correct != row.correct),
         ("Left out", "only", lambda row: isinstance(row.reason, str)),
         ("Left out", "not", lambda row: not isinstance(row.reason, str)),
@@ -202,7 +202,7 @@ def test_tokens_are_shaded_by_each_score_and_tell_their_numbers(page, iterations
 
 def test_window_answer_and_line_breaks_are_marked_without_colour(page, iterations):
     frame = iterations[0].items().set_index("item_id")
-    chosen = frame[(frame["answer"].notna()) & (frame["dataset"] == "sums") & frame["reason"].isna()].index[0]
+    chosen = frame[(frame["answer"] != "") & (frame["dataset"] == "sums") & frame["reason"].isna()].index[0]
     row = frame.loc[chosen]
     page.get_by_role("button", name=chosen, exact=True).click()
     marked = "all => all.map((each, index) => each.classList.contains('{}') ? index : -1).filter((index) => index >= 0)"
