@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from wor import load_iteration, storage
+from wor.iterations.load import Iteration
+from wor.report import page
+
+HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&"
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -40,18 +45,65 @@ def visit(chromium) -> Iterator[Callable]:
         context = chromium.new_context(**{"offline": True, "viewport": {"width": 1280, "height": 900}} | options)
         context.add_init_script(WATCH)
         context.set_default_timeout(10_000)
-        page = context.new_page()
+        visited = context.new_page()
         address = path.as_uri()
-        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: None if request.url.split("#")[0] == address else wrong.append(request.url))
-        page.goto(address + fragment)
-        pages.append(page)
-        return page
+        visited.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        visited.on("pageerror", lambda error: wrong.append(str(error)))
+        visited.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        visited.on("request", lambda request: None if request.url.split("#")[0] == address else wrong.append(request.url))
+        visited.goto(address + fragment)
+        pages.append(visited)
+        return visited
 
     yield visit
-    for page in pages:
-        wrong += page.evaluate("window.violations")
-        page.context.close()
+    for visited in pages:
+        wrong += visited.evaluate("window.violations")
+        visited.context.close()
     assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def iteration(ran) -> Iteration:
+    """What one run of a tiny study left."""
+    return load_iteration(ran.folder / "experiments" / "iteration_001")
+
+
+@pytest.fixture(scope="session")
+def hostile(iteration, tmp_path_factory) -> Path:
+    """Its report, had everything that a person, a dataset or a machine may word been worded by an enemy."""
+    evil = Iteration(iteration.folder)
+    (result,) = evil.statistics.values()
+    result["twin"]["verdict"] = HOSTILE
+    result["excluded"] = {f"control: {HOSTILE}": 3}
+    next(iter(evil.criteria.values()))["why"] = HOSTILE
+    next(iter(result["preregistration"]["hypotheses"].values()))["claim"] = HOSTILE
+    result["preregistration"]["reasons"] = [HOSTILE]
+    evil.environment["cpu"] = evil.config["prompt"]["template"] = HOSTILE
+    path = tmp_path_factory.mktemp("hostile") / "report.html"
+    page.write(path, evil)
+    return path
+
+
+@pytest.fixture(scope="session")
+def pair(iteration, tmp_path_factory) -> Path:
+    """A report of two."""
+    kept = shutil.copytree(iteration.folder, tmp_path_factory.mktemp("pair") / "iteration_001")
+    path = kept.with_name("pair.html")
+    page.write(path, Iteration(kept), Iteration(another(kept)))
+    return path
+
+
+def another(folder: Path) -> Path:
+    """A second iteration beside ``folder``: another temperature, REV of reasoning items up by one."""
+    copy = shutil.copytree(folder, folder.with_name("iteration_002"))
+    for path in copy.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    manifest = storage.read_json(copy / "manifest.json")
+    storage.write_json(copy / "manifest.json", {**manifest, "iteration_id": copy.name})
+    config = (copy / "config_used.yaml").read_text()
+    (copy / "config_used.yaml").write_text(config.replace("temperature: 0.2", "temperature: 0.9", 1))
+    for path in (copy / "results").glob("*_metrics.csv"):
+        table = storage.read_csv(path)
+        table["rev"] += table["role"] == "reasoning"
+        storage.write_csv(path, table)
+    return copy

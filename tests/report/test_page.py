@@ -6,18 +6,14 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from wor import load_iteration, storage
-from wor.iterations.load import Iteration
-from wor.report import page
+from tests.report.conftest import HOSTILE, another
 
 pytestmark = pytest.mark.dvc
-HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&"
 
 
 class Parts(HTMLParser):
@@ -58,11 +54,6 @@ class Parts(HTMLParser):
             self.caption += data
         elif {"td", "th"} & set(self.open):
             self.tables[self.caption][-1][-1] += data
-
-
-@pytest.fixture(scope="module")
-def iteration(ran) -> Iteration:
-    return load_iteration(ran.folder / "experiments" / "iteration_001")
 
 
 @pytest.fixture(scope="module")
@@ -142,42 +133,17 @@ def test_no_two_elements_have_one_id(parts):
     assert len(parts.ids) == len(set(parts.ids))
 
 
-def test_texts_from_outside_are_shown_and_not_run(iteration, tmp_path):
-    evil = Iteration(iteration.folder)
-    (result,) = evil.statistics.values()
-    result["twin"]["verdict"] = HOSTILE
-    result["excluded"] = {f"control: {HOSTILE}": 3}
-    next(iter(evil.criteria.values()))["why"] = HOSTILE
-    next(iter(result["preregistration"]["hypotheses"].values()))["claim"] = HOSTILE
-    result["preregistration"]["reasons"] = [HOSTILE]
-    evil.environment["cpu"] = evil.config["prompt"]["template"] = HOSTILE
-    page.write(tmp_path / "evil.html", evil)
-    text = (tmp_path / "evil.html").read_text(encoding="utf-8")
+def test_texts_from_outside_are_shown_and_not_run(hostile):
+    text = hostile.read_text(encoding="utf-8")
     assert "<script>window.hacked" not in text
     assert "<img src=x" not in text
     shown = [cell for rows in Parts(text).tables.values() for row in rows for cell in row]
     assert sum(HOSTILE in cell for cell in shown) >= 4
 
 
-def again(folder: Path) -> Path:
-    """A second iteration beside ``folder``: another temperature, REV of reasoning items up by one."""
-    copy = shutil.copytree(folder, folder.with_name("iteration_002"))
-    for path in copy.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    manifest = storage.read_json(copy / "manifest.json")
-    storage.write_json(copy / "manifest.json", {**manifest, "iteration_id": copy.name})
-    config = (copy / "config_used.yaml").read_text()
-    (copy / "config_used.yaml").write_text(config.replace("temperature: 0.2", "temperature: 0.9", 1))
-    for path in (copy / "results").glob("*_metrics.csv"):
-        table = storage.read_csv(path)
-        table["rev"] += table["role"] == "reasoning"
-        storage.write_csv(path, table)
-    return copy
-
-
 def test_two_iterations_are_held_against_each_other(study, tmp_path):
     first = study.folder / "experiments" / "iteration_001"
-    other = again(first)
+    other = another(first)
     study.refusal(study.run("wor", "report", "iteration_001", "iteration_001", expect=2))
     said = study.run("wor", "report", "iteration_001", "iteration_002").stdout.strip()
     assert said == "plots/reports/iteration_001-iteration_002.html"
