@@ -170,6 +170,16 @@
   const asked = (row) => present(row).filter((side) => question(row, side, "prompt")); // the sides that hold texts
   const reason = (row) => present(row).map((side) => field(row, side, "reason")).find(Boolean) || "";
 
+  // Prompts open with the same frame: a list of it would tell no item from another.
+  let frame = null;
+  function shared() {
+    if (frame !== null) return frame;
+    const prompts = data.asked.prompt.filter(Boolean);
+    const [first, ...others] = prompts.map((prompt) => prompt.slice(0, prompt.indexOf("\n") + 1));
+    frame = prompts.length > 1 && others.every((line) => line === first) ? first.length : 0;
+    return frame;
+  }
+
   function haystack(row) {
     row.haystack ??= present(row)
       .flatMap((side) => [row.id, question(row, side, "prompt"), said(row, side)])
@@ -311,7 +321,7 @@
 
   function line(row, index) {
     const side = present(row)[0];
-    const opening = asked(row).slice(0, 1).map((each) => question(row, each, "prompt").slice(0, 90));
+    const opening = asked(row).slice(0, 1).map((each) => question(row, each, "prompt").slice(shared()).trimStart().slice(0, 90));
     const button = el("button", { type: "button", tabindex: index === at ? "0" : "-1", "data-index": index }, row.id);
     if (row.id === state.item) button.setAttribute("aria-current", "true");
     const rev = { class: state.sort === "rev" ? "items-number" : "items-number items-more" };
