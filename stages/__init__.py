@@ -1,10 +1,10 @@
 import sys
 
-from wor import interrupt, reports
+from wor import interrupt, notices
 
 if sys.argv[0] == "-m":  # a stage is being started, and torch is not yet imported
     module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
     interrupt.stage(" ".join([module.removeprefix("stages."), *sys.argv[2::2]]))
     interrupt.watch()
-    if reports.over():
+    if notices.over():
         sys.exit(interrupt.CODE)

@@ -1,6 +1,6 @@
 """iteration: an immutable folder with everything of this run, and its row in the registry."""
 
-from wor import paths, reports, stage, storage, terminal
+from wor import notices, paths, stage, storage, terminal
 from wor.iterations.materialise import materialise
 from wor.iterations.registry import number_of
 
@@ -10,7 +10,7 @@ def work(params, log):
     outcome = materialise(params, log.record())
     storage.write_json(paths.ITERATION, {"iteration": number_of(outcome.folder)})
     terminal.show_outcome(outcome)
-    reports.give(reports.SHOWN)
+    notices.give(notices.SHOWN)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,13 @@ def show(
     ``listens``: it takes the signal up when it is ready to.
     """
     with interrupt.waiting():
-        with interrupt.held() if listens else nullcontext():
-            process = subprocess.Popen(command, cwd=where, env=env or environment(), stdout=stdout)
+        process = None
+        try:
+            with interrupt.held() if listens else nullcontext():
+                process = subprocess.Popen(command, cwd=where, env=env or environment(), stdout=stdout)
+        except KeyboardInterrupt:
+            if process is None:
+                raise
         while True:
             try:
                 code = process.wait(patience if interrupt.came() else None)

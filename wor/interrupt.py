@@ -14,19 +14,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wor import reports
+from wor import notices
 
 CODE = 130
+CLEAR = "\r\x1b[2K\x1b[?25h"  # a bar that was being drawn goes, and the cursor that it hid comes back
 GRACE = 1.0  # seconds to get out of what is being done
 
 
 @dataclass
 class _State:
     came: bool = False
+    held: bool = False
+    put_off: bool = False  # it came while it was held back
     waiting: bool = False  # for a child, which ends by itself
     words: str = "nothing was changed; to begin again"
     stage: str = ""
@@ -54,10 +57,14 @@ def watch() -> None:
 def held() -> Iterator[None]:
     """What is started inside gets SIGINT when it listens."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    _state.held = True  # another thread of this process may still get it
     try:
         yield
     finally:
+        _state.held = False
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if _state.put_off:
+        raise KeyboardInterrupt
 
 
 def came() -> bool:
@@ -92,12 +99,15 @@ def waiting() -> Iterator[None]:
 def end() -> None:
     """Say what is kept, and end; never comes back."""
     with _state.ending:  # held to the end: the other thread has nothing to add
-        if not (_state.stage and reports.give(reports.KEPT, _kept())):
-            print(f"interrupted: {_line()}", file=sys.stderr)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # nobody listens any more
+        try:
+            if sys.stderr.isatty():
+                print(CLEAR, end="", file=sys.stderr)
+            if not (_state.stage and notices.give(notices.KEPT, _kept())):
+                print(f"interrupted: {_line()}", file=sys.stderr)
+            for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-        os._exit(CODE)  # torch, Ray and the like take their time to leave
+        finally:  # nobody may listen any more
+            os._exit(CODE)  # torch, Ray and the like take their time to leave
 
 
 def _kept() -> str:
@@ -107,14 +117,18 @@ def _kept() -> str:
 
 def _line() -> str:
     if not _state.stage:
-        return f"{_state.words}: {shlex.join([Path(sys.argv[0]).name.replace('__main__.py', 'wor'), *sys.argv[1:]])}"
+        name = Path(sys.argv[0]).name
+    command = ["wor" if name in ("-m", "__main__.py") else name, *sys.argv[1:]]  # of python -m, before and after it is found
+    return f"{_state.words}: {shlex.join(command)}"
     line = f"kept is {_kept()}; the same command goes on from there"
     return line if "DVC_STAGE" in os.environ else f"{line}: python {shlex.join(sys.orig_argv[1:])}"
 
 
 def _raise(number: int, frame: object) -> None:
-    if not _state.came:  # a second one would disturb what is being put away
-        _state.came = True
+    if _state.came:  # a second one would disturb what is being put away
+        return
+    _state.came, _state.put_off = True, _state.held
+    if not _state.held:
         raise KeyboardInterrupt
 
 

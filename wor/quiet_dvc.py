@@ -13,16 +13,16 @@ import signal
 import sys
 import threading
 
-from wor import interrupt, reports
+from wor import interrupt, notices
 
 _heard = False
 
 
 def _hear(number: int, frame: object) -> None:
     global _heard
-    if not _heard and not reports.given(reports.KEPT):  # else its stage has ended by this signal, and dvc is tidying up
+    if not _heard and not notices.given(notices.KEPT):  # else its stage has ended by this signal, and dvc is tidying up
         _heard = True
-        reports.give(reports.INTERRUPTED)  # to a stage that starts just now, and did not get the signal
+        notices.give(notices.INTERRUPTED)  # to a stage that starts just now, and did not get the signal
         raise KeyboardInterrupt
 
 
@@ -37,15 +37,15 @@ def _worth_saying(record: logging.LogRecord) -> bool:
     from dvc.exceptions import ReproductionError
 
     error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, KeyboardInterrupt) or (isinstance(error, ReproductionError) and reports.given(reports.KEPT)))
+    return not (isinstance(error, KeyboardInterrupt) or (isinstance(error, ReproductionError) and notices.given(notices.KEPT)))
 
 
 def main() -> int:
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job's is ignored
-        signal.signal(signal.SIGINT, _hear)
-        threading.Thread(target=_listen, daemon=True).start()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
     try:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job's is ignored
+            signal.signal(signal.SIGINT, _hear)
+            threading.Thread(target=_listen, daemon=True).start()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
         from dvc.cli import main as dvc
 
         sys.argv[0] = "dvc"  # what its lock says of who holds it
@@ -54,7 +54,7 @@ def main() -> int:
         code = dvc(sys.argv[1:])
     except KeyboardInterrupt:
         code = interrupt.CODE
-    if _heard or reports.given(reports.KEPT):
+    if _heard or notices.given(notices.KEPT):
         sys.stdout.flush()
         os._exit(code)  # it takes a second to take itself apart
     return code

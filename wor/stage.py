@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from wor import interrupt, paths, reports, storage
+from wor import interrupt, notices, paths, storage
 from wor import params as parameters
 from wor.errors import UserError
 from wor.progress import Log
@@ -68,7 +68,7 @@ def fail(error: Exception) -> None:
     """Say it and exit."""
     if isinstance(error, UserError):
         line, code = f"error: {error}", error.exit_code
-        reports.give(reports.REFUSED, f"{error}\n")
+        notices.give(notices.REFUSED, f"{error}\n")
     else:
         said = " ".join(str(error).split())
         line, code = f"error: {type(error).__name__}{said and f': {said}'}. This is a fault of wor, not of yours.", 1

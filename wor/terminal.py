@@ -1,6 +1,6 @@
 """What a person sees: tables where they fit, a list a row where the terminal is narrow, and colours where they are wanted.
 
-Every ``show_*`` takes what `--json` prints. Rich honours NO_COLOR, TERM=dumb, COLUMNS and a pipe.
+Rich honours NO_COLOR, TERM=dumb, COLUMNS and a pipe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wor import paths
+from wor import paths, words
 from wor.iterations import results
 from wor.iterations.materialise import Outcome
 from wor.measures.registry import NAMES
@@ -41,7 +41,7 @@ def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
         line = f"n = {n['used']} of {n['items']} items ({n['reasoning']} reasoning, {n['control']} control)"
         for reason, count in result["excluded"].items():
             line += f"; {count} excluded, {reason}"
-        for text in (line, *remarks(result), *checks(result)):
+        for text in (line, *results.remarks(result), *checks(result)):
             console.print(text, soft_wrap=True)
         registered = result["preregistration"]
         console.print(f"[bold]Hypotheses[/bold] ({registered['kind']}{_because(registered['reasons'])})", soft_wrap=True)
@@ -54,21 +54,13 @@ def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     for key, entry in found["criteria"].items():
         console.print(f"{MARK[entry['status']]} {key}: {escape(entry['why'])}", soft_wrap=True)
     kind = "New iteration" if outcome.new else "The same run as"
-    console.print(f"[bold]{kind}: {outcome.folder}[/bold]", soft_wrap=True)
+    console.print(f"[bold]{kind}: {escape(str(outcome.folder))}[/bold]", soft_wrap=True)
     if (report := outcome.folder / paths.REPORT).is_file():  # an earlier version's has none
-        console.print(f"To look at it: {report}", soft_wrap=True)
+        console.print(f"To look at it: {escape(str(report))}", soft_wrap=True)
 
 
 def _because(reasons: list[str]) -> str:
     return f": {'; '.join(reasons)}" if reasons else ""
-
-
-def remarks(result: dict) -> list[str]:
-    """What to mind about the table's numbers, once each."""
-    estimates = [result["auroc"][name]["bootstrap"] for name in NAMES if name in result["auroc"]]
-    estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
-    notes = dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)
-    return [f"Mind: {note}" for note in notes]
 
 
 def checks(result: dict) -> list[str]:
@@ -94,15 +86,17 @@ def checks(result: dict) -> list[str]:
             f"and {auroc['literal']['rev']}"
         )
     for dataset, answered in result["accuracy"].items():
-        right = f"Right answers to {dataset}: {_share(answered['accuracy'])} of {answered['n']}"
-        right += f", no answer read in {_share(answered['unparsed'])}"
+        right = f"Right answers to {dataset}: {words.share(answered['accuracy'])} of {answered['n']}"
+        right += f", no answer read in {words.share(answered['unparsed'])}"
         if dataset in result.get("correctness", {}):  # an earlier version's iteration has none
             right += f"; AUROC of REV for right over wrong: {interval(result['correctness'][dataset]['auroc']['rev'])}"
         lines.append(right)
     for dataset, dose in result["dose_response"].items():
         lines.append(f"REV over solution steps of {dataset}: Kendall's tau {interval(dose['trend']['rev'], sign=True)}")
     shown = {"auroc": "AUROC", "delta_auc": "dAUC"}
-    agree = ", ".join(f"{name} agrees in sign in {_share(curve[key]['agree'])}" for key, name in shown.items())
+    agree = ", ".join(
+        f"{name} agrees in sign in {words.share(curve[key]['agree']) or 'no setting with a value'}" for key, name in shown.items()
+    )
     lines.append(f"{curve['settings']} settings of window, tau, normalisation, components and matching: {agree}")
     least = ", ".join(f"{name} from {_number(detectable[key])}" for key, name in shown.items())
     lines.append(f"Found with a probability of 0.8 at this size: {least}")
@@ -278,10 +272,6 @@ def _console() -> Console:
     return console
 
 
-def _share(value: float | None) -> str:
-    return "no setting with a value" if value is None else f"{value:.0%}"
-
-
 def _number(estimate: dict) -> str:
     return f"none: {estimate['reason']}" if estimate["value"] is None else f"{estimate['value']:.2f}"
 
@@ -348,11 +338,5 @@ def _show_table(
 
 
 def interval(estimate: dict, sign: bool = False) -> str:
-    """``0.71 [0.60, 0.81]``, or why there is no number."""
-    if estimate["value"] is None:
-        return f"none: {estimate['reason']}"
-    form = "+.2f" if sign else ".2f"
-    text = f"{estimate['value']:{form}}"
-    if estimate["low"] is not None:
-        text += f" \\[{estimate['low']:{form}}, {estimate['high']:{form}}]"
-    return text
+    """`words.estimate`, as rich prints it."""
+    return escape(words.estimate(estimate, sign))

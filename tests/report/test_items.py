@@ -82,6 +82,7 @@ def test_layers_above_their_threshold_give_apl_and_the_marked_depth_gives_sib(it
         if isinstance(row.reason, str):  # too short for a window
             assert model["details"]["kl"][index] == [None] * made.LAYERS
             continue
+        assert np.mean(model["details"]["counts"][index]) == row.apl
         above = np.array(model["details"]["kl"][index]) > np.array(model["thresholds"])
         assert above.mean() == pytest.approx(row.apl, abs=1.01 / made.LAYERS)  # one layer may be at its threshold's digit
         assert 1 - 10 ** (model["details"]["apart"][index][model["sib_layer"] - 1] / 100) == pytest.approx(row.sib, abs=1e-4)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wor import interrupt, paths, terminal
-from wor.cli.shared import AsJson, Iteration, print_json
+from wor.cli.shared import AsJson, IterationName, print_json
 from wor.errors import UserError
 from wor.iterations import named, pointer
 from wor.iterations import record as recording
@@ -45,7 +45,7 @@ def say_tracked(tracked: recording.Tracked) -> None:
 
 
 def verify(
-    iteration: Iteration = "",
+    iteration: IterationName = "",
     every: Annotated[bool, typer.Option("--all", help="Every iteration that is here, and the registry.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from wor import paths, terminal
 from wor.cli import complete
-from wor.cli.shared import AsJson, Iteration, folder, print_json
+from wor.cli.shared import AsJson, IterationName, folder, print_json
 from wor.errors import UserError
 from wor.iterations import registry as rows_of
 from wor.iterations import renumber
@@ -18,7 +18,7 @@ from wor.iterations import results as statistics
 from wor.iterations.materialise import Outcome
 
 
-def results(iteration: Iteration = "", as_json: AsJson = False) -> None:
+def results(iteration: IterationName = "", as_json: AsJson = False) -> None:
     """Print an iteration's table of results.
 
     Example: wor results iteration_002
@@ -31,7 +31,7 @@ def results(iteration: Iteration = "", as_json: AsJson = False) -> None:
 
 
 def report(
-    iteration: Iteration = "",
+    iteration: IterationName = "",
     other: Annotated[str, typer.Argument(help="One to lay beside it.", autocompletion=complete.iterations)] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
@@ -46,11 +46,14 @@ def report(
     folders = [folder(name) for name in (iteration, other)[: 2 if other else 1]]
     if len(set(folders)) < len(folders):
         raise UserError("report", f"{iteration} beside itself", "Name two iterations, or one")
+    for each in folders:
+        statistics.of(each)  # refuses what a version made that had other statistics
     path = folders[0] / paths.REPORT
     if other or output or not path.is_file():
         path = output or paths.REPORTS / f"{'-'.join(each.name for each in folders)}.html"
         page.write(path, *(Iteration(each) for each in folders))
-    typer.echo(path)
+    inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+    typer.echo(path.relative_to(Path.cwd()) if inside else path)
     if show:
         typer.launch(str(path))
 

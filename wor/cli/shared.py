@@ -24,7 +24,7 @@ Settings = Annotated[
     list[str],
     typer.Option("--set", "-S", metavar="KEY=VALUE", help="As of dvc exp run.", autocompletion=complete.settings),
 ]
-Iteration = Annotated[
+IterationName = Annotated[
     str, typer.Argument(help="Such as iteration_001; the newest when left out.", autocompletion=complete.iterations)
 ]
 

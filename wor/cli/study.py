@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from wor import commands, interrupt, paths, profiles, reports, terminal
+from wor import commands, interrupt, notices, paths, profiles, terminal
 from wor.cli import complete
 from wor.cli.keep import say_tracked
-from wor.cli.shared import AsJson, Iteration, Profile, Settings, folder, print_json
+from wor.cli.shared import AsJson, IterationName, Profile, Settings, folder, print_json
 from wor.errors import UserError
 from wor.iterations import record as recording
 from wor.iterations import registry
@@ -36,15 +36,15 @@ def run(profile: Profile = "", set_: Settings = []) -> None:  # noqa: B006
     command = commands.quiet_dvc("exp", "run", *where, *profiles.arguments(changes))
     with tempfile.TemporaryDirectory() as name:
         told = Path(name)
-        code = commands.show(command, env=commands.environment(**{reports.FOLDER: name}), listens=True)
-        kept = told / reports.KEPT
+        code = commands.show(command, env=commands.environment(**{notices.FOLDER: name}), listens=True)
+        kept = told / notices.KEPT
         if code == commands.INTERRUPTED or kept.exists():
             part = f", and {kept.read_text(encoding='utf-8')}" if kept.exists() else ""
             interrupt.words(f"kept are finished stages{part}; the same command goes on from there")
             raise SystemExit(commands.INTERRUPTED)
         if code:
-            raise SystemExit(UserError.exit_code if (told / reports.REFUSED).exists() else code)
-        shown = (told / reports.SHOWN).exists()
+            raise SystemExit(UserError.exit_code if (told / notices.REFUSED).exists() else code)
+        shown = (told / notices.SHOWN).exists()
     if not shown and not profile:  # nothing to do, or all of it from DVC's cache
         found = find(profiles.check({})) or _of_workspace()
         terminal.show_outcome(Outcome(found, new=False))
@@ -60,7 +60,7 @@ def _of_workspace() -> Path:
 
 
 def reproduce(
-    iteration: Iteration = "",
+    iteration: IterationName = "",
     start: Annotated[
         str,
         typer.Option(

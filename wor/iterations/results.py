@@ -15,3 +15,10 @@ def of(folder: Path) -> dict:
         remedy = "Look into its results/aggregate_statistics.json"
         raise UserError("iteration", f"{folder.name} was made by an earlier version", remedy)
     return {"iteration": folder.name, **found}
+
+
+def remarks(result: dict) -> list[str]:
+    """What to mind about the numbers of a model's table, once each."""
+    estimates = [result["auroc"][name]["bootstrap"] for name in result["added"]]
+    estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
+    return [f"Mind: {note}" for note in dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)]

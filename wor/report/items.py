@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wor import paths, storage
 from wor.measures import dtr, sib
+from wor.measures.registry import NAMES
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from wor.iterations.load import Iteration
 
-MOST = 3_200_000  # bytes of base64: leaves the rest of a page of 5 MB its room
+MOST = 3_200_000  # bytes of base64
 TINY = 1e-9  # stands for an effect that rounds to 0, so that it has a logarithm
 OPENING = 160  # characters of a prompt that are kept of an item without detail
 TEXTS = {"item_id", "dataset", "role", "split", "cluster", "answer", "template", "reason"}
@@ -69,7 +71,7 @@ def _packed(book: list[dict], detailed: set[str], items: int, maps: bool) -> str
         told.append({**iteration, "models": models})
     questions = [json.loads(question) for question in asked]
     columns = {name: [question[name] for question in questions] for name in ASKED}
-    whole = {"asked": columns, "iterations": told, "items": items, "detailed": len(detailed)}
+    whole = {"asked": columns, "iterations": told, "items": items, "detailed": len(detailed), "scores": NAMES}
     text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
     return base64.b64encode(squeeze.compress(text.encode("utf-8", "replace")) + squeeze.flush()).decode()
@@ -118,9 +120,16 @@ def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
         for name in ("ablation_kl", "paraphrase_cosine")
     )
     n_layers = effects.shape[1]
+    thresholds = np.asarray(iteration.cards[model]["calibration"]["apl_thresholds"], float)
     measures = iteration.table("metrics", model).drop(columns=[*TEXTS, "finished"], errors="ignore")
     details = [
-        {"item_id": item_id, "question": asked.get(item_id, ASKED), "kl": _log(kl), "apart": _log(1 - cosine)}
+        {
+            "item_id": item_id,
+            "question": asked.get(item_id, ASKED),
+            "kl": _log(kl),
+            "counts": (kl > thresholds).astype(int).tolist(),  # the page's digits could decide otherwise
+            "apart": _log(1 - cosine),
+        }
         for item_id, kl, cosine in zip(frame["item_id"], effects, cosines, strict=True)
     ]
     if iteration.has_texts:
@@ -130,7 +139,7 @@ def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
         "name": model,
         "label": iteration.label(model),
         "n_layers": n_layers,
-        "thresholds": _log(iteration.cards[model]["calibration"]["apl_thresholds"]),
+        "thresholds": _log(thresholds),
         "sib_layer": sib.layer_at(rule["sib_depth"], n_layers),
         "deep_layer": math.ceil(rule["dtr_rho"] * n_layers),
         "measures": {name: [_digits(value) for value in measures[name]] for name in measures},
@@ -141,8 +150,6 @@ def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
 
 def _said(frame: pd.DataFrame, arrays: dict[str, np.ndarray], rule: dict) -> list[dict]:
     """Of each item: its tokens and their scores; within the window also the depth of settling and the spread of attention."""
-    import numpy as np
-
     no_sink = rule["ape"] == "no_sink"
     rows = []
     for index, row in enumerate(frame.itertuples()):
@@ -173,16 +180,12 @@ def _said(frame: pd.DataFrame, arrays: dict[str, np.ndarray], rule: dict) -> lis
 
 def _whole(values: np.ndarray) -> list:
     """Rounded, NaN as None."""
-    import numpy as np
-
     whole = np.rint(values)
     return whole.astype(int).tolist() if np.isfinite(whole).all() else storage.plain(whole)
 
 
 def _log(values: Sequence[float | None]) -> list[int | None]:
     """Hundredths of log10."""
-    import numpy as np
-
     return _whole(100 * np.log10(np.maximum(np.asarray(values, np.float64), TINY)))
 
 
@@ -197,4 +200,4 @@ def _word(value: str | float) -> str:
     """A cell of a CSV as text: its reader makes 12.0 of 12, and NaN of nothing."""
     if isinstance(value, str):
         return value
-    return str(_digits(value)) if math.isfinite(value) else ""
+    return f"{value:.15g}" if math.isfinite(value) else ""

@@ -11,14 +11,16 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from wor import storage
+from wor import storage, words
 from wor.figures import offline
 from wor.iterations import compare
 from wor.iterations.load import Iteration
-from wor.report import charts, sides, tables, words
+from wor.report import charts, sides, tables
 from wor.report import items as packed
 from wor.report.charts import Chart
 
+MOST = 4_900_000  # bytes of a page
+LEAST = 1_000_000  # of them for items, whatever the number of models
 ASSETS = resources.files("wor.report") / "assets"
 STYLES = ("report.css", "items.css")
 SCRIPTS = ("report.js", "items.js")
@@ -140,7 +142,7 @@ def _model_of_both(first: Iteration, second: Iteration, key: str, found: dict, d
     items = {each.name: each.items(key) for each in both}
     return {
         "label": first.label(key),
-        "metrics": sides.metrics(found, names),
+        "metrics": sides.metrics(found, names, words.confidence(results.values())),
         "hypotheses": sides.hypotheses(*results.values(), names),
         "charts": drawn.place(
             estimates=charts.estimates(results),
@@ -207,8 +209,13 @@ def _page(template: str, context: dict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    context = {**context, "specs": _data(context["specs"]), "items": _data(packed.pack(context["iterations"]))}
-    return environment.get_template(template).render(style=style, scripts=scripts, policy=_policy(style, scripts), **context)
+    context = {**context, "style": style, "scripts": scripts, "policy": _policy(style, scripts), "specs": _data(context["specs"])}
+
+    def rendered(items: str) -> str:
+        return environment.get_template(template).render(items=_data(items), **context)
+
+    room = max(LEAST, MOST - len(rendered("").encode()))
+    return rendered(packed.pack(context["iterations"], room))
 
 
 def _asset(name: str) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from wor import words
 from wor.iterations import compare
 from wor.iterations.load import Iteration
-from wor.report import words
-from wor.report.words import Table
+from wor.report.table import Mark, Table, verdict
 
 
 def changed(title: str, found: dict[str, tuple[object, object]], names: tuple[str, str]) -> Table:
-    rows = [[key, *(_text(value) for value in both)] for key, both in found.items()]
+    rows = [[key, *map(str, both)] for key, both in found.items()]
     return Table(title, ["", *names], rows, notes=[] if rows else [f"{title}: alike."])
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else str(value)
 
 
 def criteria(first: Iteration, second: Iteration) -> Table:
@@ -24,28 +20,30 @@ def criteria(first: Iteration, second: Iteration) -> Table:
 
 
 def hypotheses(first: dict, second: dict, names: tuple[str, str]) -> Table:
-    both = [result["preregistration"]["hypotheses"] for result in (first, second)]
+    both = [  # by claim too: a changed registration asks something else under the same name
+        {(key, entry["claim"]): entry for key, entry in result["preregistration"]["hypotheses"].items()}
+        for result in (first, second)
+    ]
     rows = []
-    for key in dict.fromkeys([*both[0], *both[1]]):
-        entries = [each.get(key) for each in both]
-        one = next(entry for entry in entries if entry)
-        name = f"{key} (decisive)" if one["decisive"] else key
-        rows.append([name, one["claim"], *(_status(entry) for entry in entries)])
+    for key, claim in dict.fromkeys([*both[0], *both[1]]):
+        entries = [each.get((key, claim)) for each in both]
+        decides = any(entry["decisive"] for entry in entries if entry)
+        rows.append([f"{key} (decisive)" if decides else key, claim, *(_status(entry) for entry in entries)])
     return Table("Hypotheses of prereg.yaml", ["", "claim", *names], rows)
 
 
-def _status(entry: dict | None) -> words.Mark | str:
-    return words.verdict(entry["status"]) if entry else "not in this run"
+def _status(entry: dict | None) -> Mark | str:
+    return verdict(entry["status"]) if entry else "not in this run"
 
 
-def metrics(found: dict[str, tuple[dict | None, dict | None]], names: tuple[str, str]) -> Table:
+def metrics(found: dict[str, tuple[dict | None, dict | None]], names: tuple[str, str], confidence: str) -> Table:
     """The headline of one model in both."""
     rows = []
     for name, both in found.items():
         there = [None if entry is None else entry["value"] for entry in both]
         difference = "" if None in there else words.number(there[1] - there[0], "+.3f")
         rows.append([name, *(words.estimate(entry, sign=not name.startswith("AUROC")) for entry in both), difference])
-    return Table("Estimates", ["", *names, "B − A"], rows, range(1, 4))
+    return Table(f"Estimates ({confidence} intervals)", ["", *names, "B − A"], rows, range(1, 4))
 
 
 def paired(first: Iteration, second: Iteration) -> Table:

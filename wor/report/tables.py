@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from wor import words
+from wor.iterations import results as results_of
 from wor.iterations.load import Iteration
-from wor.report import words
-from wor.report.words import Table
+from wor.report.table import Table, verdict
 
 
 def criteria(iteration: Iteration) -> Table:
-    rows = [[words.criterion(key), words.verdict(entry["status"]), entry["why"]] for key, entry in iteration.criteria.items()]
+    rows = [[words.criterion(key), verdict(entry["status"]), entry["why"]] for key, entry in iteration.criteria.items()]
     return Table("Success criteria, set before the run", ["criterion", "verdict", "why"], rows)
 
 
 def hypotheses(result: dict) -> Table:
     registered = result["preregistration"]
     rows = [
-        [f"{key} (decisive)" if entry["decisive"] else key, entry["claim"], words.verdict(entry["status"]), entry["why"]]
+        [f"{key} (decisive)" if entry["decisive"] else key, entry["claim"], verdict(entry["status"]), entry["why"]]
         for key, entry in registered["hypotheses"].items()
     ]
     return Table(f"Hypotheses of prereg.yaml ({registered['kind']})", ["", "claim", "status", "why"], rows)
@@ -40,17 +41,10 @@ def results(result: dict) -> Table:
         "AUROC: bootstrap of whole clusters, BCa. dAUC: gain over a logistic regression on prompt length, tokens before the "
         "answer, log-probability and perplexity, cross-fitted. Partial r: with the class, given prompt length and perplexity; "
         "p after Holm.",
-        *_notes(result),
+        *(f"{line}." for line in results_of.remarks(result)),
     ]
     head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
     return Table(f"Reasoning against control ({result['confidence']:.0%} intervals)", head, rows, range(1, 5), notes)
-
-
-def _notes(result: dict) -> list[str]:
-    """What to mind about single estimates, once each."""
-    estimates = [entry["bootstrap"] for entry in result["auroc"].values()]
-    estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
-    return [f"Mind: {note}." for note in dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)]
 
 
 def nulls(result: dict) -> Table:
@@ -111,7 +105,7 @@ def balance(result: dict) -> Table:
         sides = [f"{words.number(entry[role]['mean'])} ({words.number(entry[role]['sd'])})" for role in ("reasoning", "control")]
         smd = entry["smd"]
         rows.append([words.name(key), *sides, words.number(smd, "+.2f")])
-    notes = ["Mean (sd). SMD: standardised mean difference; beyond ±0.25 groups are commonly called out of balance."]
+    notes = ["Mean (sd). SMD: standardised mean difference; below 0.1 in size is commonly read as balanced."]
     return Table("Balance of the classes", ["", "reasoning", "control", "SMD"], rows, range(1, 4), notes)
 
 

@@ -4,9 +4,7 @@
 
   const PAGE = 50; // rows of the list at once
   const [COLUMN, GAP] = [272, 20]; // pixels: a figure's least width and what is between two, as in items.css
-  const SCORES = ["rev", "apl", "ape", "sib", "dtr"];
   const NAMES = {
-    rev: "REV", apl: "APL", ape: "APE", sib: "SIB", dtr: "DTR", apl_z: "APL, z", ape_z: "APE, z", sib_z: "SIB, z",
     token_len: "prompt length, tokens", cot_len: "thought length, tokens", n_generated: "tokens generated",
     avg_logprob: "mean log-probability", perplexity: "perplexity", prompt_perplexity: "perplexity of the prompt",
     correct: "correct", steps: "steps of the solution", paraphrase_share: "words changed in paraphrases",
@@ -92,7 +90,11 @@
   }
 
   const percent = (share) => `${Math.round(100 * share)} %`;
-  const name = (measure) => NAMES[measure] || measure;
+  const name = (measure) => {
+    const score = measure.replace(/_z$/, "");
+    const shown = data.scores[score];
+    return shown ? shown + (score === measure ? "" : ", z") : NAMES[measure] || measure;
+  };
   const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
   function ordinal(count) {
@@ -255,7 +257,8 @@
 
   function drawTools() {
     const measures = new Set(pair().sides.flatMap((model) => (model ? Object.keys(model.measures) : [])));
-    const sorted = [...SCORES.filter((score) => measures.has(score)), ...[...measures].filter((each) => !SCORES.includes(each))];
+    const scores = Object.keys(data.scores).filter((score) => measures.has(score));
+    const sorted = [...scores, ...[...measures].filter((each) => !scores.includes(each))];
     const unique = (which) => [...new Set(rows.map((row) => row[which]))].sort().map((value) => [value, value]);
     const tools = [
       search(),
@@ -460,7 +463,7 @@
   function measuresTable(row) {
     const sides = present(row);
     const all = Object.keys(pair().sides[sides[0]].measures);
-    const main = SCORES.filter((score) => all.includes(score));
+    const main = Object.keys(data.scores).filter((score) => all.includes(score));
     const rest = all.filter((each) => !main.includes(each) && !each.endsWith("_z") && each !== "correct");
     const heads = sides.length === 2 ? ["Measure", "A", "B", "B − A"] : ["Measure", "Value", "z", `Percentile of ${row.role}`];
     const lines = (measures) => measures.map((which) => measureLine(row, which));
@@ -798,7 +801,7 @@
   function effects(row, side, domain) {
     const model = pair().sides[side];
     const kl = detail(row, side, "kl");
-    const counts = kl.map((value, index) => known(value) && known(model.thresholds[index]) && value > model.thresholds[index]);
+    const counts = detail(row, side, "counts");
     const taken = counts.filter(Boolean).length;
     const title = `Layers${letter(side) && ` in ${letter(side)}`}: what taking one out changes`;
     const about = `${taken} of ${kl.length} layers are above their threshold: APL ${number(measure(row, side, "apl"))}.`;

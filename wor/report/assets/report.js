@@ -8,7 +8,9 @@
   document.body.append(probe);
 
   // A custom property's own text is `light-dark(...)`; only a used colour says which of the two it is.
+  let paper = false; // while it is printed, which is always on white
   const colour = (name) => {
+    probe.style.colorScheme = paper ? "light" : "";
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
@@ -61,19 +63,27 @@
     for (const entry of entries) if (entry.isIntersecting) drawOnce(entry.target.id.slice("chart-".length));
   }, { rootMargin: "600px" });
   for (const id of waiting) watcher.observe(document.getElementById(`chart-${id}`));
-  addEventListener("beforeprint", () => waiting.forEach(drawOnce));
+  const all = () => Promise.all([...drawn.keys()].map(draw));
+  addEventListener("beforeprint", () => {
+    waiting.forEach(drawOnce);
+    paper = true;
+    all();
+  });
+  addEventListener("afterprint", () => {
+    paper = false;
+    all();
+  });
 
   const button = document.getElementById("theme");
   const themes = ["", "light", "dark"];
   const names = { "": "as the system", light: "light", dark: "dark" };
-  const redraw = () => { for (const id of drawn.keys()) draw(id); };
   button.hidden = false;
   button.addEventListener("click", () => {
     const next = themes[(themes.indexOf(root.dataset.theme ?? "") + 1) % themes.length];
     if (next) root.dataset.theme = next;
     else delete root.dataset.theme;
     button.textContent = `Theme: ${names[next]}`;
-    redraw();
+    all();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
 })();

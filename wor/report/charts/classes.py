@@ -6,13 +6,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from wor import words
 from wor.figures import curves
 from wor.measures.registry import SCORES
-from wor.report import words
 from wor.report.charts.common import PANEL, Chart, chart, dashes, role
 
 BINS = 24
-STROKES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4]]
+STROKES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3]]  # one more than colours: 30 measures without a repeat
 
 
 def distributions(tables: dict[str, pd.DataFrame]) -> Chart | None:
@@ -24,6 +24,8 @@ def distributions(tables: dict[str, pd.DataFrame]) -> Chart | None:
         edges = np.histogram_bin_edges(every, BINS)
         for series, items in having.items() if len(every) else ():
             groups = {side: values for side, values in items.dropna(subset=[score]).groupby("role")[score]}
+            if not groups:
+                continue
             middle = pd.DataFrame([{"role": side, "median": values.median()} for side, values in groups.items()])
             medians += [f"median {words.name(score)} of {row.role} {row.median:.3g}" for row in middle.itertuples()]
             title = words.name(score) if len(tables) == 1 else f"{words.name(score)}, {series}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from wor.report import words
+from wor import words
 from wor.report.charts.common import PANEL, Chart, chart, nothing, series
 
 
@@ -45,8 +45,8 @@ def estimates(results: dict[str, dict]) -> Chart:
     about = "; ".join(
         f"{row.series}: {row.measure} {row.panel} {row.shown}" for row in table.itertuples() if row.measure == "REV"
     )
-    confidence = next(iter(results.values()))["confidence"]
-    return chart(f"Estimates with {confidence:.0%} intervals", f"{about}. All numbers are in the tables.", alt.hconcat(*drawn))
+    confidence = words.confidence(results.values())
+    return chart(f"Estimates with {confidence} intervals", f"{about}. All numbers are in the tables.", alt.hconcat(*drawn))
 
 
 def _interval(entry: dict, sign: bool = False) -> dict:

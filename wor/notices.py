@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-FOLDER = "WOR_REPORTS"
+FOLDER = "WOR_NOTICES"
 REFUSED, SHOWN, KEPT, INTERRUPTED = "refused", "shown", "kept", "interrupted"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from wor.measures.registry import NAMES
 
@@ -21,33 +21,6 @@ CRITERIA = {
     "partial_r": "partial correlation of REV with the class",
     "temperature_variance": "variance of REV over temperatures",
 }
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A word that stands out: ``kind`` is good, bad, open or plain."""
-
-    text: str
-    kind: str
-
-
-KINDS = {"pass": "good", "supported": "good", "fail": "bad", "contradicted": "bad"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """``rows``: cells as text or Mark, the first a row's heading. ``head``: empty where columns need none. ``numbers``:
-    columns that are set to the right."""
-
-    caption: str
-    head: list[str]
-    rows: list[list[str | Mark]]
-    numbers: range = range(0)
-    notes: list[str] = field(default_factory=list)
-
-
-def verdict(status: str) -> Mark:
-    return Mark(status, KINDS.get(status, "open"))
 
 
 def name(key: str) -> str:
@@ -71,7 +44,12 @@ def estimate(found: dict | None, sign: bool = False) -> str:
     text = f"{found['value']:{form}}"
     if found.get("low") is not None:
         text += f" [{found['low']:{form}}, {found['high']:{form}}]"
-    return text.replace("-", "−")
+    return text
+
+
+def confidence(results: Iterable[dict]) -> str:
+    """``95%``, or ``95% and 90%`` where they are not alike."""
+    return " and ".join(dict.fromkeys(f"{result['confidence']:.0%}" for result in results))
 
 
 def p_value(value: float | None) -> str:
@@ -79,7 +57,7 @@ def p_value(value: float | None) -> str:
 
 
 def number(value: float | None, form: str = ".3g") -> str:
-    return "" if value is None else f"{value:{form}}".replace("-", "−")
+    return "" if value is None else f"{value:{form}}"
 
 
 def share(value: float | None) -> str:
