@@ -88,6 +88,20 @@ def test_an_operation_that_does_not_come_back_to_python_is_ended_all_the_same(tm
     assert started.interrupted().startswith("interrupted: nothing was changed; to begin again: ")
 
 
+def test_it_ends_where_nobody_reads_what_it_says(tmp_path):
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+        stderr=write, start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    os.close(write)
+    os.close(read)
+    assert process.stdout.readline() == b"computing\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(SOON) == 130
+    process.stdout.close()
+
+
 @pytest.mark.dvc
 class TestAStudy:
     @pytest.fixture

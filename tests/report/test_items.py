@@ -124,6 +124,20 @@ def test_beyond_the_limit_items_lose_their_detail_by_turns_of_datasets_but_not_t
     ]
 
 
+def test_2400_items_keep_every_token_in_the_room_of_a_page(tmp_path):
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("etaoinshrdlu"), rng.integers(2, 8))) for _ in range(3000)]
+
+    def text(n):
+        return [f" {words[int(place)]}" for place in rng.zipf(1.3, n) % len(words)]
+
+    names = [f"{dataset}/{k}" for dataset, n in (("gsm8k", 800), ("strategyqa", 400), ("wiki", 1200)) for k in range(n)]
+    questions = [made.asked(name, "".join(text(80)), "control" if name[0] == "w" else "reasoning") for name in names]
+    packed = items.pack([made.iteration(tmp_path / "iteration_001", questions, [text(64) for _ in names])])
+    assert len(packed) < 3_200_000
+    assert items.unpack(packed)["detailed"] == 2400
+
+
 def test_the_same_iteration_gives_the_same_bytes(iteration):
     assert items.pack([iteration]) == items.pack([iteration])
 
@@ -139,4 +153,4 @@ def test_an_iteration_without_texts_has_its_measures_and_layers(iteration, model
     (told,) = items.unpack(items.pack([load_iteration(folder)]))["iterations"]
     assert not told["texts"]
     assert told["models"][0]["measures"] == model["measures"]
-    assert set(told["models"][0]["details"]) == {"kl", "apart"}
+    assert set(told["models"][0]["details"]) == {"kl", "counts", "apart"}
