@@ -174,7 +174,12 @@ def headline(result: dict) -> list[str]:
         f"{words.estimate(result['partial']['rev']['clustered'], sign=True)}; {result['n']['used']} items."
     )
     lines.append(f"Twin with random weights: {result['twin']['verdict']}.")
-    lines += [f"{registered['kind'].capitalize()}: {reason}." for reason in registered["reasons"]]
+    auroc = result["auroc"]["rev"]["bootstrap"]
+    if auroc["high"] is not None and auroc["high"] < 0.5:
+        lines.append(
+            "Mind: REV is lower in reasoning, against its preset signs. dAUC knows no sign, and counts that as a gain too."
+        )
+    lines.append(f"{registered['kind'].capitalize()}{': ' if registered['reasons'] else ''}{'; '.join(registered['reasons'])}.")
     return lines
 
 
