@@ -111,7 +111,7 @@ class TestCompletion:
     @pytest.mark.parametrize(
         ("line", "offered"),
         [
-            ("wor re", ["reproduce", "results", "registry", "record"]),
+            ("wor re", ["reproduce", "report", "results", "registry", "record"]),
             ("wor results ", ["iteration_002", "iteration_001"]),
             ("wor compare iteration_002 iteration_001", ["iteration_001"]),
             ("wor run --profile o", ["offline-scale"]),

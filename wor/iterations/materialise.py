@@ -18,7 +18,6 @@ from wor.figures import FIGURES
 from wor.iterations import environment, registry
 from wor.iterations.load import Iteration
 from wor.params import Params
-from wor.report import page
 from wor.statistics import criteria as criterion
 
 
@@ -154,6 +153,8 @@ def _fill(folder: Path, name: str, params: Params, files: dict[str, Path], mark:
 
 def add_report(folder: Path, manifest: dict) -> None:
     """Write the manifest, the report that is made from what it lists, and the manifest with the report in it."""
+    from wor.report import page  # with altair and scipy, which no command waits for that only names an outcome
+
     storage.write_json(folder / paths.MANIFEST, manifest)
     page.write(folder / paths.REPORT, Iteration(folder))
     files = {**manifest["files"], paths.REPORT: storage.sha256(folder / paths.REPORT)}
