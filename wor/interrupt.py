@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,7 +107,11 @@ def end() -> None:
                 print(f"interrupted: {_line()}", file=sys.stderr)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-        finally:  # nobody may listen any more
+        except OSError:  # nobody listens any more
+            pass
+        except Exception:
+            traceback.print_exc()
+        finally:
             os._exit(CODE)  # torch, Ray and the like take their time to leave
 
 
@@ -118,8 +123,8 @@ def _kept() -> str:
 def _line() -> str:
     if not _state.stage:
         name = Path(sys.argv[0]).name
-    command = ["wor" if name in ("-m", "__main__.py") else name, *sys.argv[1:]]  # of python -m, before and after it is found
-    return f"{_state.words}: {shlex.join(command)}"
+        command = ["wor" if name in ("-m", "__main__.py") else name, *sys.argv[1:]]  # of python -m, before and after it is found
+        return f"{_state.words}: {shlex.join(command)}"
     line = f"kept is {_kept()}; the same command goes on from there"
     return line if "DVC_STAGE" in os.environ else f"{line}: python {shlex.join(sys.orig_argv[1:])}"
 
