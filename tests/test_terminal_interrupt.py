@@ -84,7 +84,7 @@ with one_line_errors():
 
 def test_an_operation_that_does_not_come_back_to_python_is_ended_all_the_same(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started = Started([sys.executable, "-c", DEAF], tmp_path, environment, tmp_path / "log").until_said("computing")
+    started = Started([sys.executable, "-c", DEAF], tmp_path, environment, tmp_path / "log").until_said("computing\n")
     assert started.interrupted().startswith("interrupted: nothing was changed; to begin again: ")
 
 
