@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
 
 from wor.iterations.load import Iteration
-from wor.report import items
+from wor.report import items, page
 
 ENVIRONMENT = jinja2.Environment(loader=jinja2.PackageLoader("wor.report"), autoescape=True, undefined=jinja2.StrictUndefined)
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src {{ sums[1] }}; style-src {{ sums[0] }}; \
-img-src data:; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Items</title>
 <style>{{ style | safe }}</style>
@@ -38,6 +35,5 @@ def assembled(iterations: Sequence[Iteration], most: int = items.MOST) -> str:
     assets = resources.files("wor.report") / "assets"
     read = {name: (assets / name).read_text(encoding="utf-8") for name in ("report.css", "items.css", "items.js")}
     style, script = read["report.css"] + BODY + read["items.css"], read["items.js"]
-    sums = [f"'sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}'" for part in (style, script)]
-    packed = items.pack(list(iterations), most)
-    return ENVIRONMENT.from_string(PAGE).render(iterations=iterations, style=style, script=script, sums=sums, packed=packed)
+    packed, policy = items.pack(list(iterations), most), page.policy(style, [script])
+    return ENVIRONMENT.from_string(PAGE).render(iterations=iterations, style=style, script=script, policy=policy, packed=packed)

@@ -63,6 +63,33 @@ def visit(chromium) -> Iterator[Callable]:
 
 
 @pytest.fixture(scope="session")
+def faultless() -> Callable:
+    """Hold a page against axe-core: no violation of any impact."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+    def faultless(visited) -> None:
+        found = axe.Axe().run(visited)
+        assert found.violations_count == 0, found.generate_report()
+
+    return faultless
+
+
+@pytest.fixture
+def sized(visit) -> Callable:
+    """Visit in a theme at a width; at the end nothing may reach beyond the page's edge."""
+    pages = []
+
+    def sized(path: Path, scheme: str, width: int):
+        visited = visit(path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        pages.append((visited, width))
+        return visited
+
+    yield sized
+    for visited, width in pages:
+        assert visited.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="session")
 def iteration(ran) -> Iteration:
     """What one run of a tiny study left."""
     return load_iteration(ran.folder / "experiments" / "iteration_001")

@@ -86,15 +86,12 @@ def test_hostile_texts_run_nothing(visit, hostile):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
-def test_axe_finds_no_fault_and_nothing_overflows(visit, report, pair, scheme, width):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+def test_axe_finds_no_fault_and_nothing_overflows(sized, faultless, report, pair, scheme, width):
     for path in (report, pair):
-        page = visit(path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        page = sized(path, scheme, width)
         drawn(page)
         page.evaluate("document.querySelectorAll('#environment details').forEach(each => { each.open = true })")
-        found = axe.Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        faultless(page)
 
 
 def test_print_shows_all_charts_and_what_is_folded(visit, report):

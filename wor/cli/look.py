@@ -40,9 +40,6 @@ def report(
 
     Example: wor report iteration_001 iteration_002
     """
-    from wor.iterations.load import Iteration
-    from wor.report import page  # with altair, which no other command waits for
-
     folders = [folder(name) for name in (iteration, other)[: 2 if other else 1]]
     if len(set(folders)) < len(folders):
         raise UserError("report", f"{iteration} beside itself", "Name two iterations, or one")
@@ -50,6 +47,9 @@ def report(
         statistics.of(each)  # refuses what a version made that had other statistics
     path = folders[0] / paths.REPORT
     if other or output or not path.is_file():
+        from wor.iterations.load import Iteration
+        from wor.report import page  # with altair and scipy, which nobody waits for who asks where a report is
+
         path = output or paths.REPORTS / f"{'-'.join(each.name for each in folders)}.html"
         page.write(path, *(Iteration(each) for each in folders))
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())

@@ -214,7 +214,7 @@ def _page(template: str, context: dict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    context = {**context, "style": style, "scripts": scripts, "policy": _policy(style, scripts), "specs": _data(context["specs"])}
+    context = {**context, "style": style, "scripts": scripts, "policy": policy(style, scripts), "specs": _data(context["specs"])}
 
     def rendered(items: str) -> str:
         return environment.get_template(template).render(items=_data(items), **context)
@@ -232,7 +232,7 @@ def _data(value: object) -> Markup:
     return Markup(json.dumps(storage.plain(value), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def _policy(style: str, scripts: list[str]) -> str:
+def policy(style: str, scripts: list[str]) -> str:
     """Only these scripts and styles, and images that are in the page: no request, no other code, whatever a text holds."""
     allowed = " ".join(f"'{_digest(script)}'" for script in scripts)
     closed = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:"
