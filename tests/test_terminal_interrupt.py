@@ -109,6 +109,7 @@ class TestAStudy:
         """Start a command in a study that is like `ran`, with shards of its own."""
         self.study = Study.make(tmp_path / "study", tiny_model(tiny_folder), TINY, {"statistics": {"bootstrap_draws": 100}})
         self.study.environment["WOR_CACHE"] = str(tmp_path / "cache")
+        self.study.environment["SHELL"] = "/bin/sh"  # as where none is set; see quiet_dvc
         self.shards = f"{tmp_path}/cache/shards/*/*/arrays.safetensors"
         return lambda *command: Started(command, self.study.folder, self.study.environment, tmp_path / "log")
 

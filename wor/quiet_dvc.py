@@ -2,13 +2,15 @@
 
 DVC puts the repository back in order when a stage fails or Ctrl-C ends it; a second Ctrl-C would leave that half done.
 What it starts begins with the signal held back: a stage takes it when it listens (`interrupt.watch`), not while its
-interpreter starts, which would show a traceback.
+interpreter starts, which would show a traceback. The shell between them has to hand that on: bash does, dash lets
+every signal through.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -46,6 +48,7 @@ def main() -> int:
             signal.signal(signal.SIGINT, _hear)
             threading.Thread(target=_listen, daemon=True).start()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
+            os.environ["SHELL"] = shutil.which("bash") or os.environ.get("SHELL", "")  # what dvc starts them with
         from dvc.cli import main as dvc
 
         sys.argv[0] = "dvc"  # what its lock says of who holds it
