@@ -12,6 +12,7 @@ import torch
 from wor.engine import ablate, cost
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
+from wor.engine.parallel import each
 from wor.items import Item, in_turn
 from wor.measures.heads import matched_random, ranked
 from wor.session import Session
@@ -59,11 +60,12 @@ def rank(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFra
 
 
 def _effects(lm: LM, chosen: list[tuple[list[int], int]], advance: Callable, heads: torch.Tensor) -> Records:
-    effects = []
-    for ids, first in chosen:
+    def effect(lm: LM, text: tuple[list[int], int]) -> np.ndarray:
+        ids, first = text
         clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
-        effects.append(ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy())
-        advance()
+        return ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy()
+
+    effects = each(lm, effect, chosen, advance)
     return pd.DataFrame({"first": [first for _, first in chosen]}), {"effect": np.stack(effects)}
 
 
@@ -96,10 +98,7 @@ def removal(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torc
 
 
 def _accuracies(lm: LM, chosen: list[tuple[list[int], int]], advance: Callable, removed: list, heads: torch.Tensor) -> Records:
-    accuracies = []
-    for ids, first in chosen:
-        accuracies.append(ablate.removal_accuracy(lm, ids, first, removed, heads))
-        advance()
+    accuracies = each(lm, lambda lm, text: ablate.removal_accuracy(lm, *text, removed, heads), chosen, advance)
     return pd.DataFrame({"first": [first for _, first in chosen]}), {"accuracy": np.array(accuracies)}
 
 

@@ -19,6 +19,7 @@ from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
 from wor.engine.observe import Continued, Fluency, fluency, observe
+from wor.engine.parallel import each
 from wor.engine.reference import SAMPLES, Reference, pool, summarise
 from wor.items import Item
 from wor.params import Params
@@ -108,10 +109,10 @@ def refer(run: Session, said: Sequence[Said]) -> Reference:
 
 
 def _average(lm: LM, chosen: list[Said], advance: Callable, samples: int) -> Records:
-    summaries = []
-    for one in chosen:
-        summaries.append(summarise(capture(lm, one.case.ids_to_window, one.case.window), samples))
-        advance()
+    def average(lm: LM, one: Said) -> dict[str, np.ndarray]:
+        return summarise(capture(lm, one.case.ids_to_window, one.case.window), samples)
+
+    summaries = each(lm, average, chosen, advance)
     return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
 
 
@@ -128,17 +129,17 @@ def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: 
 
 def _observe(lm: LM, chosen: list[Said], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
     taken_out = params.ablation
-    rows, observed = [], []
-    for one in chosen:
+
+    def look(lm: LM, entry: tuple[Said, list[list[int]]]) -> tuple[dict[str, np.ndarray], Fluency]:
+        one, paraphrases = entry
         if one.reason:
-            arrays, spoken = {}, fluency(lm, one.case)
-        else:
-            paraphrases = [lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases]
-            stand_in = reference.stand_in(taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id)
-            arrays, spoken = observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief, lens)
-        rows.append(_row(lm, one, spoken))
-        observed.append(arrays)
-        advance()
+            return {}, fluency(lm, one.case)
+        stand_in = reference.stand_in(taken_out.part, taken_out.stand_in, len(one.case.window), params.seed, one.item.item_id)
+        return observe(lm, one.case, paraphrases, taken_out.part, stand_in, reference.belief, lens)
+
+    paraphrases = [[lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases] for one in chosen]
+    observed, spoken = zip(*each(lm, look, list(zip(chosen, paraphrases, strict=True)), advance), strict=True)
+    rows = [_row(lm, one, fluent) for one, fluent in zip(chosen, spoken, strict=True)]
     return pd.DataFrame(rows), _padded(lm, observed, params, lens)
 
 
