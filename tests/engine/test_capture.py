@@ -72,17 +72,33 @@ def test_scores_are_those_of_the_full_logits(lm, eager):
     assert torch.allclose(torch.stack(capture(lm, IDS, WINDOW, scored_from=1).scores), expected, atol=1e-5)
 
 
-def test_beliefs_are_window_means_of_hidden_states(lm):
-    (found,) = beliefs(lm, [IDS], [WINDOW])
-    assert torch.allclose(found, capture(lm, IDS, WINDOW).hidden.mean(1), atol=1e-6)
+def test_beliefs_are_window_means_of_hidden_states(lm, eager):
+    (found,) = beliefs(lm, capture(lm, [99, *IDS[1:]], WINDOW), [IDS], [WINDOW])
+    expected = [layer[0, 18:27].mean(0) for layer in eager.hidden_states[:-1]]  # the last of theirs is normalised
+    assert torch.allclose(found[:-1], torch.stack(expected), atol=1e-5)
+    assert torch.allclose(found[-1], capture(lm, IDS, WINDOW).hidden[-1].mean(0), atol=1e-5)
 
 
 def test_beliefs_do_not_depend_on_the_batch_or_its_padding(lm):
     sequences, windows = [IDS, IDS[4:], [9, *IDS]], [WINDOW, Span(14, 23), Span(19, 28)]
-    together = beliefs(lm, sequences, windows)
+    clean = capture(lm, IDS, WINDOW)
+    together = beliefs(lm, clean, sequences, windows)
     assert together.shape == (3, 5, 32)
     for found, ids, window in zip(together, sequences, windows, strict=True):
-        assert torch.allclose(found, beliefs(lm, [ids], [window])[0], atol=1e-5)
+        assert torch.allclose(found, beliefs(lm, clean, [ids], [window])[0], atol=1e-5)
+
+
+def test_a_beginning_that_all_share_is_passed_once_and_changes_nothing(lm64):
+    """One token, a template's length, all before the window, and none."""
+    clean, apart = capture(lm64, IDS, WINDOW), capture(lm64, [99, *IDS[1:]], WINDOW)
+    passed = []
+    for alike in (1, 11, 18, 30):
+        sequences = [[*IDS[:alike], 60, 61, 62, *IDS[alike:]], [*IDS[:alike], *range(70, 70 + 30 - alike)]]
+        windows = [Span(18, 27), Span(20, 29)]
+        with hooks((lm64.layers[0].block.register_forward_pre_hook, lambda module, args: passed.append(args[0].shape[1]))):
+            found, expected = (beliefs(lm64, one, sequences, windows) for one in (clean, apart))
+        assert (found - expected).abs().max() < 1e-6  # means in float32
+    assert passed == [33 - 1, 33, 33 - 11, 33, 33 - 18, 33, 33 - 18, 33]
 
 
 def test_nothing_after_the_window_changes_it(lm64):

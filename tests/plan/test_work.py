@@ -40,7 +40,8 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(made):
     clean = capture(lm, ids, window)
     stand_in, layers = torch.zeros(lm.n_layers, lm.width), lm.n_layers
     copies = layers * (layers - 1) / 2
-    assert counted(lambda: beliefs(lm, [ids] * 3, [window] * 3)) == pytest.approx(3 * own.forward(TOKENS), rel=0.05)
+    others = [ids[::-1]] * 3
+    assert counted(lambda: beliefs(lm, clean, others, [window] * 3)) == pytest.approx(3 * own.forward(TOKENS), rel=0.05)
     scored = own.forward(TOKENS) + own.unembedding(TOKENS)
     assert counted(lambda: capture(lm, ids, window, scored_from=1)) == pytest.approx(scored, rel=0.05)
     # The window passes the first layer clean, then as its copies.

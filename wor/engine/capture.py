@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from transformers import DynamicCache
 
 from wor.engine import attention, vocabulary
 from wor.engine.model import LM
@@ -132,18 +133,27 @@ def scores(lm: LM, ids: Sequence[int], first: int = 1) -> vocabulary.Scores:
 
 
 @torch.inference_mode()
-def beliefs(lm: LM, sequences: Sequence[Sequence[int]], windows: Sequence[Span]) -> torch.Tensor:
+def beliefs(lm: LM, clean: Clean, sequences: Sequence[Sequence[int]], windows: Sequence[Span]) -> torch.Tensor:
     """Mean residual stream over each sequence's window, at every layer: ``[N, L + 1, D]``, float32.
 
-    The sequences share a batch.
+    The sequences share a batch. What they all begin with as ``clean`` does, a chat template say, is not computed again.
     """
-    means: list[torch.Tensor] = []
+    known = _begin_alike([clean.ids[0].tolist(), *sequences], min(window.start for window in [clean.window, *windows]))
+    cache, means = DynamicCache(), []
+    for index, pair in enumerate(zip(clean.keys, clean.values, strict=True)):
+        cache.update(*(part[None, :, :known].expand(len(sequences), -1, -1, -1) for part in pair), index)
 
     def on_input(module: nn.Module, args: tuple) -> None:
-        rows = [row[window.start : window.end].float().mean(0) for row, window in zip(args[0], windows, strict=True)]
-        means.append(torch.stack(rows))
+        places = [slice(window.start - known, window.end - known) for window in windows]
+        means.append(torch.stack([row[place].float().mean(0) for row, place in zip(args[0], places, strict=True)]))
 
     inputs = [*(layer.block for layer in lm.layers), lm.norm]
     with hooks(*((module.register_forward_pre_hook, on_input) for module in inputs)):
-        lm.base(token_ids(lm, sequences), use_cache=False)
+        lm.base(token_ids(lm, [ids[known:] for ids in sequences]), past_key_values=cache, use_cache=True)
     return torch.stack(means, dim=1)
+
+
+def _begin_alike(sequences: Sequence[Sequence[int]], most: int) -> int:
+    """How many tokens all sequences begin with alike, at most ``most``."""
+    columns = zip(*sequences, strict=False)
+    return next((place for place, column in enumerate(columns) if place == most or len(set(column)) > 1), most)

@@ -82,7 +82,7 @@ def observe(
     if paraphrases:
         own = clean.hidden.float().mean(1) - belief
         others = [Continued(prompt, case.continuation, case.start, case.end) for prompt in paraphrases]
-        theirs = beliefs(lm, [other.ids_to_window for other in others], [other.window for other in others])
+        theirs = beliefs(lm, clean, [other.ids_to_window for other in others], [other.window for other in others])
         cosine = torch.cosine_similarity(own, theirs - belief, dim=-1)
     arrays = {
         "entropy": clean.entropy.mean(1),

@@ -65,11 +65,15 @@ def measure(shape: Shape, placement: Placement, imported: float, tokens: int, wi
     own, window = of(lm.hf.config), Span(tokens - width, tokens)
     ids = [(7 * place + 11) % lm.unembed.weight.shape[0] for place in range(tokens)]
     clean = capture(lm, ids, window, scored_from=1)
+    others = [ids[::-1]] * 3  # which begin otherwise: no part of them is shared
     stand_in = torch.zeros(lm.n_layers, lm.width)
     forward, ahead = own.forward(tokens), own.unembedding(tokens)
     copies = own.layers * (own.layers - 1) / 2
     timed = {
-        "forward": (4 * forward + ahead, lambda: (capture(lm, ids, window, scored_from=1), beliefs(lm, [ids] * 3, [window] * 3))),
+        "forward": (
+            4 * forward + ahead,
+            lambda: (capture(lm, ids, window, scored_from=1), beliefs(lm, clean, others, [window] * 3)),
+        ),
         "ablate": (
             own.window(width, tokens, copies) + own.unembedding(width * own.layers),
             lambda: ablate.layer_kl(lm, clean, "mlp", stand_in),
