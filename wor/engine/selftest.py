@@ -9,7 +9,7 @@ from wor.engine.capture import Span, capture
 from wor.engine.model import LM
 from wor.errors import UserError
 
-LENGTH, START = 24, 16
+LENGTH, START = 24, 20
 # Largest difference of logits, in standard deviations of the model's logits.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.4}
 
