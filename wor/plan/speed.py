@@ -17,6 +17,7 @@ from wor.engine.capture import Span, beliefs, capture
 from wor.engine.generate import generate
 from wor.engine.load import Placement
 from wor.engine.model import LM
+from wor.engine.parallel import each
 from wor.plan.shape import Shape, first, of
 from wor.plan.work import TOGETHER, Work
 
@@ -69,31 +70,35 @@ def measure(shape: Shape, placement: Placement, imported: float, tokens: int, wi
     stand_in = torch.zeros(lm.n_layers, lm.width)
     forward, ahead = own.forward(tokens), own.unembedding(tokens)
     copies = own.layers * (own.layers - 1) / 2
+    items = range(placement.threads)  # as many as a stage has in work
     timed = {
         "forward": (
             4 * forward + ahead,
-            lambda: (capture(lm, ids, window, scored_from=1), beliefs(lm, clean, others, [window] * 3)),
+            lambda lm, _: (capture(lm, ids, window, scored_from=1), beliefs(lm, clean, others, [window] * 3)),
         ),
         "ablate": (
             own.window(width, tokens, copies) + own.unembedding(width * own.layers),
-            lambda: ablate.layer_kl(lm, clean, "mlp", stand_in),
+            lambda lm, _: ablate.layer_kl(lm, clean, "mlp", stand_in),
         ),
-        "lens": (own.unembedding(width * own.layers), lambda: vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1])),
+        "lens": (
+            own.unembedding(width * own.layers),
+            lambda lm, _: vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1]),
+        ),
     }
     found: dict[str, list[float]] = {kind: [] for kind in timed}
     steps: dict[int, list[float]] = {rows: [] for rows in ROWS}
     while not found["forward"] or time.perf_counter() - began < seconds:
         for kind, (flops, work) in timed.items():
-            found[kind].append(flops / _timed(work))
+            found[kind].append(len(items) * flops / _timed(lambda work=work: each(lm, work, items, lambda: None)))
         for rows in ROWS:
             steps[rows].append(_step(lm, rows))
     scale = (shape.layers * shape.layer + shape.head) / (own.layers * own.layer + own.head)
     few, many = (scale * statistics.median(steps[rows]) for rows in ROWS)
-    each = (many - few) / (ROWS[1] - ROWS[0])
+    a_row = (many - few) / (ROWS[1] - ROWS[0])
     weights = shape.n_params * torch.finfo(lm.dtype).bits / 8
     return Speed(
         rates={kind: statistics.median(rates) for kind, rates in found.items()},
-        decode=lambda rows: max(few + each * (rows - ROWS[0]), few * rows / ROWS[0] / 2),
+        decode=lambda rows: max(few + a_row * (rows - ROWS[0]), few * rows / ROWS[0] / 2),
         start=imported + weights / READ + checked * shape.layers / own.layers,
     )
 
