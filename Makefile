@@ -13,11 +13,11 @@ run: setup
 debug: setup
 	wor run --profile debug
 
+# Files begin in the order that tests/conftest.py gives them; of itself, xdist takes those with the most tests first.
 test: setup $(VENV)/.ray
 	tests/system-packages.sh
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m real
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 unit: setup
 	$(BIN)/python -m pytest -m "not real and not dvc"

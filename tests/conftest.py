@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["DVC_NO_ANALYTICS"] = "1"
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,13 +64,28 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
 
 
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder as ``make`` fills it. Of several workers (pytest -n) the first to ask makes it, the others wait for it."""
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    with open(shared / f"{name}.made", "a+") as made:
+        fcntl.flock(made, fcntl.LOCK_EX)
+        made.seek(0)
+        if not (found := made.read()):
+            found = str(tmp_path_factory.mktemp(name))
+            make(Path(found))
+            made.write(found)
+    return Path(found)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-llama")
-    torch.manual_seed(7)
-    LlamaForCausalLM(tiny_config()).save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
+    def make(folder: Path) -> None:
+        torch.manual_seed(7)
+        LlamaForCausalLM(tiny_config()).save_pretrained(folder)
+        tiny_tokenizer().save_pretrained(folder)
+
+    return once(tmp_path_factory, "tiny-llama", make)
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +104,7 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A small study in a repository of its own, after one `dvc exp run`: iteration_001. Copy it, don't change it."""
     from tests.study import TINY, Study, tiny_model
 
-    fewer = {"statistics": {"bootstrap_draws": 100}}
-    study = Study.make(tmp_path_factory.mktemp("ran"), tiny_model(tiny_folder), TINY, fewer)
-    study.experiment()
-    return study
+    return Study(once(tmp_path_factory, "ran", lambda folder: Study.make(folder, tiny_model(tiny_folder), TINY).experiment()))
 
 
 @pytest.fixture
@@ -115,6 +129,18 @@ def quick(settings: params.Params) -> params.Params:
     """The study's parameters with fewer draws."""
     fewer = {"bootstrap_draws": 500, "permutations": 199, "repeats": 3}
     return settings.model_copy(update={"statistics": settings.statistics.model_copy(update=fewer)})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the slowest tests come first: started last, one of them would keep one worker busy and the others idle."""
+
+    def place(item: pytest.Item) -> int:
+        return next((place for place, mark in enumerate(("real", "dvc")) if item.get_closest_marker(mark)), 2)
+
+    first: dict[Path, int] = {}
+    for item in items:
+        first[item.path] = min(place(item), first.get(item.path, 2))
+    items.sort(key=lambda item: first[item.path])
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -11,7 +11,13 @@ pytestmark = pytest.mark.real
 
 DATA = ROOT.parent / "shared" / "data"
 MODEL = "smollm2-135m-instruct"
-QUICKER = {"max_new_tokens": 24, "window": {"size": 8}, "paraphrase": {"n": 1}, "control": {"calibration_share": 0.45}}
+QUICKER = {
+    "max_new_tokens": 24,
+    "window": {"size": 8},
+    "paraphrase": {"n": 1},
+    "control": {"calibration_share": 0.45},
+    "compute": {"threads": 1},
+}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.study import TINY, Study, tiny_model
+from tests.study import Study
 from wor import params, paths
 from wor.errors import UserError
 from wor.iterations import registry
@@ -19,18 +19,15 @@ from wor.iterations.materialise import fingerprint, materialise, result_files
 
 pytestmark = pytest.mark.dvc
 LOG = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
-STAGES = ["check", "models", "ids", "reference", "activations", "temperatures", "nulls", "heads", "metrics", "stats", "figures"]
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_folder, tmp_path_factory):
+def finished(ran, tmp_path_factory):
     """A workspace in which every stage but the last has run."""
-    smaller = {"statistics": {"bootstrap_draws": 100}}
-    study = Study.make(tmp_path_factory.mktemp("finished"), tiny_model(tiny_folder), TINY, smaller)
-    for stage in STAGES:
-        for dataset in ("gsm-symbolic", "syllogism", "wiki") if stage == "activations" else ("",):
-            model = [] if stage in ("check", "ids", "metrics", "stats", "figures") else ["--model", "tiny"]
-            study.stage(stage, *model, *(["--dataset", dataset] if dataset else []))
+    study = ran.copy(tmp_path_factory.mktemp("finished") / "study")
+    for made in ("experiments", "metrics/iteration.json", ".dvc/cache"):
+        path = study.folder / made
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return study
 
 

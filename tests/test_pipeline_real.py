@@ -28,6 +28,7 @@ SMALL = {
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
     "nulls": {"twin_n": 2, "twin_calibration": 4, "literal_n": 2},
     "heads": {"shares": [0.0, 0.5], "random_draws": 1, "n_rank": 1, "n_test": 1},
+    "compute": {"threads": 1},
 }
 MODEL, LABEL = "smollm2-135m-instruct", "SmolLM2-135M-Instruct"
 MEASURES = ["apl", "ape", "sib", "dtr", "rev"]

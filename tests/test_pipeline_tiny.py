@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.study import TINY, Study, tiny_model
+from tests.study import Study
 from wor import storage
 from wor.iterations import compare
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS
@@ -36,10 +36,10 @@ ALL = [
 
 
 @pytest.fixture(scope="module")
-def study(tiny_folder, tmp_path_factory):
-    """One run of the default command. The tests of this module go on from it, in order."""
-    made = Study.make(tmp_path_factory.mktemp("study"), tiny_model(tiny_folder), TINY)
-    assert sorted(made.experiment()) == sorted(ALL)
+def study(ran, tmp_path_factory):
+    """After one run of the default command. The tests of this module go on from it, in order."""
+    made = ran.copy(tmp_path_factory.mktemp("study") / "study")
+    assert set(yaml.safe_load((made.folder / "dvc.lock").read_text())["stages"]) == set(ALL)
     return made
 
 

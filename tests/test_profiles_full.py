@@ -34,6 +34,7 @@ SMALLER = [
     "heads.span=8",
     "statistics.bootstrap_draws=200",
     "statistics.permutations=99",
+    "statistics.folds=2",
     "statistics.repeats=2",
     "compute.threads=1",
 ]

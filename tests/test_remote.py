@@ -78,7 +78,7 @@ def pushed(ran, remote, tmp_path_factory):
     remote.add(study)
     study.run("git", "add", ".dvc/config")
     study.run("git", "commit", "-qm", "Add the remote")
-    study.experiment("temperature=0.7")
+    study.experiment("heads.n_test=1")
     ran_as = study.output
     study.run("wor", "record")
     assert remote.server is None or remote.server.secret not in study.run("git", "log", "-p", "--all").stdout
@@ -122,7 +122,8 @@ def test_an_experiment_travels_with_its_outputs(pushed, clone):
     clone.run("dvc", "exp", "pull", "origin", pushed.name)
     clone.run("dvc", "exp", "apply", pushed.name)
     assert clone.json("metrics/summary.json") == pushed.json("metrics/summary.json")
-    for path in ("data/stats/tiny.json", "data/activations/tiny/wiki/items.parquet", "plots/tables/roc.csv"):
+    outputs = ("data/heads/tiny/accuracy.csv", "data/stats/tiny.json", "data/activations/tiny/wiki/items.parquet")
+    for path in (*outputs, "plots/tables/roc.csv"):
         assert (clone.folder / path).read_bytes() == (pushed.folder / path).read_bytes()
 
 
@@ -141,7 +142,7 @@ def test_a_tagged_artifact_can_be_had_by_its_name(pushed, remote, tmp_path):
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_changed_byte_on_the_remote_is_found(pushed, clone, remote, tmp_path, verify):
     """With DVC's own check switched on it stops the pull; without, DVC trusts the server and wor verify finds it."""
-    path = pushed.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_wiki_layers.csv"
+    path = pushed.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_head_removal.csv"
     md5 = subprocess.run(["md5sum", str(path)], capture_output=True, text=True, check=True).stdout.split()[0]
     (name,) = [each for each in remote.names() if each.endswith(f"files/md5/{md5[:2]}/{md5[2:]}")]
     remote.damage(name)
@@ -153,7 +154,7 @@ def test_a_changed_byte_on_the_remote_is_found(pushed, clone, remote, tmp_path, 
         else:
             clone.run("dvc", "pull")
             found = clone.run("wor", "verify", "--all", expect=1).stdout
-            assert "iteration_001/results/Tiny-Random_wiki_layers.csv: changed\n" in found
+            assert "iteration_001/results/Tiny-Random_head_removal.csv: changed\n" in found
     finally:
         remote.damage(name)  # the same bit back
     # DVC remembers hashes of files by their time and size, so what it believed of this one has to go.

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.study import TINY, Study, tiny_model
 from wor import paths, shards, storage
 from wor.progress import Log
 from wor.shards import Shards
@@ -150,24 +149,16 @@ def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
     assert not folders()
 
 
-KILLED = {
-    "max_new_tokens": 24,
-    "dataset_specs": {"gsm-symbolic": {"n": 90}, "syllogism": {"n": 12}, "wiki": {"n": 24}},
-}
-
-
 def digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.dvc
-def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(tiny_folder, tmp_path):
+def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, tmp_path):
     """The real stage in a real process, killed whenever another shard appears, until it gets through."""
-    study = Study.make(tmp_path / "study", tiny_model(tiny_folder), TINY, KILLED)
-    study.environment["WOR_CACHE"] = str(tmp_path / "cache")
     kept = tmp_path / "cache" / "shards"
-    for stage in (["check"], ["models", "--model", "tiny"], ["ids"], ["reference", "--model", "tiny"]):
-        study.stage(*stage)
+    study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}})
+    study.stage("ids")
     command = [sys.executable, "-m", "stages.activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
     output = study.folder / "data" / "activations" / "tiny" / "gsm-symbolic"
 
@@ -199,8 +190,8 @@ def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(tiny_fol
         before = after
         assert not list(output.glob("*")) or digests(output) == undisturbed, "half an output"
     assert process.returncode == 0
-    assert kills >= 6  # 90 items: two shards generated, six observed
+    assert kills >= 5  # 70 items: two shards generated, five observed
     assert digests(output) == undisturbed
     assert not whole()
     frame, _ = storage.read_records(output)
-    assert len(frame) == 90
+    assert len(frame) == 70

@@ -11,7 +11,7 @@ MINUTES = 15
 
 
 def test_a_queued_sweep_makes_an_iteration_for_each_new_setting(study):
-    study.run("dvc", "exp", "run", "--queue", "-S", "temperature=0.2,0.7,1.0")
+    study.run("dvc", "exp", "run", "--queue", "-S", "heads.n_test=1,2,3")
     study.run("dvc", "queue", "start", "-j", "2")
     try:
         deadline = time.monotonic() + 60 * MINUTES
@@ -22,32 +22,32 @@ def test_a_queued_sweep_makes_an_iteration_for_each_new_setting(study):
         study.run("dvc", "queue", "stop", "--kill", expect=None)
     status = study.run("dvc", "queue", "status").stdout
     assert status.count("Success") == 3, status
-    # 0.2 is what iteration_001 had.
+    # 2 is what iteration_001 had.
     assert study.iterations() == ["iteration_001", "iteration_002", "iteration_003"]
     configs = {
         name: yaml.safe_load((study.folder / "experiments" / name / "config_used.yaml").read_text())
         for name in study.iterations()
     }
-    assert sorted(config["temperature"] for config in configs.values()) == [0.2, 0.7, 1.0]
+    assert sorted(config["heads"]["n_test"] for config in configs.values()) == [1, 2, 3]
     assert study.run("wor", "verify", "--all").stdout == "iteration_001, iteration_002, iteration_003: intact\n"
     shown = json.loads(study.run("dvc", "exp", "show", "--json").stdout)
     data = [entry["revs"][0]["data"] for commit in shown for entry in commit.get("experiments") or []]
     pairs = {
         (
             entry["metrics"]["metrics/iteration.json"]["data"]["iteration"],
-            entry["params"]["params.yaml"]["data"]["temperature"],
+            entry["params"]["params.yaml"]["data"]["heads"]["n_test"],
         )
         for entry in data
     }
-    assert pairs == {(int(name[-3:]), config["temperature"]) for name, config in configs.items()}
+    assert pairs == {(int(name[-3:]), config["heads"]["n_test"]) for name, config in configs.items()}
     runs = study.run("wor", "runs").stdout
     assert max(map(len, runs.splitlines())) <= 120
-    assert "temperature" in runs
+    assert "heads.n_test" in runs
     study.environment["COLUMNS"] = "120"
     shown = study.run(
         "dvc", "exp", "show", "--no-pager", "--only-changed", "--drop", r".*(/|\.yaml|\.txt)|Created|Executor"
     ).stdout
-    for column in ("AUROC", "dAUC", "partial_r", "iteration", "temperature"):
+    for column in ("AUROC", "dAUC", "partial_r", "iteration", "heads.n_test"):
         assert column in shown.splitlines()[1]
     assert "…" not in shown
     # A temporary copy records in the real repository too, from the settings that it was given.

@@ -24,7 +24,8 @@ def expected(study, *settings: str) -> set[str]:
 def test_what_is_expected_to_run_is_what_runs(study):
     before = study.run("git", "status", "--short").stdout
     assert expected(study) == {"check"}
-    for setting in ("temperature=0.7", "rev.apl.weight=2.0", "heads.n_test=1"):
+    assert expected(study, "heads.n_test=1") == {"check", "heads@tiny", "stats", "figures", "iteration"}
+    for setting in ("temperature=0.7", "rev.apl.weight=2.0"):
         foreseen = expected(study, setting)
         assert study.run("git", "status", "--short").stdout == before  # it asks in a copy
         ran = set(study.experiment(setting))

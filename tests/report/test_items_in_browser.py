@@ -339,8 +339,7 @@ def test_without_decompression_the_page_says_what_it_needs(chromium, one):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
 def test_axe_finds_nothing_and_nothing_overflows(sized, faultless, one, both, scheme, width):
     for path in (one, both):
         page = sized(path, scheme, width)

@@ -84,8 +84,7 @@ def test_hostile_texts_run_nothing(visit, hostile):
     assert HOSTILE in page.locator("#verdict").text_content()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 400), ("dark", 1280)])
 def test_axe_finds_no_fault_and_nothing_overflows(sized, faultless, report, pair, scheme, width):
     for path in (report, pair):
         page = sized(path, scheme, width)
