@@ -157,7 +157,7 @@ def digests(folder):
 def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, tmp_path):
     """The real stage in a real process, killed whenever another shard appears, until it gets through."""
     kept = tmp_path / "cache" / "shards"
-    study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}})
+    study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}, "compute": {"threads": 2}})
     study.stage("ids")
     command = [sys.executable, "-m", "stages.activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
     output = study.folder / "data" / "activations" / "tiny" / "gsm-symbolic"
