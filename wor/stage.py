@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import traceback
@@ -24,6 +25,8 @@ def run(stage: str, work: Callable[..., None], *grid: str, logged: bool = True) 
     The stage's log becomes one of its outputs, so that an iteration can show it even when DVC took the
     stage from its cache.
     """
+    gc.freeze()  # what is imported stays
+    gc.enable()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=sys.modules["__main__"].__doc__)
     for name in grid:
