@@ -26,7 +26,7 @@ def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], a
     if lm.device.type != "cpu":
         return [_done(work(lm, entry), advance) for entry in entries]
     models = SimpleQueue()
-    beside = _beside(lm, min(torch.get_num_threads(), len(entries)))
+    beside = _beside(lm, max(1, min(torch.get_num_threads(), len(entries))))
     for model in beside:
         models.put(model)
 
@@ -60,5 +60,5 @@ def _done(found: Found, advance: Callable[[], None]) -> Found:
 def _beside(lm: LM, count: int) -> list[LM]:
     """Models on the weights of ``lm``, with modules of their own."""
     shared = {id(tensor): tensor for tensor in (*lm.hf.parameters(), *lm.hf.buffers())}
-    share = lm.memory // max(1, count)
+    share = lm.memory // count
     return [LM(copy.deepcopy(lm.hf, dict(shared)), None, share, lm.budget[1], lm.template) for _ in range(count)]
