@@ -61,14 +61,17 @@ def in_files(parameters: int) -> int:
 
 
 def peak(work: Work, own: Shape, placement: Placement, params: Params) -> int:
-    """A stage's memory at most: libraries, weights, a twin's, and the largest batch of generation that the budget holds."""
-    from wor.engine import memory
+    """A stage's memory at most: libraries, weights, a twin's, the largest batch of generation that the budget holds, and the
+    logits of the items that are observed side by side."""
+    from wor.engine import memory, vocabulary
     from wor.engine.generate import bytes_a_row
 
     size = in_memory(1, placement.dtype)
     budget, _ = memory.budget(params.compute.memory_gib, placement.device)
     batch = max((rows * bytes_a_row(own.config, tokens + work.steps, size) for rows, tokens in work.batches), default=0)
-    return LIBRARIES + in_memory(own.n_params, placement.dtype, work.twins) + min(batch, budget)
+    width = windows.widest(params.window, params.max_new_tokens)
+    logits = 3 * vocabulary.LAYERS * width * own.config.vocab_size * size  # and as many exponentials and products
+    return LIBRARIES + in_memory(own.n_params, placement.dtype, work.twins) + min(batch, budget) + placement.threads * logits
 
 
 def output(params: Params, items: int, layers: int = LAYERS, heads: int = HEADS) -> int:

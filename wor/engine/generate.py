@@ -151,9 +151,9 @@ def generate(
 
 
 def bytes_a_row(config: PretrainedConfig, length: int, size: int) -> int:
-    """A sequence's keys and values of ``size`` bytes each, and its logits while they are noised."""
+    """A sequence's keys and values of ``size`` bytes each, as much for its prompt's pass, and its logits while noised."""
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    return 2 * config.num_hidden_layers * kv_heads * anatomy.head_dim(config) * length * size + 4 * 4 * config.vocab_size
+    return 2 * 2 * config.num_hidden_layers * kv_heads * anatomy.head_dim(config) * length * size + 4 * 4 * config.vocab_size
 
 
 def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
