@@ -113,7 +113,7 @@ def _average(lm: LM, chosen: list[Said], advance: Callable, samples: int) -> Rec
         return summarise(capture(lm, one.case.ids_to_window, one.case.window), samples)
 
     summaries = each(lm, average, chosen, advance)
-    return _names(chosen), {name: np.stack([each[name] for each in summaries]) for name in summaries[0]}
+    return _names(chosen), {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
 
 
 def observe_all(run: Session, said: Sequence[Said], reference: Reference, lens: bool) -> Records:

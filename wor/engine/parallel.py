@@ -24,7 +24,11 @@ def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], a
     not begun are left out.
     """
     if lm.device.type != "cpu":
-        return [_done(work(lm, entry), advance) for entry in entries]
+        found = []
+        for entry in entries:
+            found.append(work(lm, entry))
+            advance()
+        return found
     models = SimpleQueue()
     beside = _beside(lm, max(1, min(torch.get_num_threads(), len(entries))))
     for model in beside:
@@ -41,7 +45,8 @@ def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], a
         try:
             begun = [threads.submit(on_one, entry) for entry in entries]
             for one in as_completed(begun):
-                _done(one.result(), advance)
+                one.result()  # or what it raised
+                advance()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
     for model in beside:
@@ -50,11 +55,6 @@ def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], a
         for what, most in model.groups.items():
             lm.groups[what] = max(lm.groups.get(what, 0), most)
     return [one.result() for one in begun]
-
-
-def _done(found: Found, advance: Callable[[], None]) -> Found:
-    advance()
-    return found
 
 
 def _beside(lm: LM, count: int) -> list[LM]:
