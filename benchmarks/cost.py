@@ -9,13 +9,16 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wor.pipeline import validation
+from wor.weights import families
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from benchmarks.engine import Report
-from wor import params as parameters
-from wor import profiles
-from wor.engine.load import place
-from wor.iterations.environment import cpu
+from wor.config import overrides
+from wor.config import params as parameters
+from wor.engine.load import choose_device
+from wor.machine.environment import cpu_name
 from wor.plan import entries, plan, shape, speed
 
 RESULTS = Path(__file__).parent / "COST.md"
@@ -31,20 +34,20 @@ kind of pass, on models of that shape with random weights. Made by `python -m be
 
 def row(params: parameters.Params, model: str, dtype: str, imported: float) -> tuple[float, float, str]:
     """FLOPs, seconds, and the speeds, of all stages that run one model."""
-    own = shape.of(shape.known(params.model_specs[model].repo))
-    asked, literal = entries.asked(params, None, entries.counter(params, model, []))
-    rate, timed = plan.times(params, own, asked, literal, place("auto", dtype, 0), imported, SECONDS)
+    own = shape.shape_from_config(families.known_config(params.model_specs[model].repo))
+    asked, literal = entries.planned_items(params, None, entries.token_counter(params, model, []))
+    rate, timed = plan.stage_times(params, own, asked, literal, choose_device("auto", dtype, 0), imported, SECONDS)
     return sum(work.total(own) for work, _ in timed), sum(seconds for _, seconds in timed), str(rate)
 
 
 def main() -> None:
-    report, params = Report(), profiles.check(profiles.overlay("full"))
-    cores, imported = place("auto", "float32", 0).threads, speed.imports()
+    report, params = Report(), validation.check_run(overrides.load_profile("full"))
+    cores, imported = choose_device("auto", "float32", 0).threads, speed.import_seconds()
     print(HEAD)
     n = {name: params.spec(name).n for name in params.datasets}
     sizes = ", ".join(f"{name} {count:,}" for name, count in n.items())
     report.say(
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {cpu()}, {cores} threads. Items: {sizes}, {entries.ASSUMED} tokens each."
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {cpu_name()}, {cores} threads. Items: {sizes}, {entries.ASSUMED} tokens each."
     )
     table = [("model", "dtype", "PFLOP", "hours here", "dollars", f"hours, {MANY} x items", "dollars")]
     speeds = []

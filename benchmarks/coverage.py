@@ -89,11 +89,11 @@ def separation(studies: int, n: int, effect: float, clustered: bool, cell: int) 
     for study in range(studies):
         rng = np.random.default_rng((SEED, cell, study))
         label, cluster, (first, second) = scores(rng, n, (effect, rival), clustered)
-        drawn = bootstrap.weights(cluster, label, DRAWS, seed=study)
+        drawn = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
         yield "AUROC, percentile", bootstrap.auroc_interval(label, first, drawn), effect
         yield "AUROC, BCa", bootstrap.auroc_interval(label, first, drawn, cluster=cluster), effect
         yield "AUROC, DeLong", auc.delong(label, first), effect
-        yield "difference, bootstrap", rivals.difference(label, first, second, drawn), effect - rival
+        yield "difference, bootstrap", rivals.auroc_difference(label, first, second, drawn), effect - rival
         yield "difference, DeLong", auc.delong_difference(label, first, second), effect - rival
 
 
@@ -122,7 +122,7 @@ def correlation(
         score = given @ slopes + d * label + noise(rng, cluster, clustered)
         yield "Fisher's z", partial.partial_correlation(score, label, given), truth
         if not normal:  # which has no classes to draw clusters within
-            drawn = bootstrap.weights(cluster, label, DRAWS, seed=study)
+            drawn = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
             yield "clustered_partial", partial.clustered_partial(score, label, given, drawn), truth
 
 
@@ -137,7 +137,7 @@ def gain(studies: int, n: int, effect: float, cell: int) -> Iterator[tuple[str, 
     def added(train: tuple, test: tuple) -> float:
         values = []
         for features in (lambda part: part[1], lambda part: np.column_stack(part[1:])):
-            fit = baseline.ridge().fit(features(train), train[0])
+            fit = baseline.ridge_logistic().fit(features(train), train[0])
             values.append(auc.auroc(test[0], fit.decision_function(features(test))))
         return values[1] - values[0]
 
@@ -147,7 +147,7 @@ def gain(studies: int, n: int, effect: float, cell: int) -> Iterator[tuple[str, 
     fits = [added(draw(rng, n - n // FOLDS), draw(rng, 4000)) for _ in range(max(20, 2 * studies))]
     for study in range(studies):
         label, covariates, score = draw(np.random.default_rng((SEED, cell, study)), n)
-        drawn = bootstrap.weights(np.arange(2 * n), label, DRAWS, seed=study)
+        drawn = bootstrap.cluster_weights(np.arange(2 * n), label, DRAWS, seed=study)
         found, _, _ = baseline.Baseline(label, covariates, np.arange(2 * n), drawn, FOLDS, REPEATS, seed=study).delta(score)
         yield "against fits of this size", found, float(np.mean(fits))
         yield "against fits to unlimited data", found, unlimited
@@ -161,12 +161,12 @@ def nothing(studies: int, clustered: bool, cell: int) -> Iterator[tuple[str, Est
         label, cluster, (first, _) = scores(rng, n, (0.5, 0.5), clustered)
         _, _, (second, _) = scores(rng, n, (0.5, 0.5), clustered)
         given = np.column_stack([first + rng.normal(size=2 * n), rng.exponential(size=2 * n), label + rng.normal(size=2 * n)])
-        drawn = bootstrap.weights(cluster, label, DRAWS, seed=study)
+        drawn = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
         yield "DeLong, AUROC", auc.delong(label, first)
         yield "DeLong, difference of two independent scores", auc.delong_difference(label, first, second)
         yield (
             "bootstrap, difference of the same (rivals.difference)",
-            rivals.difference(label, first, second, drawn),
+            rivals.auroc_difference(label, first, second, drawn),
         )
         yield "permuted_auroc", nulls.permuted_auroc(label, first, cluster, PERMUTATIONS, seed=study)
         yield "partial Pearson", partial.partial_correlation(second, label, given)
@@ -177,8 +177,8 @@ def nothing(studies: int, clustered: bool, cell: int) -> Iterator[tuple[str, Est
         yield "likelihood ratio", baseline.likelihood_ratio(label, given, second)
         half = slice(0, n)  # 40 items with a dose of four levels, the same within a cluster
         dose = (np.arange(n) // SIZE % 4).astype(float)
-        times = bootstrap.weights(cluster[half], np.zeros(n), 100, seed=study)
-        yield "trend", trend.trend(dose, second[half], times, PERMUTATIONS, seed=study)
+        times = bootstrap.cluster_weights(cluster[half], np.zeros(n), 100, seed=study)
+        yield "trend", trend.kendall_trend(dose, second[half], times, PERMUTATIONS, seed=study)
 
 
 def say(text: str) -> None:

@@ -20,11 +20,11 @@ import torch
 
 from benchmarks import exactness, inputs, tools
 from wor.engine import ablate
-from wor.engine.capture import Span, capture, hooks
+from wor.engine.capture import Span, capture, registered_hooks
 from wor.engine.generate import generate
-from wor.engine.load import fast_bfloat16
+from wor.engine.load import has_fast_bfloat16
 from wor.engine.model import LM
-from wor.iterations.environment import cpu
+from wor.machine.environment import cpu_name
 
 LENGTHS = {134: 7, 512: 5, 1024: 3}  # tokens: rounds
 LAYERS = (0, 6, 12, 18, 24, 29)  # the loops' passes; their time is scaled to all layers
@@ -163,7 +163,7 @@ def heads_at_once(report: Report) -> None:
                     whole[:, start:, head] = heads[layer, head]
                     return (whole.flatten(-2),)
 
-                with hooks((hf.model.layers[layer].self_attn.o_proj.register_forward_pre_hook, replace)):
+                with registered_hooks((hf.model.layers[layer].self_attn.o_proj.register_forward_pre_hook, replace)):
                     rows.append(tools.kl(before, hf(ids, use_cache=False).logits[0, start:]))
             return rows
 
@@ -256,7 +256,7 @@ def memory(report: Report) -> None:
 
 
 def bfloat16(report: Report) -> None:
-    if not fast_bfloat16("cpu"):
+    if not has_fast_bfloat16("cpu"):
         report.say("Not measured: this CPU multiplies no bfloat16 matrices in hardware, and `compute.dtype: auto` says so.")
     else:
         lms = {dtype: LM(tools.transformers_model(inputs.folder()).to(dtype)) for dtype in (torch.float32, torch.bfloat16)}
@@ -301,7 +301,7 @@ def main() -> None:
 def machine() -> str:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "transformer-lens", "nnsight"))
     return (
-        f"{cpu()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, Python "
+        f"{cpu_name()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, Python "
         f"{platform.python_version()}, {versions}; matrix-product peak just then: {peak():.0f} GFLOP/s"
     )
 

@@ -8,23 +8,24 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer
 
-from wor import params
-from wor.sources import datasets, weights
+from wor.config import params
+from wor.data import datasets
+from wor.weights import identity_card
 
 WINDOW = 32
 
 
 @functools.cache
 def folder() -> Path:
-    settings = params.load()
-    return weights.resolve(settings.model_specs[settings.models[0]])
+    settings = params.load_params()
+    return identity_card.resolve_folder(settings.model_specs[settings.models[0]])
 
 
 @functools.cache
 def text(tokens: int = 25_000) -> torch.Tensor:
     """``[1, tokens]``"""
-    spec = params.load().spec("wiki")
-    articles = datasets.fetch(spec, datasets.keys(spec)[:400])
+    spec = params.load_params().spec("wiki")
+    articles = datasets.fetch_items(spec, datasets.list_keys(spec)[:400])
     tokenizer = AutoTokenizer.from_pretrained(folder())
     ids = tokenizer("\n\n".join(article.text for article in articles.values()))["input_ids"]
     return torch.tensor([ids[:tokens]])

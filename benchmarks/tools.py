@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from wor.engine import ablate
-from wor.engine.capture import Span, capture, hooks
+from wor.engine.capture import Span, capture, registered_hooks
 from wor.engine.model import LM
 
 Apl = Callable[[torch.Tensor, int, torch.Tensor, Sequence[int]], torch.Tensor]
@@ -61,7 +61,7 @@ def hooked(hf, window_logits: bool = False) -> Apl:
             return output
 
         chosen = [] if layer is None else [(hf.model.layers[layer].mlp.register_forward_hook, replace)]
-        with hooks(*chosen):
+        with registered_hooks(*chosen):
             keep = {"logits_to_keep": ids.shape[1] - start} if window_logits else {}
             return hf(ids, use_cache=False, **keep).logits[0, start - ids.shape[1] :]
 

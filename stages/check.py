@@ -3,20 +3,17 @@
 What it writes follows only the local files in use: stages after it rerun for the parameters they name.
 """
 
-from wor import params as parameters
-from wor import paths, preregistration, stage, storage
-from wor.sources import datasets, frozen, weights
+from wor import paths, storage
+from wor.config import params as parameters
+from wor.data import datasets
+from wor.pipeline import validation
+from wor.weights import identity_card
 
 
-def work(params, log):
-    frozen.check_sizes(params)
-    preregistration.departures(preregistration.load(), params)  # for its faults, before any model runs
-    own = {model: weights.local_files(params.model_specs[model]) for model in params.models}
+def main(params, log):
+    validation.check_study(params)
+    own = {model: identity_card.local_files(params.model_specs[model]) for model in params.models}
     own |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
     # By name, not by path: another clone's stages are then the same, and no machine's folders are recorded.
     digests = {f"{name}/{path.name}": storage.sha256(path) for name, files in own.items() for path in files}
     storage.write_json(paths.CHECK, {"schema": sorted(parameters.Params.model_fields), "local_files": digests})
-
-
-if __name__ == "__main__":
-    stage.run("check", work, logged=False)

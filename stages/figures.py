@@ -4,11 +4,11 @@ from importlib import import_module
 
 import pandas as pd
 
-from wor import paths, stage, storage
+from wor import paths, storage
 from wor.figures import FIGURES, curves, style
 
 
-def work(params, log):
+def main(params, log):
     results = {model: storage.read_json(paths.STATS / f"{model}.json") for model in params.models}
     for number, (name, module) in enumerate(FIGURES.items(), 1):
         figure = import_module(f"wor.figures.{module}")
@@ -26,8 +26,4 @@ def work(params, log):
             parts.append(curve(layers if curve is curves.layer_profile else items, label))
     for curve, parts in tables.items():
         storage.write_csv(paths.PLOT_TABLES / f"{curve.__name__}.csv", pd.concat(parts, ignore_index=True))
-    log.say(f"{len(FIGURES)} figures and {len(FIGURES) + len(tables)} tables in {paths.PLOTS}/")
-
-
-if __name__ == "__main__":
-    stage.run("figures", work)
+    log.info(f"{len(FIGURES)} figures and {len(FIGURES) + len(tables)} tables in {paths.PLOTS}/")

@@ -1,17 +1,15 @@
 """iteration: an immutable folder with everything of this run, and its row in the registry."""
 
-from wor import notices, paths, stage, storage, terminal
-from wor.iterations.materialise import materialise
-from wor.iterations.registry import number_of
+from wor import paths, storage
+from wor.iterations.registry import iteration_number
+from wor.process import stage_flags
+from wor.recording.create import create_iteration
+from wor.report import terminal
 
 
-def work(params, log):
-    log.say(f"recording into {paths.experiments()}")
-    outcome = materialise(params, log.record())
-    storage.write_json(paths.ITERATION, {"iteration": number_of(outcome.folder)})
-    terminal.show_outcome(outcome)
-    notices.give(notices.SHOWN)
-
-
-if __name__ == "__main__":
-    stage.run("iteration", work, logged=False)
+def main(params, log):
+    log.info(f"recording into {paths.experiments()}")
+    outcome = create_iteration(params, log.record())
+    storage.write_json(paths.ITERATION, {"iteration": iteration_number(outcome.folder)})
+    terminal.show_outcome(outcome.folder, outcome.new)
+    stage_flags.set_flag(stage_flags.SHOWN)

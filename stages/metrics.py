@@ -3,24 +3,24 @@
 import numpy as np
 import pandas as pd
 
-from wor import paths, stage, storage
-from wor.measures import settings, table
+from wor import paths, storage
+from wor.measures import specifications, table
 
 
-def work(params, log):
+def main(params, log):
     for model in params.models:
         reference = storage.read_records(paths.REFERENCE / model)
         calibration = table.calibrate(*reference, params)
         storage.write_json(paths.METRICS / f"{model}_calibration.json", calibration.as_dict())
-        storage.write_csv(paths.metrics(model, "calibration"), table.measure(*reference, calibration, params))
+        storage.write_csv(paths.metrics(model, "calibration"), table.measure_items(*reference, calibration, params))
         records = [storage.read_records(paths.activations(model, dataset)) for dataset in params.datasets]
         for dataset, record in zip(params.datasets, records, strict=True):
-            measured = table.measure(*record, calibration, params)
+            measured = table.measure_items(*record, calibration, params)
             storage.write_csv(paths.metrics(model, dataset), measured)
-            storage.write_csv(paths.METRICS / f"{model}_{dataset}_layers.csv", table.layers(*record))
-            log.say(f"{model} on {dataset}: {int(measured['rev'].notna().sum())} of {len(measured)} items have a REV")
+            storage.write_csv(paths.METRICS / f"{model}_{dataset}_layers.csv", table.layer_table(*record))
+            log.info(f"{model} on {dataset}: {int(measured['rev'].notna().sum())} of {len(measured)} items have a REV")
         frame, arrays = storage.read_records(paths.TEMPERATURES / model)
-        measured = table.measure(frame, arrays, calibration, params)
+        measured = table.measure_items(frame, arrays, calibration, params)
         measured.insert(1, "temperature", frame["temperature"].to_numpy())
         storage.write_csv(paths.metrics(model, "temperatures"), measured)
         _every_setting(model, reference, records, params)
@@ -31,7 +31,7 @@ def _every_setting(model, reference, records, params):
     """What the specification curve and the comparison with single heads are made from."""
     frame = pd.concat([frame for frame, _ in records], ignore_index=True)
     arrays = {name: np.concatenate([arrays[name] for _, arrays in records]) for name in records[0][1]}
-    found, scores = settings.scores(reference, (frame, arrays), params)
+    found, scores = specifications.specification_scores(reference, (frame, arrays), params)
     storage.write_csv(paths.METRICS / f"{model}_settings.csv", found)
     storage.write_records(
         paths.settings(model), frame[["item_id"]], {"scores": scores.T, "entropy_heads": arrays["entropy_heads"]}
@@ -42,15 +42,11 @@ def _nulls(model, calibration, params):
     """The literal controls on the model's own scale; the twin on a scale of its own."""
     if params.control.match != "none":
         literal = storage.read_records(paths.NULLS / model / "literal")
-        storage.write_csv(paths.metrics(model, "literal"), table.measure(*literal, calibration, params))
+        storage.write_csv(paths.metrics(model, "literal"), table.measure_items(*literal, calibration, params))
     frame, arrays = storage.read_records(paths.NULLS / model / "twin")
     calibrates = ((frame["role"] == "control") & (frame["split"] == "calibration")).to_numpy()
     parts = [
         (frame[chosen].reset_index(drop=True), {name: array[chosen] for name, array in arrays.items()})
         for chosen in (calibrates, ~calibrates)
     ]
-    storage.write_csv(paths.metrics(model, "twin"), table.measure(*parts[1], table.calibrate(*parts[0], params), params))
-
-
-if __name__ == "__main__":
-    stage.run("metrics", work)
+    storage.write_csv(paths.metrics(model, "twin"), table.measure_items(*parts[1], table.calibrate(*parts[0], params), params))

@@ -1,21 +1,17 @@
 """models: who a model is. Writes its identity card; converts its weights once, outside the repository."""
 
-from wor import paths, stage, storage
-from wor.sources import weights
+from wor import paths, storage
+from wor.weights import identity_card
 
 
-def work(params, log, model):
+def main(params, log, model):
     spec = params.model_specs[model]
-    if weights.here(spec) is None:
-        from wor import session  # four seconds: it imports torch, as what converts weights does
+    if identity_card.find_folder(spec) is None:
+        from wor.pipeline import session  # four seconds: it imports torch, as what converts weights does
 
         session.quiet_libraries()
-    card = weights.card(spec, log.say)
+    card = identity_card.make_card(spec, log.info)
     storage.write_json(paths.card(model), card)
     if commit := card["source"].get("commit"):
-        log.say(f"{card['source']['repo']} at {card['source']['revision']} is commit {commit}")
-    log.say(f"{card['label']}: {card['architecture']}, {card['n_params']:,} parameters, {card['n_layers']} layers")
-
-
-if __name__ == "__main__":
-    stage.run("models", work, "model")
+        log.info(f"{card['source']['repo']} at {card['source']['revision']} is commit {commit}")
+    log.info(f"{card['label']}: {card['architecture']}, {card['n_params']:,} parameters, {card['n_layers']} layers")

@@ -2,23 +2,25 @@
 
 import pandas as pd
 
-from wor import items, paths, preregistration, stage, storage
-from wor.analysis import contrasts, curve, headline, robustness, separation
+from wor import paths, storage
+from wor.analysis import contrasts, criteria, headline, hypotheses, robustness, separation, specification_curve
 from wor.analysis.evaluation import Evaluation
-from wor.statistics import criteria
+from wor.config.preregistration import load_preregistration
+from wor.data import items
+from wor.machine.environment import committed_state
 
 
-def work(params, log):
-    registered, origin = preregistration.load(), preregistration.provenance()
-    prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read(paths.items(dataset))}
+def main(params, log):
+    registered, origin = load_preregistration(), committed_state(paths.PREREGISTRATION)
+    prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read_items(paths.items(dataset))}
     judged, headlines = {}, []
     for model in params.models:
         card = storage.read_json(paths.card(model))
         result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(model, prompts, params, log)
         result["preregistration"] = {
             "sha256": origin["sha256"],
-            **preregistration.standing(registered, params, card["label"], result["n"], origin),
-            "hypotheses": preregistration.judge(registered, result),
+            **hypotheses.confirmatory_status(registered, params, card["label"], result["n"], origin),
+            "hypotheses": hypotheses.judge_hypotheses(registered, result),
         }
         storage.write_json(paths.STATS / f"{model}.json", result)
         judged[model] = {
@@ -27,39 +29,35 @@ def work(params, log):
             "partial_r": result["partial"]["rev"]["clustered"],
             "temperatures": result["temperatures"],
         }
-        headlines.append(headline.of_model(result))
-        log.say(f"{model}: AUROC of REV {headlines[-1]['AUROC']:.3f}, dAUC {headlines[-1]['dAUC']:+.3f}")
-    verdicts = criteria.judge(judged, params.criteria)
+        headlines.append(headline.model_headline(result))
+        log.info(f"{model}: AUROC of REV {headlines[-1]['AUROC']:.3f}, dAUC {headlines[-1]['dAUC']:+.3f}")
+    verdicts = criteria.judge_criteria(judged, params.criteria)
     storage.write_json(paths.STATS / "criteria.json", verdicts)
-    storage.write_json(paths.SUMMARY, headline.of_study(headlines))
+    storage.write_json(paths.SUMMARY, headline.study_headline(headlines))
 
 
 def _analyse(model, prompts, params, log):
     table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
     evaluation = Evaluation(table, params)
-    result = separation.analyse(evaluation, prompts)
+    result = separation.analyse_separation(evaluation, prompts)
     frame, arrays = storage.read_records(paths.settings(model))
     place = {name: index for index, name in enumerate(frame["item_id"])}
     heads = arrays["entropy_heads"].reshape(len(frame), -1)[[place[name] for name in evaluation.kept["item_id"]]]
-    result["rivals"] = contrasts.beside_rivals(evaluation, heads)
+    result["rivals"] = contrasts.compare_with_rivals(evaluation, heads)
     result["dose_response"] = contrasts.dose_response(evaluation)
     result["correctness"] = contrasts.correctness(evaluation)
-    result["twin"] = contrasts.twin(evaluation, storage.read_csv(paths.metrics(model, "twin")))
+    result["twin"] = contrasts.compare_with_twin(evaluation, storage.read_csv(paths.metrics(model, "twin")))
     matched = params.control.match != "none"
     literal = storage.read_csv(paths.metrics(model, "literal")) if matched else None
-    result["literal"] = contrasts.literal(evaluation, literal)
+    result["literal"] = contrasts.compare_full_length_controls(evaluation, literal)
     scores = pd.DataFrame(arrays["scores"], index=frame["item_id"])
     scores = scores[~scores.index.duplicated()]
     settings = storage.read_csv(paths.METRICS / f"{model}_settings.csv")
-    specifications = curve.specification_curve(evaluation, settings, scores)
+    specifications = specification_curve.specification_curve(evaluation, settings, scores)
     storage.write_csv(paths.STATS / f"{model}_specifications.csv", specifications)
-    result["specification_curve"] = curve.summarise(specifications)
-    log.say(f"{model}: {len(specifications)} settings in the specification curve")
-    result["temperatures"] = robustness.temperatures(storage.read_csv(paths.metrics(model, "temperatures")), params)
+    result["specification_curve"] = specification_curve.summarise_curve(specifications)
+    log.info(f"{model}: {len(specifications)} settings in the specification curve")
+    result["temperatures"] = robustness.temperature_curve(storage.read_csv(paths.metrics(model, "temperatures")), params)
     result["heads"] = robustness.head_curve(storage.read_csv(paths.HEADS / model / "accuracy.csv"), params)
     result["confidence"] = params.statistics.confidence
     return result
-
-
-if __name__ == "__main__":
-    stage.run("stats", work)

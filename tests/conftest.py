@@ -18,8 +18,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from wor import params
-from wor.engine.load import load, place
+from wor.config import params
+from wor.engine.load import choose_device, load
 from wor.engine.model import LM
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def lm(tiny_folder: Path) -> LM:
-    return load(tiny_folder, place("cpu", "float32", 1))
+    return load(tiny_folder, choose_device("cpu", "float32", 1))
 
 
 @pytest.fixture(scope="session")
 def lm64(tiny_folder: Path) -> LM:
     """The same weights in float64: what rounding alone can't explain shows here."""
-    return load(tiny_folder, place("cpu", "float64", 1))
+    return load(tiny_folder, choose_device("cpu", "float64", 1))
 
 
 @pytest.fixture(scope="session")
@@ -116,12 +116,12 @@ def study(ran: Study, tmp_path: Path) -> Study:
 @pytest.fixture
 def values() -> dict:
     """params.yaml as plain values, to be changed by a test."""
-    return params.read(ROOT / "params.yaml")
+    return params.read_yaml(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")
 def settings() -> params.Params:
-    return params.load(ROOT / "params.yaml")
+    return params.load_params(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")

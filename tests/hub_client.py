@@ -10,34 +10,35 @@ from dataclasses import asdict
 
 from pydantic import TypeAdapter
 
+from wor.config.params import DatasetSpec, HubDataset, HubModel
+from wor.data import datasets
 from wor.doctor import hub
 from wor.errors import UserError
-from wor.params import DatasetSpec, HubDataset, HubModel
-from wor.sources import datasets, weights
+from wor.weights import identity_card
 
 
 def card(spec: dict) -> dict:
-    return weights.card(HubModel(**spec), lambda line: print(line, file=sys.stderr))
+    return identity_card.make_card(HubModel(**spec), lambda line: print(line, file=sys.stderr))
 
 
 def here(spec: dict) -> bool:
-    return weights.here(HubModel(**spec)) is not None
+    return identity_card.find_folder(HubModel(**spec)) is not None
 
 
 def open_card(model_card: dict) -> str:
-    return str(weights.open_card(model_card))
+    return str(identity_card.open_card(model_card))
 
 
 def items(spec: dict) -> dict:
     parsed = TypeAdapter(DatasetSpec).validate_python(spec)
-    found = datasets.fetch(parsed, datasets.keys(parsed))
+    found = datasets.fetch_items(parsed, datasets.list_keys(parsed))
     return {"items": [source.model_dump() for source in found.values()], "from": datasets.provenance(parsed)}
 
 
 def doctor(spec: dict) -> list[dict]:
     """What `wor doctor` finds of one source."""
     parsed = (HubDataset if "role" in spec else HubModel)(**spec)
-    return [asdict(finding) for finding in hub.access([parsed])]
+    return [asdict(finding) for finding in hub.check_access([parsed])]
 
 
 def answer(what: str, about: dict) -> object:

@@ -116,7 +116,7 @@ class Study:
         return done
 
     def stage(self, name: str, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess:
-        return self.run(sys.executable, "-m", f"stages.{name}", *arguments, expect=expect)
+        return self.run(sys.executable, "-m", "stages", name, *arguments, expect=expect)
 
     def refusal(self, done: subprocess.CompletedProcess) -> str:
         """The one line of a refusal: no traceback, no second line of ours."""

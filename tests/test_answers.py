@@ -2,7 +2,7 @@ import pytest
 
 from tests.conftest import ROOT
 from wor import storage
-from wor.answers import find, normalise
+from wor.data.answers import find_answer, normalise_answer
 
 # What SmolLM2-135M-Instruct said to 32 items in 320 tokens, and to 4 in 64; `stated` is what a reader takes for its answer.
 REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
@@ -10,7 +10,7 @@ REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
 
 @pytest.mark.parametrize("output", REAL, ids=[output["item"] for output in REAL])
 def test_of_a_real_output_it_finds_what_a_reader_finds(output):
-    answer = find(output["text"], output["kind"], output["finished"])
+    answer = find_answer(output["text"], output["kind"], output["finished"])
     assert (answer and answer.value) == output["stated"]
 
 
@@ -36,7 +36,7 @@ STATED = [
 
 @pytest.mark.parametrize(("text", "kind", "begins", "value"), STATED)
 def test_a_statement_is_found_where_it_begins(text, kind, begins, value):
-    answer = find(text, kind, finished=False)
+    answer = find_answer(text, kind, finished=False)
     assert answer.value == value
     assert text[answer.start :].startswith(begins)
 
@@ -52,7 +52,7 @@ def test_a_statement_is_found_where_it_begins(text, kind, begins, value):
     ],
 )
 def test_a_statement_ends_with_its_value(text, kind, whole):
-    answer = find(text, kind, finished=True)
+    answer = find_answer(text, kind, finished=True)
     assert text[answer.start : answer.end] == whole
 
 
@@ -69,22 +69,22 @@ def test_a_statement_ends_with_its_value(text, kind, whole):
     ],
 )
 def test_no_statement_is_none(text, kind):
-    assert find(text, kind, finished=False) is None
+    assert find_answer(text, kind, finished=False) is None
 
 
 def test_the_last_number_counts_only_in_a_finished_text():
     text = "12 plus 17 makes 29."
-    assert find(text, "number", finished=False) is None
-    assert find(text, "number", finished=True).value == "29"
+    assert find_answer(text, "number", finished=False) is None
+    assert find_answer(text, "number", finished=True).value == "29"
 
 
 def test_a_minus_between_numbers_is_no_sign():
-    assert find("It is 12-5", "number", finished=True).value == "5"
-    assert find("It is -5", "number", finished=True).value == "-5"
+    assert find_answer("It is 12-5", "number", finished=True).value == "5"
+    assert find_answer("It is -5", "number", finished=True).value == "-5"
 
 
 def test_equal_numbers_are_one_answer():
-    assert {normalise(text, "number") for text in ("1,200", "1200", "$1200", "1200.0", " 1200")} == {"1200"}
-    assert normalise("0.50", "number") == "0.5"
-    assert normalise("1" * 400, "number") == "1" * 400
-    assert normalise("YES ", "yesno") == "yes"
+    assert {normalise_answer(text, "number") for text in ("1,200", "1200", "$1200", "1200.0", " 1200")} == {"1200"}
+    assert normalise_answer("0.50", "number") == "0.5"
+    assert normalise_answer("1" * 400, "number") == "1" * 400
+    assert normalise_answer("YES ", "yesno") == "yes"

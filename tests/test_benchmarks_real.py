@@ -5,7 +5,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.study import Study
-from wor import answers, storage
+from wor import storage
+from wor.data import answers
 
 pytestmark = pytest.mark.real
 
@@ -48,9 +49,9 @@ def test_every_question_is_measured_or_says_why_not(study, dataset, kind):
         assert item["answer_kind"] == kind
         assert item["prompt"] in row["rendered"]
         assert row["rendered"].startswith("<|im_start|>")
-        found = answers.find(row["text"], kind, row["finished"])
+        found = answers.find_answer(row["text"], kind, row["finished"])
         assert row["answer"] == ("" if found is None else found.value)
-        assert row["correct"] == float(found is not None and found.value == answers.normalise(item["answer"], kind))
+        assert row["correct"] == float(found is not None and found.value == answers.normalise_answer(item["answer"], kind))
         measured = ~pd.isna(arrays["kl"][index]).all()
         assert measured == (row["reason"] == "")
     assert (frame["reason"] == "").mean() > 0.5

@@ -5,11 +5,11 @@ import shutil
 import pytest
 
 from tests.conftest import ROOT
-from wor import params
+from wor.config import params
+from wor.config.params import Paraphrase
+from wor.data import build, datasets, paraphrase
+from wor.data.lexicon import SUBSTITUTIONS
 from wor.errors import UserError
-from wor.params import Paraphrase
-from wor.sources import build, datasets, paraphrase
-from wor.sources.lexicon import SUBSTITUTIONS
 
 
 def count(text):
@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def built(settings, here):
-    return build.build(settings, count)
+    return build.build_items(settings, count)
 
 
 def everything(built):
@@ -45,7 +45,7 @@ def test_paraphrases_keep_numbers_and_names_and_change_enough(settings, built):
         assert len(item.paraphrases) == settings.paraphrase.n, item.item_id
         for text, share in zip(item.paraphrases, item.paraphrase_shares, strict=True):
             assert text != item.prompt
-            assert paraphrase.anchors(text) == paraphrase.anchors(item.prompt)
+            assert paraphrase.numbers_and_names(text) == paraphrase.numbers_and_names(item.prompt)
             assert share == paraphrase.changed_share(item.prompt, text)
             assert settings.paraphrase.min_share <= share <= settings.paraphrase.target_share + 0.1
 
@@ -57,7 +57,7 @@ def test_both_classes_get_the_same_frames(settings, built):
 
 
 def test_literal_controls_are_the_same_articles_whole(settings, built):
-    whole = build.literal(settings, built)
+    whole = build.full_length_controls(settings, built)
     controls = [item for item in built["wiki"] if item.split == "evaluation"][: settings.nulls.literal_n]
     assert {item.item_id for item in whole} == {item.item_id for item in controls}
     by_id = {item.item_id: item for item in controls}
@@ -69,7 +69,7 @@ def test_literal_controls_are_the_same_articles_whole(settings, built):
         assert item.sha256 == cut.sha256
     assert sum(len(item.prompt) > len(by_id[item.item_id].prompt) for item in whole) >= 8
     unmatched = settings.model_copy(update={"control": settings.control.model_copy(update={"match": "none"})})
-    assert build.literal(unmatched, build.build(unmatched, count)) == []
+    assert build.full_length_controls(unmatched, build.build_items(unmatched, count)) == []
 
 
 def test_steps_are_the_results_that_a_worked_solution_states(built):
@@ -102,7 +102,7 @@ def test_the_lexicon_keeps_terms_apart():
 def test_anchors_notice_a_changed_number_and_a_changed_name():
     text = "In May, Ann Lee paid $12.50 for 3 cats."
     for other in ("In May, Ann Lee paid $12.60 for 3 cats.", "In May, Ann Kim paid $12.50 for 3 cats."):
-        assert paraphrase.anchors(other) != paraphrase.anchors(text)
+        assert paraphrase.numbers_and_names(other) != paraphrase.numbers_and_names(text)
 
 
 def test_changed_share_of_known_pairs():
@@ -114,7 +114,7 @@ def test_changed_share_of_known_pairs():
 
 def test_an_item_without_a_valid_paraphrase_has_a_reason():
     rule = Paraphrase(n=1, target_share=0.9, min_share=0.9)
-    found = paraphrase.paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
+    found = paraphrase.make_paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
     assert found == ([], [], "no paraphrase kept every number and name and changed enough words")
 
 
@@ -136,7 +136,7 @@ def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
 
 def test_matching_brings_the_lengths_together(values, built, here):
     values["control"]["match"] = "none"
-    literal = build.build(params.parse(values), count)
+    literal = build.build_items(params.parse_params(values), count)
 
     def gap(study):
         mean = {}
@@ -150,11 +150,11 @@ def test_matching_brings_the_lengths_together(values, built, here):
 
 def test_a_larger_study_keeps_the_pairs_of_a_smaller(values, built, here):
     values["dataset_specs"]["wiki"]["n"] = 40
-    small = build.build(params.parse(values), count)
+    small = build.build_items(params.parse_params(values), count)
     assert [item.model_dump() for item in small["wiki"]] == [item.model_dump() for item in built["wiki"][:40]]
 
 
 def test_too_few_controls_for_both_splits_is_refused(values, here):
     values["dataset_specs"]["wiki"]["n"] = 1
     with pytest.raises(UserError, match=r"dataset_specs.wiki.n: 1 gives no \w+ control\. Raise"):
-        build.build(params.parse(values), count)
+        build.build_items(params.parse_params(values), count)

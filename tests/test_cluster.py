@@ -15,8 +15,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.test_shards import digests
-from wor import cluster, storage
+from wor import storage
 from wor.errors import UserError
+from wor.pipeline import cluster
 
 RAY = {"RAY_USAGE_STATS_ENABLED": "0"}
 MANY = {"dataset_specs": {"gsm-symbolic": {"n": 90}}}  # two shards generated, six observed
@@ -178,9 +179,10 @@ def test_a_killed_node_driver_and_worker_cost_the_shards_in_hand_and_nothing_els
 
 DEADLY = """
 import os, sys
-from wor import params, session
+from wor.config import params
 from wor.errors import UserError
-from wor.progress import Log
+from wor.pipeline import session
+from wor.pipeline.progress import Log
 
 def refuses(lm, entries, advance):
     raise UserError("item 7", "not to be had", "Take another")
@@ -188,7 +190,7 @@ def refuses(lm, entries, advance):
 def dies(lm, entries, advance):
     os._exit(1)
 
-run = session.begin(params.load(), "tiny", Log("test"))
+run = session.start_session(params.load_params(), "tiny", Log("test"))
 for work in (refuses, dies):
     try:
         run.shards.run("deadly", 1, [7], int, int, [], work)
@@ -210,10 +212,10 @@ def test_a_worker_with_other_code_is_refused(nodes, on_ray, undisturbed, tmp_pat
     for part in ("wor", "stages"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    with open(tmp_path / "wor" / "answers.py", "a") as code:
+    with open(tmp_path / "wor" / "data" / "answers.py", "a") as code:
         code.write("# another version\n")
     # On one machine a worker would find the driver's own code first, in the driver's working directory.
-    early = "import sys\nif any('default_worker' in part for part in sys.orig_argv):\n    import wor.cluster\n"
+    early = "import sys\nif any('default_worker' in part for part in sys.orig_argv):\n    import wor.pipeline.cluster\n"
     (tmp_path / "sitecustomize.py").write_text(early)
     nodes.join(code=tmp_path)
     refusal = on_ray.refusal(on_ray.stage(*ACTIVATIONS, expect=2))

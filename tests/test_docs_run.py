@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM
 
 from tests.conftest import ROOT, tiny_config, tiny_tokenizer
 from tests.study import Study, merge, tiny_model
-from wor import params
+from wor.config import params
 
 pytestmark = pytest.mark.dvc
 
@@ -186,6 +186,6 @@ def test_a_model_is_an_entry(after):
     assert list(found) == ["mine"]
     assert found["mine"]["card"]["n_layers"] == 3
     assert pd.read_csv(new / "results" / "Mine_metrics.csv")["rev"].notna().all()
-    shipped = params.load(ROOT / "params.yaml").model_specs["smollm2-135m-instruct"]
-    of_page = params.load(after.folder / "params.yaml").model_specs["from-a-package"]
+    shipped = params.load_params(ROOT / "params.yaml").model_specs["smollm2-135m-instruct"]
+    of_page = params.load_params(after.folder / "params.yaml").model_specs["from-a-package"]
     assert of_page == shipped.model_copy(update={"label": of_page.label})

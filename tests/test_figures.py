@@ -14,14 +14,14 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from wor import params as parameters
+from wor.config import params as parameters
 from wor.figures import ablation, curves, scaling, style, temperature
-from wor.figures.panels import number
+from wor.figures.panels import estimate_columns
 from wor.measures.registry import SCORES
 from wor.statistics import auc, bootstrap
 
 ROOT = Path(__file__).parents[1]  # not conftest's: the other process would load torch for it
-PARAMS = parameters.load(ROOT / "params.yaml")
+PARAMS = parameters.load_params(ROOT / "params.yaml")
 MISSING = {"value": None, "low": None, "high": None, "reason": "fewer than 10 items in a class (6 positive, 3 negative)"}
 
 
@@ -293,11 +293,11 @@ def test_the_caption_counts_items_by_temperature_and_numbers_without_an_interval
 
 def test_an_aurocs_interval_is_called_by_the_method_that_made_it():
     label, cluster = np.repeat([1, 0], 12), np.arange(24).astype(str)
-    drawn = bootstrap.weights(cluster, label, 200, 0)
+    drawn = bootstrap.cluster_weights(cluster, label, 200, 0)
     for score, method in ((np.random.default_rng(1).normal(size=24) + label, "BCa"), (label * 1.0, "percentile")):
         found = bootstrap.auroc_interval(label, score, drawn, 0.95, cluster)
-        assert number(found.as_dict(), "BCa")["interval"] == method
-    assert number(replace(found, low=np.nan, note="").as_dict(), "BCa")["interval"] == ""
+        assert estimate_columns(found.as_dict(), "BCa")["interval"] == method
+    assert estimate_columns(replace(found, low=np.nan, note="").as_dict(), "BCa")["interval"] == ""
 
 
 AGAIN = """

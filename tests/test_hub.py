@@ -20,9 +20,9 @@ from tests.conftest import ROOT
 from tests.hub_cache import digest, lay_out
 from tests.hub_server import Hub
 from tests.study import TINY, Study
-from wor import params
-from wor.engine.load import load, place
-from wor.sources import datasets
+from wor.config import params
+from wor.data import datasets
+from wor.engine.load import choose_device, load
 
 FIRST, SECOND = "a" * 40, "b" * 40
 NAMED = {"source": "hub", "label": "tiny", "repo": "org/tiny", "revision": "main"}
@@ -244,7 +244,7 @@ def test_a_model_loads_from_a_cache_that_was_laid_out_elsewhere(ask, tiny_folder
     card = ask("card", NAMED, HF_HUB_CACHE=str(tmp_path / "cache"))
     assert card["source"]["commit"] == FIRST
     folder = Path(ask("open", card, HF_HUB_CACHE=str(tmp_path / "cache")))
-    loaded = load(folder, place("cpu", "float32", 1))
+    loaded = load(folder, choose_device("cpu", "float32", 1))
     assert loaded.n_layers == lm.n_layers
     assert card["n_params"] == sum(parameter.numel() for parameter in lm.hf.parameters())
 
@@ -385,7 +385,7 @@ def test_a_copy_from_the_hub_and_one_in_json_lines_are_the_same_items(ask_each, 
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         local = params.JsonLines(source="jsonl", path=str(path), **common)
-        ours.append([source.model_dump() for source in datasets.fetch(local, datasets.keys(local)).values()])
+        ours.append([source.model_dump() for source in datasets.fetch_items(local, datasets.list_keys(local)).values()])
         remote = {"source": "hub", "repo": repo, "revision": FIRST, "config": config, "splits": splits}
         theirs.append(common | remote)
     assert [found["items"] for found in ask_each("items", theirs)] == ours

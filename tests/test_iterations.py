@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.study import Study
-from wor import params, paths
+from wor import paths
+from wor.config import params
 from wor.errors import UserError
 from wor.iterations import registry
-from wor.iterations.materialise import fingerprint, materialise, result_files
+from wor.recording.create import create_iteration, fingerprint, result_files
+from wor.recording.numbering import rebuild_registry
 
 pytestmark = pytest.mark.dvc
 LOG = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
@@ -44,19 +46,19 @@ def vary(folder, temperature):
     """Another study in the same workspace: only its parameters differ."""
     study = Study(folder)
     study.change({"temperature": temperature})
-    return params.load()
+    return params.load_params()
 
 
 def test_the_same_run_is_recorded_once(workspace):
-    study = params.load()
-    first, second = materialise(study, LOG), materialise(study, LOG)
+    study = params.load_params()
+    first, second = create_iteration(study, LOG), create_iteration(study, LOG)
     assert (first.new, second.new) == (True, False)
     assert first.folder == second.folder
-    assert len(registry.read(paths.experiments())) == 1
+    assert len(registry.read_rows(paths.experiments())) == 1
 
 
 def test_the_fingerprint_follows_parameters_and_results_and_nothing_else(workspace):
-    study = params.load()
+    study = params.load_params()
     base = fingerprint(study, result_files(study))
     layout = {"threads": 7, "memory_gib": 3, "backend": "ray"}
     faster = study.model_copy(update={"compute": study.compute.model_copy(update=layout)})
@@ -74,33 +76,33 @@ def test_numbers_of_iterations_that_are_elsewhere_are_not_used_again(workspace):
     experiments = paths.experiments()
     (experiments).mkdir(exist_ok=True)
     (experiments / "iteration_007.dvc").write_text("outs:\n")
-    assert materialise(params.load(), LOG).folder.name == "iteration_008"
-    (row,) = registry.read(experiments)
-    registry.path(experiments).write_text(registry.as_csv([row, row | {"iteration_id": "iteration_041"}]))
-    assert materialise(vary(workspace, 0.9), LOG).folder.name == "iteration_042"
+    assert create_iteration(params.load_params(), LOG).folder.name == "iteration_008"
+    (row,) = registry.read_rows(experiments)
+    registry.registry_path(experiments).write_text(registry.as_csv([row, row | {"iteration_id": "iteration_041"}]))
+    assert create_iteration(vary(workspace, 0.9), LOG).folder.name == "iteration_042"
     # The row of the folder that isn't here stays.
-    found = [row["iteration_id"] for row in registry.read(experiments)]
+    found = [row["iteration_id"] for row in registry.read_rows(experiments)]
     assert found == ["iteration_008", "iteration_041", "iteration_042"]
 
 
 def test_the_registry_is_made_again_from_the_folders_and_keeps_comments(workspace):
-    materialise(params.load(), LOG)
+    create_iteration(params.load_params(), LOG)
     experiments = paths.experiments()
-    registry.path(experiments).unlink()
-    (row,) = registry.rebuild(experiments)
+    registry.registry_path(experiments).unlink()
+    (row,) = rebuild_registry(experiments)
     assert row["iteration_id"] == "iteration_001"
-    registry.path(experiments).write_text(registry.as_csv([row | {"comments": "the first"}]))
-    (row,) = registry.rebuild(experiments)
+    registry.registry_path(experiments).write_text(registry.as_csv([row | {"comments": "the first"}]))
+    (row,) = rebuild_registry(experiments)
     assert row["comments"] == "the first"
 
 
 WRITER = """
 import sys
-from wor import params
-from wor.iterations.materialise import materialise
-study = params.load().model_copy(update={"temperature": float(sys.argv[1])})
+from wor.config import params
+from wor.recording.create import create_iteration
+study = params.load_params().model_copy(update={"temperature": float(sys.argv[1])})
 log = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
-print(materialise(study, log).folder.name)
+print(create_iteration(study, log).folder.name)
 """
 
 
@@ -110,8 +112,8 @@ def test_eight_writers_at_once_get_eight_numbers(workspace):
 
     with ThreadPoolExecutor(8) as pool:
         names = list(pool.map(write, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
-    assert sorted(names) == [registry.name(number) for number in range(1, 9)]
-    assert len(registry.read(paths.experiments())) == 8
+    assert sorted(names) == [registry.iteration_name(number) for number in range(1, 9)]
+    assert len(registry.read_rows(paths.experiments())) == 8
     for name in names:
         manifest = json.loads((paths.experiments() / name / "manifest.json").read_text())
         assert manifest["iteration_id"] == name
@@ -144,7 +146,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_iteration(workspace):
                 manifest = json.loads((folder / "manifest.json").read_text())
                 assert all((folder / name).is_file() for name in manifest["files"])
     assert killed, "every writer finished first; the test shows nothing"
-    outcome = materialise(vary(workspace, 3.0), LOG)
+    outcome = create_iteration(vary(workspace, 3.0), LOG)
     assert outcome.new
     assert list((workspace / "experiments").glob(".building-*")) == []
 
@@ -152,7 +154,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_iteration(workspace):
 def test_a_failure_half_way_leaves_nothing(workspace):
     paths.METRICS.joinpath("tiny_calibration.json").unlink()
     with pytest.raises(UserError, match="tiny_calibration.json: not found. Run the stages before this one"):
-        materialise(params.load(), LOG)
+        create_iteration(params.load_params(), LOG)
     assert leftovers() == []
 
 
@@ -163,8 +165,8 @@ def leftovers():
 FULL_DISK = """
 import resource
 from wor import params
-from wor.iterations.materialise import materialise
-from wor.stage import one_line_errors
+from wor.recording.create import materialise
+from wor.process.exit import one_line_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, BYTES))
 log = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
 with one_line_errors():
@@ -180,7 +182,7 @@ def test_a_full_disk_while_recording_leaves_nothing(workspace, size):
     assert "cannot be written" in line
     assert "Free space or permissions" in line
     assert leftovers() == []
-    assert materialise(params.load(), LOG).folder.name == "iteration_001"
+    assert create_iteration(params.load_params(), LOG).folder.name == "iteration_001"
 
 
 def test_a_read_only_experiments_folder_is_said_in_a_line(workspace):
@@ -194,7 +196,7 @@ def test_a_read_only_experiments_folder_is_said_in_a_line(workspace):
         os.seteuid(65534)
     try:
         with pytest.raises(UserError, match="experiments: cannot be written .Permission denied.. Free space or permissions"):
-            materialise(params.load(), LOG)
+            create_iteration(params.load_params(), LOG)
     finally:
         os.seteuid(before)
         experiments.chmod(0o755)
@@ -204,7 +206,7 @@ def test_a_read_only_experiments_folder_is_said_in_a_line(workspace):
 def test_uncommitted_code_is_recorded_as_a_patch(workspace):
     path = workspace / "wor" / "errors.py"
     path.write_text(path.read_text() + "# a change of mine\n")
-    folder = materialise(params.load(), LOG).folder
+    folder = create_iteration(params.load_params(), LOG).folder
     code = json.loads((folder / "env_info.json").read_text())["code"]
     assert code["dirty"]
     assert "+# a change of mine" in code["patch"]
@@ -216,7 +218,7 @@ def test_without_git_the_reason_stands_in_place_of_the_commit(workspace):
     shutil.rmtree(workspace / ".git")
     os.environ["GIT_CEILING_DIRECTORIES"] = str(workspace.parent)
     try:
-        folder = materialise(params.load(), LOG).folder
+        folder = create_iteration(params.load_params(), LOG).folder
     finally:
         del os.environ["GIT_CEILING_DIRECTORIES"]
     code = json.loads((folder / "env_info.json").read_text())["code"]

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import wor
-from wor import params, storage
+from wor import storage
+from wor.config import params
 from wor.errors import UserError
 from wor.iterations import verify
 from wor.measures import ape, apl, dtr, registry, rev, sib
@@ -109,7 +110,7 @@ def test_every_table_of_results_is_there_by_its_name(iteration):
 def test_what_was_recorded_of_a_run_is_there_by_name(place, iteration):
     assert (iteration.name, iteration.models, iteration.label()) == ("iteration_001", ["tiny"], "Tiny-Random")
     assert iteration.datasets == ["gsm-symbolic", "syllogism", "wiki"]
-    assert iteration.params == params.load()
+    assert iteration.params == params.load_params()
     assert iteration.params.model_dump(mode="json") == iteration.config
     assert iteration.manifest["fingerprint"].startswith(iteration.manifest["registry"]["fingerprint"])
     assert iteration.statistics["tiny"]["n"]["items"] == len(iteration.items())
@@ -123,12 +124,12 @@ def test_what_was_recorded_of_a_run_is_there_by_name(place, iteration):
 
 
 def test_texts_and_arrays_are_sealed_with_the_rest(other):
-    assert verify.faults_of(other.folder) == []
+    assert verify.folder_faults(other.folder) == []
     kept = ["items/wiki.jsonl", "observed/Tiny-Random/wiki/items.parquet", "observed/Tiny-Random/wiki/arrays.safetensors"]
     for name in kept:
         (other.folder / name).chmod(0o644)
         (other.folder / name).write_bytes((other.folder / name).read_bytes() + b" ")
-    faults = verify.faults_of(other.folder)
+    faults = verify.folder_faults(other.folder)
     assert len(faults) == len(kept)
     assert all(any(name in fault for fault in faults) for name in kept)
 
@@ -179,7 +180,7 @@ def test_measures_can_be_made_from_the_arrays_row_by_row(iteration, items):
                 "apl": apl.apl(apl.layer_effects(arrays["kl"][index]), thresholds),
                 "ape": ape.ape(arrays["entropy"][index], row.token_len + row.window_start),
                 "ape_no_sink": ape.ape(arrays["entropy_no_sink"][index], row.token_len + row.window_start, skipped_keys=1),
-                "sib": sib.sib(arrays["cosine"][index], sib.layer_at(rule.sib_depth, 4)),
+                "sib": sib.sib(arrays["cosine"][index], sib.layer_index(rule.sib_depth, 4)),
                 "dtr": dtr.dtr(arrays["jsd"][index], rule.dtr_g, rule.dtr_rho),
             }
             for index, row in enumerate(items.itertuples())

@@ -7,9 +7,11 @@ from dvc.utils.hydra import apply_overrides
 
 from tests.conftest import ROOT
 from tests.study import Study
-from wor import params, paths, profiles
+from wor import paths
+from wor.config import overrides, params
+from wor.data import frozen
 from wor.errors import UserError
-from wor.sources import frozen
+from wor.pipeline import validation
 
 
 def put(key, value):
@@ -67,27 +69,27 @@ BAD = [
 def test_a_fault_is_one_line_with_key_value_and_remedy(values, change, line):
     change(values)
     with pytest.raises(UserError, match=line) as caught:
-        params.parse(values, "params.yaml")
+        params.parse_params(values, "params.yaml")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_key_is_named(values):
     del values["dataset_specs"]["wiki"]["package"]
     with pytest.raises(UserError, match=r"dataset_specs.wiki.package: missing\. Add it to params.yaml"):
-        params.parse(values, "params.yaml")
+        params.parse_params(values, "params.yaml")
 
 
 def test_all_weights_zero_is_refused(values):
     for component in values["rev"].values():
         component["weight"] = 0
     with pytest.raises(UserError, match=r"rev: .*\. Every weight is 0; give"):
-        params.parse(values)
+        params.parse_params(values)
 
 
 def test_a_dot_in_a_name_is_refused(values):
     values["model_specs"]["smollm-1.7b"] = copy.deepcopy(values["model_specs"]["smollm2-135m-instruct"])
     with pytest.raises(UserError, match="model_specs.smollm-1.7b: .*DVC splits names on dots"):
-        params.parse(values)
+        params.parse_params(values)
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", ""])
@@ -95,26 +97,26 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=str(path)):
-        params.load(path)
+        params.load_params(path)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="not found. Run from the top of the repository"):
-        params.load(tmp_path / "params.yaml")
+        params.load_params(tmp_path / "params.yaml")
 
 
 def test_n_beyond_the_frozen_list_is_refused(values):
     values["dataset_specs"]["wiki"]["n"] = 1201
     with pytest.raises(UserError, match=r"dataset_specs.wiki.n: 1201\. .* has 1200 items"):
-        frozen.check_sizes(params.parse(values))
+        frozen.require_list_sizes(params.parse_params(values))
 
 
 def test_profiles_are_overlays_of_the_default(values):
     for path in paths.PROFILES.glob("*.yaml"):
-        changes = profiles.overlay(path.stem)
+        changes = overrides.load_profile(path.stem)
         assert changes
-        checked = profiles.check(changes).model_dump()
-        for key, value in profiles.leaves(changes):
+        checked = validation.check_run(changes).model_dump()
+        for key, value in overrides.flatten(changes):
             place = checked
             for part in key.split("."):
                 place = place[part]
@@ -123,22 +125,22 @@ def test_profiles_are_overlays_of_the_default(values):
 
 def test_unknown_profile_names_the_known():
     with pytest.raises(UserError, match=r"--profile: 'debgu'\. There are: debug"):
-        profiles.overlay("debgu")
+        overrides.load_profile("debgu")
 
 
 def test_settings_are_read_as_yaml():
-    assert profiles.settings(["a=0.7", "b.c=[1, 2]", "d=x"]) == {"a": 0.7, "b.c": [1, 2], "d": "x"}
-    assert profiles.settings(["heads={n_rank: 1, n_test: 2}"]) == {"heads.n_rank": 1, "heads.n_test": 2}
+    assert overrides.parse_settings(["a=0.7", "b.c=[1, 2]", "d=x"]) == {"a": 0.7, "b.c": [1, 2], "d": "x"}
+    assert overrides.parse_settings(["heads={n_rank: 1, n_test: 2}"]) == {"heads.n_rank": 1, "heads.n_test": 2}
     for pair in ("temperature", "=3"):
         with pytest.raises(UserError, match="key=value"):
-            profiles.settings([pair])
+            overrides.parse_settings([pair])
 
 
 def test_a_misspelt_setting_is_refused_before_anything_runs():
     with pytest.raises(UserError, match="Did you mean temperature"):
-        profiles.check(profiles.settings(["temprature=0.7"]))
+        validation.check_run(overrides.parse_settings(["temprature=0.7"]))
     with pytest.raises(UserError, match="temperature has no parts"):
-        profiles.check(profiles.settings(["temperature.high=0.7"]))
+        validation.check_run(overrides.parse_settings(["temperature.high=0.7"]))
 
 
 HUB = {"source": "hub", "role": "reasoning", "n": 800, "repo": "openai/gsm8k", "revision": "main", "config": "main"}
@@ -146,14 +148,14 @@ HUB |= {"splits": ["test"], "fields": {"text": "question"}, "instruction": "Work
 
 
 def test_an_entry_from_another_source_replaces_the_one_that_it_stands_for():
-    changes = profiles.settings([f"dataset_specs.gsm8k={yaml.safe_dump(HUB, default_flow_style=True)}"])
+    changes = overrides.parse_settings([f"dataset_specs.gsm8k={yaml.safe_dump(HUB, default_flow_style=True)}"])
     assert changes == {"dataset_specs.gsm8k": HUB}
-    checked = profiles.check({**changes, "dataset_specs.gsm8k.n": 5, "datasets": ["gsm8k", "wiki"]})
+    checked = validation.check_run({**changes, "dataset_specs.gsm8k.n": 5, "datasets": ["gsm8k", "wiki"]})
     assert isinstance(checked.spec("gsm8k"), params.HubDataset)
     assert checked.spec("gsm8k").n == 5
     assert changes == {"dataset_specs.gsm8k": HUB}
     with pytest.raises(UserError, match="dataset_specs.gsm8k.path: unknown parameter"):
-        profiles.check({f"dataset_specs.gsm8k.{key}": value for key, value in HUB.items()})
+        validation.check_run({f"dataset_specs.gsm8k.{key}": value for key, value in HUB.items()})
 
 
 @pytest.mark.dvc
@@ -163,11 +165,11 @@ def test_dvc_sees_a_replaced_entry_as_it_was_checked(tmp_path, monkeypatch):
     overlay = {"dataset_specs": {"gsm8k": HUB, "wiki": {"n": 30}}, "model_specs": {"smollm-135m": model}}
     (study.folder / "profiles" / "hub.yaml").write_text(yaml.safe_dump(overlay))
     monkeypatch.chdir(study.folder)
-    changes = profiles.overlay("hub")
-    checked = profiles.check(changes)
-    study.run("dvc", "exp", "run", *profiles.arguments(changes), "check")
-    assert params.load() == checked
-    assert params.read(paths.PARAMS)["dataset_specs"]["gsm8k"] == HUB
+    changes = overrides.load_profile("hub")
+    checked = validation.check_run(changes)
+    study.run("dvc", "exp", "run", *overrides.dvc_arguments(changes), "check")
+    assert params.load_params() == checked
+    assert params.read_yaml(paths.PARAMS)["dataset_specs"]["gsm8k"] == HUB
 
 
 def test_the_entries_of_the_documentation_are_valid(values):
@@ -175,7 +177,7 @@ def test_the_entries_of_the_documentation_are_valid(values):
     for block in blocks:
         for kind, entries in yaml.safe_load(block).items():
             values[kind] |= entries
-    checked = params.parse(values)
+    checked = params.parse_params(values)
     assert {spec.source for spec in checked.model_specs.values()} == {"wheel", "hub", "local", "truncated"}
     assert {spec.source for spec in checked.dataset_specs.values()} == {"reasoning-gym", "wheel", "jsonl", "hub"}
 
@@ -187,14 +189,14 @@ def test_a_text_comes_through_dvc_as_it_is(tmp_path, monkeypatch, values, text):
     monkeypatch.chdir(tmp_path)
     paths.PARAMS.write_text(yaml.safe_dump(values))
     changes = {"prompt.template": text, "prompt.frames": [text, "b", "c", "d"]}
-    apply_overrides("params.yaml", [setting for setting in profiles.arguments(changes) if setting != "-S"])
-    prompt = params.load().prompt
+    apply_overrides("params.yaml", [setting for setting in overrides.dvc_arguments(changes) if setting != "-S"])
+    prompt = params.load_params().prompt
     assert prompt.template == text
     assert prompt.frames == [text, "b", "c", "d"]
 
 
 def test_the_two_full_profiles_differ_in_their_models_alone():
-    base, instruct = (profiles.overlay(name) for name in ("full", "smollm2"))
+    base, instruct = (overrides.load_profile(name) for name in ("full", "smollm2"))
 
     def shared(changes):
         return {

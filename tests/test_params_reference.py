@@ -6,20 +6,20 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from wor import params_reference
-from wor.profiles import leaves
+from wor.config import reference
+from wor.config.overrides import flatten
 
 PAGE = (ROOT / "docs" / "params.md").read_text()
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
 def test_the_page_is_what_the_schema_gives():
-    assert params_reference.page(PIPELINE) == PAGE, "python -m wor.params_reference writes it"
+    assert reference.render_page(PIPELINE) == PAGE, "python -m wor.config.reference writes it"
 
 
 def test_every_key_of_the_shipped_parameters_has_a_row(values):
     rows = re.findall(r"^\| `(.+?)` \|", PAGE, re.MULTILINE)
-    for key, _ in leaves(values):
+    for key, _ in flatten(values):
         plain = re.sub(r"^(\w+_specs)\.[^.]+", r"\1.NAME", key)
         plain = re.sub(r"^(criteria\.delta_auc)\.\d+$", r"\1", plain)
         assert plain in rows, key
@@ -37,4 +37,4 @@ def test_every_key_of_the_shipped_parameters_has_a_row(values):
     ],
 )
 def test_what_reruns_is_what_names_the_key_and_what_reads_what_that_writes(key, stages):
-    assert params_reference.reruns(key, PIPELINE) == stages
+    assert reference.stages_rerun_by(key, PIPELINE) == stages

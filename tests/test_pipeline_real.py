@@ -16,8 +16,8 @@ from tests.conftest import ROOT
 from tests.study import Study
 from wor import storage
 from wor.engine import ablate, generate, load
-from wor.engine.capture import Span, capture, hooks
-from wor.sources import weights
+from wor.engine.capture import Span, capture, registered_hooks
+from wor.weights import identity_card
 
 pytestmark = pytest.mark.real
 
@@ -151,8 +151,8 @@ def test_heads_removed_cost_accuracy(results):
 
 @pytest.fixture(scope="module")
 def real(study):
-    folder = weights.open_card(study.json(f"data/models/{MODEL}.json"))
-    return load.load(folder, load.place("cpu", "float32"))
+    folder = identity_card.open_card(study.json(f"data/models/{MODEL}.json"))
+    return load.load(folder, load.choose_device("cpu", "float32"))
 
 
 def test_stored_effects_equal_full_forward_passes_with_hooks(study, real):
@@ -171,7 +171,7 @@ def test_stored_effects_equal_full_forward_passes_with_hooks(study, real):
                 output[:, window] = torch.from_numpy(means["mlp"][layer])
                 return output
 
-            with hooks((real.layers[layer].mlp.register_forward_hook, replace)):
+            with registered_hooks((real.layers[layer].mlp.register_forward_hook, replace)):
                 changed = real.hf(ids).logits[0, window].log_softmax(-1)
             expected = (clean.exp() * (clean - changed)).sum(-1).numpy()
             found = arrays["kl"][0, layer, : len(expected)]
@@ -184,7 +184,7 @@ def test_stored_entropy_equals_eager_attention(study, real):
     ids = torch.tensor([[*row["prompt_ids"], *row["continuation_ids"]]])
     window = slice(int(row["window_start"]), int(row["window_end"]))
     eager = AutoModelForCausalLM.from_pretrained(
-        weights.open_card(study.json(f"data/models/{MODEL}.json")), attn_implementation="eager"
+        identity_card.open_card(study.json(f"data/models/{MODEL}.json")), attn_implementation="eager"
     )
     with torch.inference_mode():
         attentions = torch.stack(eager(ids, output_attentions=True).attentions)[:, 0, :, window].double()

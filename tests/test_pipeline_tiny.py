@@ -192,7 +192,7 @@ def test_two_iterations_are_compared_item_by_item(study):
     assert "The same items, iteration_002 minus iteration_001" in shown
     assert max(map(len, shown.splitlines())) <= 120
     folders = [study.folder / "experiments" / f"iteration_00{number}" for number in (1, 2)]
-    found = compare.paired(*folders).set_index(["model", "role", "score"])
+    found = compare.paired_differences(*folders).set_index(["model", "role", "score"])
     one, two = (pd.read_csv(folder / "results" / "Tiny-Random_metrics.csv").set_index("item_id") for folder in folders)
     for role in ("reasoning", "control"):
         change = (two["ape"] - one["ape"])[one["role"] == role]
@@ -200,7 +200,7 @@ def test_two_iterations_are_compared_item_by_item(study):
         assert row["value"] == pytest.approx(change.mean())
         assert row["low"] < row["value"] < row["high"]
         assert row["n"] == change.notna().sum()
-    same = compare.paired(folders[0], folders[0])
+    same = compare.paired_differences(folders[0], folders[0])
     assert (same["value"].dropna() == 0).all()
     done = study.run("wor", "compare", "iteration_001", "iteration_009", expect=2)
     assert "There are: iteration_001, iteration_002" in study.refusal(done)

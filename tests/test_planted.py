@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from tests.planted import activations, table
-from wor.analysis import curve, separation
+from wor.analysis import separation, specification_curve
 from wor.analysis.evaluation import Evaluation
-from wor.measures import settings
+from wor.measures import specifications
 from wor.measures import table as measures
 from wor.statistics import auc
 
@@ -28,7 +28,7 @@ def study(params, effect=0.0, confound=0.0, seed=1):
     records = activations(frame, rng, shift, shift, shift)
     params = params.model_copy(update={"window": params.window.model_copy(update={"size": 16})})
     fixed = measures.calibrate(*calibration, params)
-    return params, calibration, records, Evaluation(measures.measure(*records, fixed, params), params)
+    return params, calibration, records, Evaluation(measures.measure_items(*records, fixed, params), params)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def something(quick):
 
 
 def analyse(evaluation):
-    return separation.analyse(evaluation, {name: name for name in evaluation.items["item_id"]})
+    return separation.analyse_separation(evaluation, {name: name for name in evaluation.items["item_id"]})
 
 
 def test_a_planted_effect_is_found_at_its_size(quick):
@@ -87,9 +87,9 @@ def test_a_planted_confound_separates_and_adds_nothing(quick):
 
 
 def curve_of(params, calibration, records, evaluation):
-    rows, scores = settings.scores(calibration, records, params)
+    rows, scores = specifications.specification_scores(calibration, records, params)
     by_item = pd.DataFrame(scores.T, index=records[0]["item_id"])
-    return rows, scores, curve.specification_curve(evaluation, rows, by_item)
+    return rows, scores, specification_curve.specification_curve(evaluation, rows, by_item)
 
 
 def test_every_setting_agrees_on_an_effect(something):
@@ -101,12 +101,12 @@ def test_every_setting_agrees_on_an_effect(something):
     # The primary setting is REV as the metrics stage makes it.
     assert np.allclose(scores[rows["primary"].to_numpy()][0], evaluation.items["rev"])
     assert len(records[0]) == scores.shape[1] == N
-    said = curve.summarise(found)
+    said = specification_curve.summarise_curve(found)
     assert said["auroc"]["agree"] == 1
     assert said["auroc"]["above"] > 0.95
 
 
 def test_settings_disagree_where_there_is_nothing(nothing):
-    said = curve.summarise(curve_of(*nothing)[-1])
+    said = specification_curve.summarise_curve(curve_of(*nothing)[-1])
     assert said["auroc"]["above"] + said["auroc"]["below"] < 0.25
     assert said["delta_auc"]["above"] < 0.1

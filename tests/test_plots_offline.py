@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from wor import params as parameters
+from wor.config import params as parameters
 from wor.errors import UserError
 from wor.figures import ablation, curves, offline, scaling, temperature
 from wor.measures.registry import SCORES
@@ -79,7 +79,7 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
         table = places.to_frame(index=False)
         return table.assign(ablation_kl=10 ** rng.normal(-table["layer"] / 15, 0.1))
 
-    results, params = {label: result(label) for label in MODELS}, parameters.load(ROOT / "params.yaml")
+    results, params = {label: result(label) for label in MODELS}, parameters.load_params(ROOT / "params.yaml")
     return {
         "roc": pd.concat([curves.roc(items(), label) for label in MODELS]),
         "distributions": pd.concat([curves.distributions(items(), label) for label in MODELS]),
@@ -268,4 +268,4 @@ def test_nothing_is_fetched_and_nothing_is_clipped_or_overlaps_at_1200_pixels(co
 
 def test_a_page_without_a_place_for_the_script_is_refused():
     with pytest.raises(UserError, match=r"\.dvc/plots/page\.html: has no \{vega\}"):
-        offline.page("<html></html>", "")
+        offline.fill_page("<html></html>", "")

@@ -5,8 +5,11 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from wor import preregistration
+from wor import paths
+from wor.analysis import hypotheses
+from wor.config import preregistration
 from wor.errors import UserError
+from wor.machine.environment import committed_state
 
 N = {"reasoning": 100, "control": 100}
 COMMITTED = {"sha256": "a", "committed": "2026-11-25T04:00:00+00:00"}
@@ -29,7 +32,7 @@ def write(tmp_path):
 
 @pytest.fixture(scope="module")
 def registered():
-    return preregistration.load(ROOT / "prereg.yaml")
+    return preregistration.load_preregistration(ROOT / "prereg.yaml")
 
 
 def changed(settings, **changes):
@@ -37,7 +40,7 @@ def changed(settings, **changes):
 
 
 def test_the_default_study_is_at_its_registered_setting(registered, settings):
-    assert preregistration.departures(registered, settings) == []
+    assert preregistration.deviations(registered, settings) == []
 
 
 def test_signs_and_every_choice_of_the_measures_are_registered(registered, settings):
@@ -47,37 +50,40 @@ def test_signs_and_every_choice_of_the_measures_are_registered(registered, setti
 
 def test_a_departure_is_named_with_both_values(registered, settings):
     other = changed(settings, temperature=0.7, measures=settings.measures.model_copy(update={"tau": 2.0}))
-    assert preregistration.departures(registered, other) == [
+    assert preregistration.deviations(registered, other) == [
         "temperature is 0.7 (registered: 0.2)",
         "measures.tau is 2.0 (registered: 1.0)",
     ]
-    found = preregistration.standing(registered, other, "Another", N, COMMITTED)
+    found = hypotheses.confirmatory_status(registered, other, "Another", N, COMMITTED)
     assert found["kind"] == "exploratory"
     assert len(found["reasons"]) == 2
 
 
 def test_a_new_model_at_the_registered_setting_is_confirmatory(registered, settings):
-    assert preregistration.standing(registered, settings, "SmolLM-360M", N, COMMITTED) == {"kind": "confirmatory", "reasons": []}
+    assert hypotheses.confirmatory_status(registered, settings, "SmolLM-360M", N, COMMITTED) == {
+        "kind": "confirmatory",
+        "reasons": [],
+    }
 
 
 def test_the_pilot_is_never_confirmatory_but_its_model_on_new_data_is(registered, settings):
-    found = preregistration.standing(registered, settings, "SmolLM2-135M-Instruct", N, COMMITTED)
+    found = hypotheses.confirmatory_status(registered, settings, "SmolLM2-135M-Instruct", N, COMMITTED)
     assert found["kind"] == "exploratory"
     assert "pilot" in found["reasons"][0]
     more = changed(settings, datasets=["gsm8k", "syllogism", "wiki"])  # pilot items among others
-    assert preregistration.standing(registered, more, "SmolLM2-135M-Instruct", N, COMMITTED)["kind"] == "exploratory"
+    assert hypotheses.confirmatory_status(registered, more, "SmolLM2-135M-Instruct", N, COMMITTED)["kind"] == "exploratory"
     new = changed(settings, datasets=["gsm8k", "wiki"])
-    assert preregistration.standing(registered, new, "SmolLM2-135M-Instruct", N, COMMITTED)["kind"] == "confirmatory"
+    assert hypotheses.confirmatory_status(registered, new, "SmolLM2-135M-Instruct", N, COMMITTED)["kind"] == "confirmatory"
 
 
 def test_too_few_items_are_exploratory(registered, settings):
-    found = preregistration.standing(registered, settings, "Another", {"reasoning": 39, "control": 40}, COMMITTED)
+    found = hypotheses.confirmatory_status(registered, settings, "Another", {"reasoning": 39, "control": 40}, COMMITTED)
     assert found["reasons"] == ["39 reasoning items with a REV (registered: at least 40)"]
 
 
 def test_what_was_not_committed_beforehand_confirms_nothing(registered, settings):
     origin = {"sha256": "a", "committed": None, "reason": "changed since its commit of 2026-11-25"}
-    found = preregistration.standing(registered, settings, "Another", N, origin)
+    found = hypotheses.confirmatory_status(registered, settings, "Another", N, origin)
     assert found == {"kind": "exploratory", "reasons": ["prereg.yaml is changed since its commit of 2026-11-25"]}
 
 
@@ -106,7 +112,7 @@ def result(rev):
     ],
 )
 def test_a_hypothesis_holds_by_its_whole_interval(registered, found, status, says):
-    judged = preregistration.judge(registered, result(found))
+    judged = hypotheses.judge_hypotheses(registered, result(found))
     assert judged["H1"]["status"] == status
     assert says in judged["H1"]["why"]
     assert judged["H8"]["status"] == "not evaluable"  # no dataset of this run has a dose
@@ -115,9 +121,9 @@ def test_a_hypothesis_holds_by_its_whole_interval(registered, found, status, say
 
 def test_a_prediction_below_turns_the_interval_round(values, write):
     values["hypotheses"]["H1"] |= {"above": None, "below": 0.5}
-    registered = preregistration.load(write(values))
-    assert preregistration.judge(registered, result(estimate(0.3, 0.2, 0.4)))["H1"]["status"] == "supported"
-    assert preregistration.judge(registered, result(estimate(0.7, 0.6, 0.8)))["H1"]["status"] == "contradicted"
+    registered = preregistration.load_preregistration(write(values))
+    assert hypotheses.judge_hypotheses(registered, result(estimate(0.3, 0.2, 0.4)))["H1"]["status"] == "supported"
+    assert hypotheses.judge_hypotheses(registered, result(estimate(0.7, 0.6, 0.8)))["H1"]["status"] == "contradicted"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_a_prediction_below_turns_the_interval_round(values, write):
 def test_a_fault_in_the_file_is_one_line(values, write, spoil, says):
     spoil(values)
     with pytest.raises(UserError) as caught:
-        preregistration.load(write(values))
+        hypotheses.require_known_scores(preregistration.load_preregistration(write(values)))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -142,22 +148,22 @@ def test_a_fault_in_the_file_is_one_line(values, write, spoil, says):
 def test_a_registered_key_that_does_not_exist_is_refused(values, write, settings):
     values["primary"]["window"]["sise"] = 32
     with pytest.raises(UserError, match=r"primary\.window\.sise: 32\. params\.yaml has no such key"):
-        preregistration.departures(preregistration.load(write(values)), settings)
+        preregistration.deviations(preregistration.load_preregistration(write(values)), settings)
 
 
 def test_provenance_is_the_commit_unless_the_file_changed_since(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "prereg.yaml"
     shutil.copy(ROOT / "prereg.yaml", path)
-    assert preregistration.provenance()["reason"] == "not in a git commit"
+    assert committed_state(paths.PREREGISTRATION)["reason"] == "not in a git commit"
     git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Register"]):
         subprocess.run([*git, *command], check=True)
-    found = preregistration.provenance()
+    found = committed_state(paths.PREREGISTRATION)
     when = subprocess.run(["git", "log", "-1", "--format=%cI"], capture_output=True, text=True, check=True).stdout.strip()
     assert found["committed"] == when
     path.write_text(path.read_text() + "# later\n")
-    later = preregistration.provenance()
+    later = committed_state(paths.PREREGISTRATION)
     assert later["committed"] is None
     assert later["reason"] == f"changed since its commit of {when}"
     assert later["sha256"] != found["sha256"]

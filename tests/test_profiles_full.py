@@ -11,7 +11,9 @@ from transformers import LlamaForCausalLM
 from tests.conftest import ROOT, tiny_config, tiny_tokenizer
 from tests.hub_cache import lay_out
 from tests.study import Study
-from wor import params, profiles, storage
+from wor import storage
+from wor.config import overrides, params
+from wor.pipeline import validation
 
 pytestmark = pytest.mark.dvc
 
@@ -122,7 +124,7 @@ def test_the_plan_knows_what_is_there(study):
 
 
 def test_it_is_known_by_its_other_name_too():
-    changes = profiles.overlay("full") | {"models": ["smollm-135m", "smollm-350m"]}
-    checked = profiles.check(changes)
+    changes = overrides.load_profile("full") | {"models": ["smollm-135m", "smollm-350m"]}
+    checked = validation.check_run(changes)
     assert isinstance(checked, params.Params)
     assert checked.model_specs["smollm-350m"] == checked.model_specs["smollm-360m"]

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from tests.study import Study
-from wor.iterations import environment, pointer
+from wor import paths
+from wor.machine import environment
+from wor.recording import pointer
 
 pytestmark = pytest.mark.dvc
 
@@ -43,7 +45,7 @@ def test_record_commits_the_iteration_and_its_run_and_nothing_else(study):
 def test_our_hash_of_a_folder_is_dvcs(study):
     study.run("dvc", "add", "-q", "experiments/iteration_001")
     folder = study.folder / "experiments" / "iteration_001"
-    assert pointer.read(folder)["md5"] == pointer.digest(pointer.listing(folder))
+    assert pointer.read_pointer(folder)["md5"] == pointer.folder_md5(pointer.list_md5(folder))
 
 
 def test_parameters_that_changed_since_the_run_stay_out(study):
@@ -65,16 +67,16 @@ def test_notes_are_free_and_the_next_record_takes_them(study):
 def test_verify_holds_the_pointer_against_the_folder(study):
     study.run("wor", "record")
     folder = study.folder / "experiments" / "iteration_001"
-    here = pointer.path(folder)
+    here = paths.pointer(folder)
     before = here.read_text()
     other = study.folder / "experiments" / "iteration_002"
     shutil.copytree(folder, other)
     (other / "timing.json").chmod(0o644)
     (other / "timing.json").write_text("{}")
     study.run("dvc", "add", "-q", "experiments/iteration_002")
-    here.write_text(pointer.path(other).read_text().replace("iteration_002", "iteration_001"))
+    here.write_text(paths.pointer(other).read_text().replace("iteration_002", "iteration_001"))
     shutil.rmtree(other)
-    pointer.path(other).unlink()
+    paths.pointer(other).unlink()
     assert (
         study.run("wor", "verify", "--all", expect=1).stdout == "iteration_001.dvc: timing.json differs from what it points to\n"
     )
@@ -92,7 +94,7 @@ def test_a_damaged_iteration_is_not_given_to_dvc(study):
     path.write_text("{}")
     said = study.run("wor", "record", expect=1).stderr
     assert said == "Not given to DVC: iteration_001: timing.json: changed; all of it: wor verify iteration_001\n"
-    assert not pointer.path(path.parent).exists()
+    assert not paths.pointer(path.parent).exists()
 
 
 def test_code_that_the_run_used_and_the_commit_has_not_is_named(study):
@@ -251,7 +253,7 @@ class TestTwoClones:
         killer = f"""
 import os, shutil, tempfile
 from wor import paths, storage
-from wor.iterations import renumber
+from wor.recording import renumber
 real = {stop}
 def killed(*arguments, **named):
     at = [str(arguments[0])] if arguments else []
@@ -263,7 +265,7 @@ def killed(*arguments, **named):
         return real(*arguments, **named)
     os.kill(os.getpid(), 9)
 {stop} = killed
-renumber.settle(paths.experiments())
+renumber.resolve_number_conflicts(paths.experiments())
 """
         assert second.run(sys.executable, "-c", killer, expect=None).returncode == -signal.SIGKILL
         assert (experiments / "iteration_003" / "manifest.json").is_file()

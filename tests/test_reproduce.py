@@ -8,9 +8,9 @@ import sys
 import pandas as pd
 import pytest
 
-from wor import params
-from wor.iterations import agreement, reproduce
-from wor.iterations.agreement import Lock
+from wor.config import params
+from wor.process.dvc_lock import Lock
+from wor.recording import agreement, reproduce
 
 
 def test_what_came_from_the_hub_is_taken_from_the_commit_that_it_was(values, tmp_path):
@@ -29,7 +29,7 @@ def test_what_came_from_the_hub_is_taken_from_the_commit_that_it_was(values, tmp
     (folder / "results" / "model_results.json").write_text(json.dumps(results))
     about = {"datasets": {"gsm8k": {"repo": "org/one", "revision": "main", "commit": "b" * 40}}}
     reproduce._configure(folder, values, about, workspace)
-    again = params.load(workspace / "params.yaml")
+    again = params.load_params(workspace / "params.yaml")
     assert again.model_specs["one"].commit == "a" * 40
     assert again.spec("gsm8k").commit == "b" * 40
     assert again.model_specs["one"].revision == again.spec("gsm8k").revision == "main"
@@ -45,7 +45,7 @@ class TestAgreement:
         return tmp_path / "recorded", tmp_path / "recomputed"
 
     def test_the_same_files_agree_in_every_value(self, folders):
-        found = agreement.results(*folders)
+        found = agreement.compare_results(*folders)
         assert [(file.file, file.values, file.different, file.worst) for file in found] == [
             ("a.csv", 6, 0, 0),
             ("b.json", 4, 0, 0),
@@ -53,7 +53,7 @@ class TestAgreement:
 
     def test_the_largest_difference_is_found_and_named(self, folders):
         pd.DataFrame({"x": [1.25, math.nan, 1001.0], "name": ["a", "b", None]}).to_csv(folders[1] / "a.csv", index=False)
-        found = agreement.results(*folders)[0]
+        found = agreement.compare_results(*folders)[0]
         assert (found.different, found.worst, found.where) == (2, 0.25, "x, row 1")
         for tolerance, agrees in ((0.25, True), (0.24, False)):
             assert agreement.Verdict([found], {}, tolerance, None).agrees is agrees
@@ -70,14 +70,14 @@ class TestAgreement:
     )
     def test_what_is_no_difference_of_numbers_is_never_within(self, folders, change, where):
         (folders[1] / "b.json").write_text(json.dumps(change))
-        found = agreement.results(*folders)[1]
+        found = agreement.compare_results(*folders)[1]
         assert (found.worst, found.where) == (math.inf, where)
         assert not agreement.Verdict([found], {}, 1e9, None).agrees
 
     def test_a_missing_file_and_a_missing_row_are_differences(self, folders):
         (folders[1] / "b.json").unlink()
         pd.DataFrame({"x": [1.0], "name": ["a"]}).to_csv(folders[1] / "a.csv", index=False)
-        one, two = agreement.results(*folders)
+        one, two = agreement.compare_results(*folders)
         assert one.different == 4  # two rows of two columns
         assert (two.where, two.worst) == ("not made again", math.inf)
 
@@ -129,7 +129,7 @@ class TestLock:
 
 
 def test_packages_of_another_version_are_named():
-    assert reproduce.differing({"numpy": "0.1", "pytest": pytest.__version__, "no-such-thing": None}) == {
+    assert reproduce.differing_packages({"numpy": "0.1", "pytest": pytest.__version__, "no-such-thing": None}) == {
         "numpy": ("0.1", __import__("numpy").__version__)
     }
 

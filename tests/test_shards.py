@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wor import paths, shards, storage
-from wor.progress import Log
-from wor.shards import Shards
+from wor import paths, storage
+from wor.pipeline import shards
+from wor.pipeline.progress import Log
+from wor.pipeline.shards import Shards
 
 
 class Budget:
@@ -159,7 +160,7 @@ def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, t
     kept = tmp_path / "cache" / "shards"
     study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}, "compute": {"threads": 2}})
     study.stage("ids")
-    command = [sys.executable, "-m", "stages.activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
+    command = [sys.executable, "-m", "stages", "activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
     output = study.folder / "data" / "activations" / "tiny" / "gsm-symbolic"
 
     def whole():

@@ -26,7 +26,7 @@ import resource, sys
 import numpy as np, pandas as pd
 from pathlib import Path
 from wor import storage
-from wor.stage import one_line_errors
+from wor.process.exit import one_line_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 folder, kind = Path(sys.argv[1]), sys.argv[2]
 big = np.zeros((1, 100_000))

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from tests.conftest import ROOT
 from tests.test_verify import make
-from wor import progress
-from wor.cli import PANELS, app
+from wor.cli.app import PANELS, app
 from wor.cli.shared import print_json
 from wor.engine import cost
 from wor.engine.generate import generate
-from wor.iterations import registry
+from wor.pipeline import progress
+from wor.recording.numbering import rebuild_registry
 
 STAGES = ["check", "models", "ids", "reference", "activations", "temperatures", "nulls", "heads", "metrics", "stats", "figures"]
 WOR = [sys.executable, "-m", "wor.cli"]
@@ -78,7 +78,7 @@ def here(tmp_path_factory):
     known = {"date": "2026-11-25T22:00:11+00:00", "delta_auc_mean": 0.14, "ci_low": 0.01, "ci_high": 0.39, "models": models}
     make(experiments, 1, kind="exploratory", criteria="2 pass, 1 fail, 3 not evaluable", **known)
     make(experiments, 2)
-    registry.rebuild(experiments)
+    rebuild_registry(experiments)
     return folder
 
 
@@ -138,7 +138,8 @@ class TestCompletion:
         assert "complete -o default -F _wor_completion wor" in done.stdout
 
     def test_what_a_shell_waits_for_loads_nothing_heavy(self, here):
-        code = "import sys, wor.cli; print(*{'torch', 'transformers', 'scipy', 'pandas', 'dvc', 'sklearn'} & set(sys.modules))"
+        heavy = {"torch", "transformers", "scipy", "pandas", "dvc", "sklearn"}
+        code = f"import sys, wor.cli.app; print(*{heavy} & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", code], cwd=here, env=environment(), capture_output=True, text=True)
         assert done.stdout == "\n"
 
@@ -216,13 +217,13 @@ class TestErrors:
 
     def test_a_stage_does_the_same(self, broken):
         def run(**changes):
-            command = [sys.executable, "-m", "stages.figures"]
+            command = [sys.executable, "-m", "stages", "figures"]
             return subprocess.run(command, cwd=broken, env=environment(**changes), capture_output=True, text=True)
 
         done = run()
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
-        assert done.stderr.endswith("Where: WOR_DEBUG=1 python -m stages.figures\n")
+        assert done.stderr.endswith("Where: WOR_DEBUG=1 python -m stages figures\n")
         assert run(DVC_STAGE="figures").stderr.endswith("Where: wor --debug run\n")
         assert "Traceback" in run(WOR_DEBUG="1").stderr
 
@@ -293,25 +294,27 @@ class TestProgress:
     @pytest.mark.parametrize("part", RECORDED)
     def test_time_left_is_right_within_a_fifth_after_the_first_tenth(self, part):
         costs, seconds = RECORDED[part]
-        course, held = progress.Course(costs), 0
+        course, held = progress.CostProgress(costs), 0
         for done, elapsed in enumerate(seconds[:-1], 1):
             if elapsed >= 0.1 * seconds[-1]:
                 course.done = done
-                assert progress.left(elapsed, course.weight, course.total) == pytest.approx(seconds[-1] - elapsed, rel=0.2)
+                assert progress.seconds_left(elapsed, course.weight, course.total) == pytest.approx(
+                    seconds[-1] - elapsed, rel=0.2
+                )
                 held += 1
         assert held >= 10
 
     def test_long_items_that_come_last_are_counted_as_long(self):
         """As shards have them. By items, the first half of these would promise half of the time that is left."""
         costs = [10.0] * 10 + [30.0] * 10
-        course = progress.Course(costs)
+        course = progress.CostProgress(costs)
         for done in range(1, 20):
             course.done = done
             elapsed, whole = sum(costs[:done]) / 7, sum(costs) / 7
-            assert progress.left(elapsed, course.weight, course.total) == pytest.approx(whole - elapsed)
+            assert progress.seconds_left(elapsed, course.weight, course.total) == pytest.approx(whole - elapsed)
 
     def test_a_part_of_an_item_counts_as_much_of_its_cost(self):
-        course = progress.Course([2.0, 8.0])
+        course = progress.CostProgress([2.0, 8.0])
         course.done = 1.5
         assert (course.weight, course.total) == (6.0, 10.0)
         course.done = 2.0000001  # of shares that don't add up to the bit
@@ -329,11 +332,11 @@ class TestProgress:
         assert sum(done) == pytest.approx(2)
 
     def test_nothing_done_is_no_estimate(self):
-        assert progress.left(5.0, 0.0, 10.0) is None
-        assert progress.Course([1.0, 1.0]).state(5.0) == "0/2"
+        assert progress.seconds_left(5.0, 0.0, 10.0) is None
+        assert progress.CostProgress([1.0, 1.0]).state(5.0) == "0/2"
 
     def test_what_is_shown_is_items_how_fast_and_how_long(self):
-        course = progress.Course([1.0] * 41)
+        course = progress.CostProgress([1.0] * 41)
         course.done = 12
         assert course.state(90.0) == "12/41, 7.5 s each, 4 min left"
         assert course.state(4.0) == "12/41, 3.0/s, 10 s left"

@@ -74,9 +74,9 @@ def _session(pid):
 
 DEAF = """
 import hashlib
-from wor import interrupt
-from wor.stage import one_line_errors
-interrupt.watch()
+from wor.process import interrupt
+from wor.process.exit import one_line_errors
+interrupt.install_handlers()
 with one_line_errors():
     print("computing", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
@@ -162,8 +162,8 @@ class TestAStudy:
         assert not [path for path in (self.study.folder / ".dvc/tmp/exps").glob("*/*") if (path / "wor").exists()]
 
     def test_a_stage_by_itself_says_so_itself(self, start):
-        command = [sys.executable, "-m", "stages.reference", "--model", "tiny"]
-        goes_on = "the same command goes on from there: python -m stages.reference --model tiny"
+        command = [sys.executable, "-m", "stages", "reference", "--model", "tiny"]
+        goes_on = "the same command goes on from there: python -m stages reference --model tiny"
         early = start(*command)
         early.until(lambda: "torch" in Path(f"/proc/{early.process.pid}/maps").read_text())
         assert early.interrupted() == f"interrupted: kept is nothing of reference tiny; {goes_on}"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.test_terminal import strictly
-from wor.terminal import interval
+from wor.report.terminal import interval
 
 pytestmark = pytest.mark.dvc
 

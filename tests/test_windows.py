@@ -1,7 +1,7 @@
 import pytest
 
-from wor.params import Window
-from wor.windows import pieces, place, token_of, widest
+from wor.config.params import Window
+from wor.data.windows import max_window_length, select_window, token_at, token_texts
 
 AUTO = Window(rule="auto_no_answer", size=32, min=4)
 
@@ -18,7 +18,7 @@ AUTO = Window(rule="auto_no_answer", size=32, min=4)
     ],
 )
 def test_where_the_window_is(n, answer, rule, expected):
-    placed = place(n, answer, rule)
+    placed = select_window(n, answer, rule)
     assert (placed.start, placed.end) == expected
     assert placed.reason == ""
 
@@ -33,38 +33,38 @@ def test_where_the_window_is(n, answer, rule, expected):
     ],
 )
 def test_a_short_window_has_a_reason(n, answer, reason):
-    assert place(n, answer, AUTO).reason == reason
+    assert select_window(n, answer, AUTO).reason == reason
 
 
 def test_an_offset_is_found_in_its_token(lm):
     text = "So in total there are 12 students. The answer is 12"
     ids = lm.encode(text)
     for offset in range(len(text)):
-        token = token_of(offset, ids, lm.decode)
+        token = token_at(offset, ids, lm.decode)
         assert len(lm.decode(ids[:token])) <= offset < len(lm.decode(ids[: token + 1]))
-    assert token_of(len(text), ids, lm.decode) == len(ids)
+    assert token_at(len(text), ids, lm.decode) == len(ids)
 
 
 @pytest.mark.parametrize("text", ["So there are 12. The answer is 12", "", "zwölf € → 12 🙂", "cut off: \ufffd", " \n  spaces "])
 def test_the_pieces_of_a_text_are_the_whole_of_it(lm, text):
     ids = lm.encode(text)
-    found = pieces(ids, lm.decode)
+    found = token_texts(ids, lm.decode)
     assert len(found) == len(ids)
     assert "".join(found) == lm.decode(ids) == text
 
 
 def test_a_character_of_several_tokens_is_the_last_ones(lm):
     ids = lm.encode("a🙂b")
-    found = pieces(ids, lm.decode)
+    found = token_texts(ids, lm.decode)
     assert found[0] == "a"
     assert [piece for piece in found if piece] == ["a", "🙂", "b"]
     assert len(found) > 3
-    assert "".join(pieces(ids[:3], lm.decode)) == lm.decode(ids[:3])  # ends within it
+    assert "".join(token_texts(ids[:3], lm.decode)) == lm.decode(ids[:3])  # ends within it
 
 
 def test_the_widest_window_is_the_longest_that_any_continuation_has():
     for rule in ("auto_no_answer", "last_n", "full"):
         for size, room in ((8, 20), (20, 8)):
             window = Window(rule=rule, size=size, min=1)
-            longest = max(placed.end - placed.start for placed in (place(n, None, window) for n in range(room + 1)))
-            assert widest(window, room) == longest
+            longest = max(placed.end - placed.start for placed in (select_window(n, None, window) for n in range(room + 1)))
+            assert max_window_length(window, room) == longest

@@ -70,8 +70,9 @@ def settings(model: str) -> Path:
     return METRICS / f"{model}_settings"
 
 
-def log(stage: str, *grid: str) -> Path:
-    return LOGS / f"{'_'.join((stage, *grid))}.json"
+def pointer(folder: Path) -> Path:
+    """Return DVC's file for an iteration's folder: experiments/iteration_NNN.dvc."""
+    return folder.with_name(f"{folder.name}.dvc")
 
 
 def project() -> Path:

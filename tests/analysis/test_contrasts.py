@@ -16,7 +16,7 @@ def test_a_composite_that_is_one_component_is_no_better_than_it_and_better_than_
     frame = planted(effect=1.2, n=200)
     rng = np.random.default_rng(1)
     frame = frame.assign(rev=frame["apl"], ape=rng.normal(size=200), dtr=rng.normal(size=200))
-    found = contrasts.beside_rivals(Evaluation(frame, quick), rng.normal(size=(200, 40)))
+    found = contrasts.compare_with_rivals(Evaluation(frame, quick), rng.normal(size=(200, 40)))
     assert found["difference"]["apl"]["value"] == 0
     assert found["difference"]["ape"]["low"] > 0.1
     assert found["difference"]["ape"]["p_holm"] >= found["difference"]["ape"]["p"]
@@ -29,7 +29,7 @@ def test_a_component_counts_in_its_preset_direction(quick):
     signs = quick.rev.model_copy(update={"apl": quick.rev.apl.model_copy(update={"sign": -1})})
     frame = planted(effect=1.0, n=120)
     evaluation = Evaluation(frame.assign(apl=-frame["rev"]), quick.model_copy(update={"rev": signs}))
-    found = contrasts.beside_rivals(evaluation, np.random.default_rng(0).normal(size=(120, 5)))
+    found = contrasts.compare_with_rivals(evaluation, np.random.default_rng(0).normal(size=(120, 5)))
     assert found["difference"]["apl"]["value"] == 0
 
 
@@ -37,13 +37,13 @@ def test_heads_that_know_the_class_beat_a_score_that_does_not(quick):
     frame = planted(n=120)
     entropies = np.random.default_rng(0).normal(size=(120, 60))
     entropies[:, 7] += 3 * (frame["role"] == "reasoning")
-    found = contrasts.beside_rivals(Evaluation(frame, quick), entropies)
+    found = contrasts.compare_with_rivals(Evaluation(frame, quick), entropies)
     assert found["auroc_heads"]["low"] > 0.9
     assert found["difference"]["heads"]["high"] < -0.2
 
 
 def test_without_an_evaluation_every_difference_is_a_reason(quick):
-    found = contrasts.beside_rivals(Evaluation(planted(n=12), quick), np.zeros((12, 5)))
+    found = contrasts.compare_with_rivals(Evaluation(planted(n=12), quick), np.zeros((12, 5)))
     assert set(found["difference"]) == {*COMPONENTS, *RIVALS, HEADS}
     for entry in (*found["difference"].values(), found["auroc_heads"]):
         assert math.isnan(entry["value"])
@@ -79,7 +79,7 @@ def test_a_dose_that_is_only_length_is_gone_when_length_is_given(quick):
 def test_the_twin_is_held_against_the_model_on_the_same_items(quick):
     frame = planted(effect=2.0, n=120)
     twin = planted(n=120, seed=5).iloc[:30]
-    found = contrasts.twin(Evaluation(frame, quick), twin)
+    found = contrasts.compare_with_twin(Evaluation(frame, quick), twin)
     label = (frame["role"].iloc[:30] == "reasoning").to_numpy().astype(int)
     assert found["n"] == {"reasoning": 15, "control": 15}
     assert found["auroc"]["rev_real"]["value"] == pytest.approx(auc.auroc(label, frame["rev"].iloc[:30]))
@@ -88,11 +88,11 @@ def test_the_twin_is_held_against_the_model_on_the_same_items(quick):
     assert found["verdict"].startswith(
         "random weights are not seen to tell the classes apart (so few items show an AUROC from 0."
     )
-    below = contrasts.twin(Evaluation(frame, quick), planted(effect=-3.0, n=120).iloc[:30])
+    below = contrasts.compare_with_twin(Evaluation(frame, quick), planted(effect=-3.0, n=120).iloc[:30])
     assert below["verdict"].startswith("random weights tell the classes apart too")
-    apart = contrasts.twin(Evaluation(frame, quick), planted(effect=3.0, n=120).iloc[:30])
+    apart = contrasts.compare_with_twin(Evaluation(frame, quick), planted(effect=3.0, n=120).iloc[:30])
     assert apart["verdict"].startswith("random weights tell the classes apart too")
-    gone = contrasts.twin(Evaluation(frame, quick), twin.assign(rev=math.nan, reason="apl does not vary"))
+    gone = contrasts.compare_with_twin(Evaluation(frame, quick), twin.assign(rev=math.nan, reason="apl does not vary"))
     assert math.isnan(gone["auroc"]["rev"]["value"])
     assert "apl does not vary" in gone["auroc"]["rev"]["reason"]
 
@@ -101,14 +101,14 @@ def test_whole_articles_are_held_against_the_same_articles_cut(quick):
     frame = planted(effect=0.5, n=120)
     controls = frame[frame["role"] == "control"].head(12)
     whole = controls.assign(token_len=controls["token_len"] + 100, rev=controls["rev"] + 5)
-    found = contrasts.literal(Evaluation(frame, quick), whole)
+    found = contrasts.compare_full_length_controls(Evaluation(frame, quick), whole)
     assert found["matched"]["n"] == found["literal"]["n"] == 12
     rows = pd.concat([frame[frame["role"] == "reasoning"], controls])
     expected = auc.auroc((rows["role"] == "reasoning").to_numpy().astype(int), rows["rev"].to_numpy())
     assert found["matched"]["auroc"]["rev"]["value"] == pytest.approx(expected)
     assert found["literal"]["auroc"]["token_len"]["value"] == 0
     assert found["literal"]["auroc"]["rev"]["value"] < 0.05
-    assert contrasts.literal(Evaluation(frame, quick), None)["reason"].endswith("(control.match: none)")
+    assert contrasts.compare_full_length_controls(Evaluation(frame, quick), None)["reason"].endswith("(control.match: none)")
 
 
 def test_a_score_that_knows_the_right_answers_is_seen_to_and_one_that_does_not_is_not(quick):

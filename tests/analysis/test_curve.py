@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from tests.planted import table as planted
-from wor.analysis import curve
+from wor.analysis import specification_curve
 from wor.analysis.evaluation import COVARIATES, Evaluation
 from wor.statistics import auc
 from wor.statistics.matching import caliper_pairs
@@ -13,7 +13,7 @@ SETTINGS = pd.DataFrame({"window": [32, 16, 8], "primary": [True, False, False]}
 
 def made(frame, params, *columns):
     scores = pd.DataFrame(np.column_stack(columns), index=frame["item_id"])
-    return curve.specification_curve(Evaluation(frame, params), SETTINGS, scores)
+    return specification_curve.specification_curve(Evaluation(frame, params), SETTINGS, scores)
 
 
 def test_each_setting_is_on_all_items_and_on_matched_pairs(quick):
@@ -34,14 +34,14 @@ def test_each_setting_is_on_all_items_and_on_matched_pairs(quick):
 def test_the_order_of_scores_is_the_items_not_the_rows(quick):
     frame = planted(effect=1.0, n=100)
     shuffled = pd.DataFrame(np.column_stack([frame["rev"]] * 3), index=frame["item_id"]).sample(frac=1, random_state=0)
-    found = curve.specification_curve(Evaluation(frame, quick), SETTINGS, shuffled)
+    found = specification_curve.specification_curve(Evaluation(frame, quick), SETTINGS, shuffled)
     label = (frame["role"] == "reasoning").to_numpy().astype(int)
     assert found["auroc_value"].iloc[0] == pytest.approx(auc.auroc(label, frame["rev"].to_numpy()))
 
 
 def test_the_summary_counts_who_agrees_in_sign(quick):
     frame = planted(effect=1.0, n=200)
-    found = curve.summarise(made(frame, quick, frame["rev"], frame["apl"], -frame["rev"]))
+    found = specification_curve.summarise_curve(made(frame, quick, frame["rev"], frame["apl"], -frame["rev"]))
     assert found["settings"] == 6
     assert found["auroc"]["agree"] == pytest.approx(4 / 6)
     assert found["auroc"]["above"] == pytest.approx(4 / 6)
@@ -56,7 +56,7 @@ def test_classes_that_cannot_be_matched_are_a_reason(quick):
     assert found["auroc_value"].iloc[3:].isna().all()
     assert found["auroc_reason"].iloc[3].startswith("after matching: ")
     assert found["delta_auc_reason"].iloc[5] == found["auroc_reason"].iloc[3]
-    assert curve.summarise(found)["auroc"]["n"] == 3
+    assert specification_curve.summarise_curve(found)["auroc"]["n"] == 3
 
 
 def test_without_an_evaluation_the_curve_is_reasons(quick):
@@ -64,4 +64,4 @@ def test_without_an_evaluation_the_curve_is_reasons(quick):
     found = made(frame, quick, frame["rev"], frame["apl"], frame["ape"])
     assert found["auroc_value"].isna().all()
     assert (found["auroc_reason"] == "fewer than 10 items in a class (6 positive, 6 negative)").all()
-    assert curve.summarise(found)["auroc"]["reason"] == "the primary setting has no value here"
+    assert specification_curve.summarise_curve(found)["auroc"]["reason"] == "the primary setting has no value here"

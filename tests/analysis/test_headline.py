@@ -9,11 +9,11 @@ TWO = {"AUROC": 0.5, "dAUC": 0.3, "low": 0.1, "high": 0.5, "partial_r": 0.75, "n
 
 
 def test_one_models_headline_is_the_studys():
-    assert headline.of_study([ONE]) == ONE
+    assert headline.study_headline([ONE]) == ONE
 
 
 def test_several_models_have_means_and_no_interval():
-    found = headline.of_study([ONE, TWO])
+    found = headline.study_headline([ONE, TWO])
     assert found["AUROC"] == pytest.approx(0.6)
     assert found["dAUC"] == pytest.approx(0.2)
     assert found["partial_r"] == pytest.approx(0.5)
@@ -22,4 +22,4 @@ def test_several_models_have_means_and_no_interval():
 
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_a_mean_with_a_part_missing_is_missing(missing):
-    assert headline.of_study([ONE, TWO | {"dAUC": missing}])["dAUC"] is None
+    assert headline.study_headline([ONE, TWO | {"dAUC": missing}])["dAUC"] is None

@@ -9,7 +9,7 @@ from wor.analysis import robustness
 
 def test_temperatures_report_means_bands_and_their_variance(quick):
     table = pd.concat([planted(effect=1.0, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])
-    found = robustness.temperatures(table, quick)
+    found = robustness.temperature_curve(table, quick)
     means = table[table["role"] == "reasoning"].groupby("temperature")["rev"].mean()
     assert [row["reasoning"]["value"] for row in found["by_temperature"]] == pytest.approx(list(means))
     assert found["variance"]["value"] == pytest.approx(means.var())
@@ -17,10 +17,10 @@ def test_temperatures_report_means_bands_and_their_variance(quick):
     for row in found["by_temperature"]:
         assert row["reasoning"]["low"] < row["reasoning"]["value"] < row["reasoning"]["high"]
     table.loc[table["item_id"] == "i1", "rev"] = math.nan
-    found = robustness.temperatures(table, quick)
+    found = robustness.temperature_curve(table, quick)
     assert found["undefined"] == 2
     assert found["variance"]["n"] == 29
-    alone = robustness.temperatures(planted().assign(temperature=0.0), quick)["variance"]
+    alone = robustness.temperature_curve(planted().assign(temperature=0.0), quick)["variance"]
     assert math.isnan(alone["value"])
     assert alone["reason"] == "fewer than two temperatures"
 
@@ -28,7 +28,7 @@ def test_temperatures_report_means_bands_and_their_variance(quick):
 def test_too_few_clusters_give_a_value_and_no_interval(quick):
     few = planted(effect=1.0).head(8)
     table = pd.concat([few.assign(temperature=t) for t in (0.0, 0.7)])
-    found = robustness.temperatures(table, quick)
+    found = robustness.temperature_curve(table, quick)
     for estimate in (found["variance"], found["by_temperature"][0]["reasoning"]):
         assert not math.isnan(estimate["value"])
         assert math.isnan(estimate["low"])

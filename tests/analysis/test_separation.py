@@ -13,7 +13,7 @@ from wor.analysis.evaluation import Evaluation
 
 
 def analyse(frame, params):
-    return separation.analyse(Evaluation(frame, params), {name: f"text {name}" for name in frame["item_id"]})
+    return separation.analyse_separation(Evaluation(frame, params), {name: f"text {name}" for name in frame["item_id"]})
 
 
 def test_a_planted_effect_is_found(quick):
@@ -78,7 +78,7 @@ def test_accuracy_and_unreadable_answers_are_by_dataset(quick):
 
 
 def test_the_same_table_gives_the_same_report(quick):
-    one, two = (storage.plain(analyse(planted(effect=0.5), quick)) for _ in range(2))
+    one, two = (storage.to_plain(analyse(planted(effect=0.5), quick)) for _ in range(2))
     assert one == two
 
 

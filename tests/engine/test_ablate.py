@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from wor.engine import ablate
-from wor.engine.capture import Span, capture, hooks
+from wor.engine.capture import Span, capture, registered_hooks
 
 IDS = list(range(3, 33))
 WINDOW = Span(18, 27)
 
 
 def logits(lm, *registrations):
-    with torch.inference_mode(), hooks(*registrations):
+    with torch.inference_mode(), registered_hooks(*registrations):
         return lm.hf(torch.tensor([IDS])).logits[0, WINDOW.start : WINDOW.end]
 
 
@@ -105,7 +105,7 @@ def test_groups_of_layers_change_nothing(lm64):
     clean = capture(lm64, IDS, WINDOW)
     stand_in, heads = draw(4, 32), draw(4, 4, 8)
     together = ablate.layer_kl(lm64, clean, "mlp", stand_in), ablate.head_kl(lm64, clean, heads)
-    whole, lm64.memory = lm64.memory, 2 * ablate._bytes_a_copy(lm64, clean)
+    whole, lm64.memory = lm64.memory, 2 * ablate._bytes_per_copy(lm64, clean)
     try:
         apart = ablate.layer_kl(lm64, clean, "mlp", stand_in), ablate.head_kl(lm64, clean, heads)
     finally:
@@ -116,13 +116,13 @@ def test_groups_of_layers_change_nothing(lm64):
 
 def test_the_final_residual_stream_is_exact_in_float64(lm64):
     stand_in = draw(4, 32)
-    widened = ablate.residual(lm64, capture(lm64, IDS, WINDOW), "mlp", stand_in)
+    widened = ablate.patched_residual(lm64, capture(lm64, IDS, WINDOW), "mlp", stand_in)
     for index in range(4):
         last = []
         with (
             torch.inference_mode(),
-            ablate.replaced(lm64, index, "mlp", WINDOW, stand_in[index]),
-            hooks((lm64.norm.register_forward_pre_hook, lambda module, args, last=last: last.append(args[0]))),
+            ablate.replaced_output(lm64, index, "mlp", WINDOW, stand_in[index]),
+            registered_hooks((lm64.norm.register_forward_pre_hook, lambda module, args, last=last: last.append(args[0]))),
         ):
             lm64.hf(torch.tensor([IDS]))
         assert (widened[index] - last[0][0, WINDOW.start : WINDOW.end]).abs().max() < 1e-9
@@ -151,7 +151,7 @@ def naive_accuracy(lm, ids, first, plan, reference):
         return hook
 
     registrations = [(layer.projection.register_forward_pre_hook, replace(i)) for i, layer in enumerate(lm.layers)]
-    with torch.inference_mode(), hooks(*registrations):
+    with torch.inference_mode(), registered_hooks(*registrations):
         best = lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1)
     return (best == torch.tensor(ids[first:])).float().mean().item()
 
@@ -197,5 +197,5 @@ def test_no_hook_survives_a_failing_pass(lm, run, monkeypatch):
 
 
 def _within_replaced(lm):
-    with ablate.replaced(lm, 1, "mlp", WINDOW, torch.zeros(len(WINDOW), 32)):
+    with ablate.replaced_output(lm, 1, "mlp", WINDOW, torch.zeros(len(WINDOW), 32)):
         lm.hf(torch.tensor([IDS]))

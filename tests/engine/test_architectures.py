@@ -6,8 +6,8 @@ import pytest
 import torch
 import transformers as tf
 
-from wor.engine import ablate, anatomy, selftest
-from wor.engine.capture import Span, capture, hooks
+from wor.engine import ablate, architectures, selftest
+from wor.engine.capture import Span, capture, registered_hooks
 from wor.engine.generate import generate
 from wor.engine.model import LM
 from wor.errors import UserError
@@ -66,7 +66,7 @@ def logits(lm):
 def test_self_test_passes_in_every_dtype_it_knows(request, lm):
     name = request.node.callspec.params["lm"]
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        selftest.run(LM(make(name, dtype)))
+        selftest.run_selftest(LM(make(name, dtype)))
 
 
 def test_captured_entropies_and_predictions_are_eager_attentions(request, lm):
@@ -89,7 +89,7 @@ def test_layer_ablation_equals_full_passes(lm, part):
     found = ablate.layer_kl(lm, capture(lm, IDS, WINDOW), part, stand_in)
     clean, expected = logits(lm), []
     for index in range(lm.n_layers):
-        with ablate.replaced(lm, index, part, WINDOW, stand_in[index]):
+        with ablate.replaced_output(lm, index, part, WINDOW, stand_in[index]):
             expected.append(kl(clean, logits(lm)))
     expected = torch.stack(expected)
     assert expected.max() > 0.01
@@ -108,7 +108,7 @@ def test_head_ablation_equals_full_passes(lm):
                 whole[:, WINDOW.start : WINDOW.end, head] = heads[index, head]
                 return (whole.flatten(-2),)
 
-            with hooks((lm.layers[index].projection.register_forward_pre_hook, replace)):
+            with registered_hooks((lm.layers[index].projection.register_forward_pre_hook, replace)):
                 expected = kl(clean, logits(lm))
             assert ((found[index, head] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
 
@@ -123,7 +123,7 @@ def test_a_whole_layer_skipped_equals_a_full_pass(lm):
             whole[:, WINDOW.start : WINDOW.end] = args[0][:, WINDOW.start : WINDOW.end]
             return whole if torch.is_tensor(output) else (whole, *output[1:])
 
-        with hooks((layer.block.register_forward_hook, skip)):
+        with registered_hooks((layer.block.register_forward_hook, skip)):
             expected = kl(clean, logits(lm))
         assert expected.max() > 0.01
         assert ((found[index] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
@@ -142,7 +142,9 @@ def test_accuracy_with_heads_removed_equals_full_passes(lm):
                 whole[:, first - 1 :, head] = heads[at, head]
         return (whole.flatten(-2),)
 
-    with hooks(*((layer.projection.register_forward_pre_hook, partial(replace, layer=i)) for i, layer in enumerate(lm.layers))):
+    with registered_hooks(
+        *((layer.projection.register_forward_pre_hook, partial(replace, layer=i)) for i, layer in enumerate(lm.layers))
+    ):
         best = lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1)
     targets = torch.tensor(ids[first:])
     found = ablate.removal_accuracy(lm, ids, first, [[], plan], heads)
@@ -156,7 +158,7 @@ def test_windows_at_the_edges(lm, start, end):
     window, stand_in = Span(start, end), torch.ones(lm.n_layers, lm.width)
     found = ablate.layer_kl(lm, capture(lm, IDS, window), "mlp", stand_in)
     clean = lm.hf(torch.tensor([IDS])).logits[0, start:end]
-    with ablate.replaced(lm, 1, "mlp", window, stand_in[1]):
+    with ablate.replaced_output(lm, 1, "mlp", window, stand_in[1]):
         expected = kl(clean, lm.hf(torch.tensor([IDS])).logits[0, start:end])
     assert ((found[1] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
 
@@ -198,7 +200,7 @@ def test_a_layer_that_adds_up_otherwise_fails_the_self_test(monkeypatch):
 
     monkeypatch.setattr(tf.models.llama.modeling_llama.LlamaDecoderLayer, "forward", scaled)
     with pytest.raises(UserError, match=r"self-test of LlamaForCausalLM: no-op mlp off by"):
-        selftest.run(LM(hf))
+        selftest.run_selftest(LM(hf))
 
 
 def test_attention_that_is_not_causal_softmax_fails_the_self_test(monkeypatch):
@@ -211,7 +213,7 @@ def test_attention_that_is_not_causal_softmax_fails_the_self_test(monkeypatch):
 
     monkeypatch.setattr(attention, "sdpa_attention_forward", sharper)
     with pytest.raises(UserError, match=r"self-test of LlamaForCausalLM: (attention rows|no-op \w+) off by"):
-        selftest.run(LM(make("llama")))
+        selftest.run_selftest(LM(make("llama")))
 
 
 def test_attention_over_a_sliding_window_is_refused():
@@ -219,7 +221,7 @@ def test_attention_over_a_sliding_window_is_refused():
     with pytest.raises(
         UserError, match="Qwen2ForCausalLM layer_types: sliding_attention. Take a model with full causal attention"
     ):
-        anatomy.check("Qwen2ForCausalLM", config)
+        architectures.require_supported("Qwen2ForCausalLM", config)
 
 
 def test_an_unembedding_with_a_bias_is_refused():

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from wor.engine import attention
-from wor.engine.capture import Span, beliefs, capture, hooks, scores
+from wor.engine.capture import Span, beliefs, capture, registered_hooks, score_continuation
 
 IDS = list(range(3, 33))
 WINDOW = Span(18, 27)
@@ -54,21 +54,21 @@ def test_hidden_states_equal_those_of_transformers(lm, eager):
 def test_middle_plus_mlp_is_the_next_residual_stream(lm):
     clean = capture(lm, IDS, WINDOW)
     for index in range(4):
-        assert torch.allclose(clean.middle(index) + clean.mlp_out[index], clean.hidden[index + 1], atol=1e-6)
+        assert torch.allclose(clean.resid_mid(index) + clean.mlp_out[index], clean.hidden[index + 1], atol=1e-6)
 
 
 def test_heads_projected_are_the_attention_output(lm):
     clean = capture(lm, IDS, WINDOW)
     for index, layer in enumerate(lm.layers):
         projected = layer.projection(clean.head_out[index].flatten(-2))
-        assert torch.allclose(clean.hidden[index] + projected, clean.middle(index), atol=1e-6)
+        assert torch.allclose(clean.hidden[index] + projected, clean.resid_mid(index), atol=1e-6)
 
 
 def test_scores_are_those_of_the_full_logits(lm, eager):
     theirs = torch.distributions.Categorical(logits=eager.logits[0, :-1].double())
     expected = torch.stack([theirs.log_prob(torch.tensor(IDS)[1:]), theirs.entropy()]).float()
-    assert torch.allclose(torch.stack(scores(lm, IDS)), expected, atol=1e-5)
-    assert torch.allclose(torch.stack(scores(lm, IDS, first=11)), expected[:, 10:], atol=1e-5)
+    assert torch.allclose(torch.stack(score_continuation(lm, IDS)), expected, atol=1e-5)
+    assert torch.allclose(torch.stack(score_continuation(lm, IDS, first=11)), expected[:, 10:], atol=1e-5)
     assert torch.allclose(torch.stack(capture(lm, IDS, WINDOW, scored_from=1).scores), expected, atol=1e-5)
 
 
@@ -95,7 +95,9 @@ def test_a_beginning_that_all_share_is_passed_once_and_changes_nothing(lm64):
     for alike in (1, 11, 18, 30):
         sequences = [[*IDS[:alike], 60, 61, 62, *IDS[alike:]], [*IDS[:alike], *range(70, 70 + 30 - alike)]]
         windows = [Span(18, 27), Span(20, 29)]
-        with hooks((lm64.layers[0].block.register_forward_pre_hook, lambda module, args: passed.append(args[0].shape[1]))):
+        with registered_hooks(
+            (lm64.layers[0].block.register_forward_pre_hook, lambda module, args: passed.append(args[0].shape[1]))
+        ):
             found, expected = (beliefs(lm64, one, sequences, windows) for one in (clean, apart))
         assert (found - expected).abs().max() < 1e-6  # means in float32
     assert passed == [33 - 1, 33, 33 - 11, 33, 33 - 18, 33, 33 - 18, 33]
@@ -115,7 +117,7 @@ def test_no_hook_survives(lm):
     before = hook_count(lm)
     capture(lm, IDS, WINDOW)
     assert hook_count(lm) == before
-    with pytest.raises(IndexError), hooks((lm.norm.register_forward_hook, lambda *args: None)):
+    with pytest.raises(IndexError), registered_hooks((lm.norm.register_forward_hook, lambda *args: None)):
         raise IndexError
     assert hook_count(lm) == before
 

@@ -7,6 +7,8 @@ from wor.engine import ablate, memory
 from wor.engine.capture import Span, capture
 from wor.engine.generate import generate
 from wor.errors import UserError
+from wor.machine import control_groups
+from wor.machine.memory import MAX_AUTO_BUDGET, memory_budget
 
 
 class Model:
@@ -24,20 +26,25 @@ def cannot_allocate():
 def test_torch_says_what_is_exhausted_here():
     with pytest.raises(RuntimeError) as caught:
         cannot_allocate()
-    assert memory.is_exhausted(caught.value)
-    assert memory.is_exhausted(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"))
-    assert not memory.is_exhausted(RuntimeError("shapes cannot be multiplied"))
+    assert memory.is_out_of_memory(caught.value)
+    assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"))
+    assert not memory.is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
 
 
 def test_groups_fit_the_budget():
     lm = Model(10 * 2**20)
-    assert memory.in_groups(lm, "x", 11, 3 * 2**20, lambda group: (group.start, group.stop)) == [(0, 3), (3, 6), (6, 9), (9, 11)]
-    assert memory.in_groups(lm, "y", 5, 2**10, lambda group: group.stop - group.start, most=2) == [2, 2, 1]
+    assert memory.run_in_batches(lm, "x", 11, 3 * 2**20, lambda group: (group.start, group.stop)) == [
+        (0, 3),
+        (3, 6),
+        (6, 9),
+        (9, 11),
+    ]
+    assert memory.run_in_batches(lm, "y", 5, 2**10, lambda group: group.stop - group.start, most=2) == [2, 2, 1]
     assert lm.groups == {"x": 3, "y": 2}
 
 
 def test_what_is_larger_than_the_budget_goes_alone():
-    assert memory.in_groups(Model(2**20), "x", 2, 2**30, lambda group: group.stop) == [1, 2]
+    assert memory.run_in_batches(Model(2**20), "x", 2, 2**30, lambda group: group.stop) == [1, 2]
 
 
 def test_a_group_for_which_memory_runs_out_is_halved_and_begun_again():
@@ -49,7 +56,7 @@ def test_a_group_for_which_memory_runs_out_is_halved_and_begun_again():
             cannot_allocate()
         return list(range(group.start, group.stop))
 
-    found = memory.in_groups(lm, "x", 10, 32 * 2**20, work)
+    found = memory.run_in_batches(lm, "x", 10, 32 * 2**20, work)
     assert [index for group in found for index in group] == list(range(10))
     assert tried == [10, 5, 2, 2, 2, 2, 2]
     assert lm.memory == 2 * 32 * 2**20
@@ -63,9 +70,9 @@ def test_halving_goes_down_to_one_also_where_each_is_small():
         if tried[-1] > 1:
             cannot_allocate()
 
-    memory.in_groups(lm, "x", 6, 2**20, work)
+    memory.run_in_batches(lm, "x", 6, 2**20, work)
     assert tried == [6, 3, 1, 1, 1, 1, 1, 1]
-    assert lm.memory == memory.LEAST
+    assert lm.memory == memory.MIN_BUDGET
 
 
 def test_a_halved_budget_stays_halved():
@@ -76,34 +83,34 @@ def test_a_halved_budget_stays_halved():
             cannot_allocate()
         return list(range(group.start, group.stop))
 
-    memory.in_groups(lm, "x", 10, 32 * 2**20, work)
-    assert memory.in_groups(lm, "x", 4, 32 * 2**20, work) == [[0, 1], [2, 3]]  # it stays halved
+    memory.run_in_batches(lm, "x", 10, 32 * 2**20, work)
+    assert memory.run_in_batches(lm, "x", 4, 32 * 2**20, work) == [[0, 1], [2, 3]]  # it stays halved
 
 
 def test_one_that_does_not_fit_at_all_is_an_error_with_a_remedy():
     with pytest.raises(UserError, match="memory: x: one alone, of some 256 MiB, does not fit. Free memory"):
-        memory.in_groups(Model(2**30), "x", 4, 2**28, lambda group: cannot_allocate())
+        memory.run_in_batches(Model(2**30), "x", 4, 2**28, lambda group: cannot_allocate())
 
 
 def test_other_errors_pass_unchanged():
     with pytest.raises(RuntimeError, match="shapes"):
-        memory.in_groups(Model(2**30), "x", 4, 2**28, lambda group: torch.ones(2, 3) @ torch.ones(2, 3))
+        memory.run_in_batches(Model(2**30), "x", 4, 2**28, lambda group: torch.ones(2, 3) @ torch.ones(2, 3))
 
 
 def test_the_budget_says_where_it_comes_from():
-    assert memory.budget(1.5, "cpu") == (3 * 2**29, "compute.memory_gib is 1.5")
-    chosen, reason = memory.budget(0, "cpu")
-    assert memory.LEAST <= chosen <= memory.MOST
+    assert memory_budget(1.5, "cpu") == (3 * 2**29, "compute.memory_gib is 1.5")
+    chosen, reason = memory_budget(0, "cpu")
+    assert memory.MIN_BUDGET <= chosen <= MAX_AUTO_BUDGET
     assert reason.startswith("auto: half of the ")
 
 
 def test_a_control_groups_limit_counts_where_it_is_nearer_than_the_machines_end(monkeypatch):
-    monkeypatch.setattr(memory.cgroup, "memory_left", lambda: 2**30)
-    chosen, reason = memory.budget(0, "cpu")
+    monkeypatch.setattr(control_groups, "memory_left", lambda: 2**30)
+    chosen, reason = memory_budget(0, "cpu")
     assert chosen == 2**29
     assert reason == "auto: half of the 1.0 GiB of memory, within the control group's limit, that is free, at most 8"
-    monkeypatch.setattr(memory.cgroup, "memory_left", lambda: 2**60)
-    assert "control group" not in memory.budget(0, "cpu")[1]
+    monkeypatch.setattr(control_groups, "memory_left", lambda: 2**60)
+    assert "control group" not in memory_budget(0, "cpu")[1]
 
 
 @pytest.fixture

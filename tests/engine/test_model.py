@@ -13,7 +13,7 @@ def test_an_architecture_that_it_does_not_know_is_refused(tmp_path):
     with pytest.raises(
         UserError, match="architecture: OPTForCausalLM. Take a model of one that the engine knows: LlamaForCausalLM.*GPT2"
     ):
-        load.load(tmp_path, load.place("cpu", "float32", 1))
+        load.load(tmp_path, load.choose_device("cpu", "float32", 1))
 
 
 def test_another_attention_backend_is_refused_not_replaced():
@@ -27,17 +27,17 @@ def test_another_attention_backend_is_refused_not_replaced():
 
 def test_a_device_that_is_not_here_is_refused():
     if torch.cuda.is_available():
-        assert load.place("cuda").device == "cuda"
+        assert load.choose_device("cuda").device == "cuda"
     else:
         with pytest.raises(UserError, match="compute.device: cuda"):
-            load.place("cuda")
+            load.choose_device("cuda")
 
 
 def test_auto_is_full_precision_and_says_why():
-    placement = load.place("auto", "auto", 1)
+    placement = load.choose_device("auto", "auto", 1)
     assert placement.dtype == "float32"
     assert "full precision" in placement.dtype_reason
-    assert ("no faster" in placement.dtype_reason) == (not load.fast_bfloat16(placement.device))
+    assert ("no faster" in placement.dtype_reason) == (not load.has_fast_bfloat16(placement.device))
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):
@@ -52,7 +52,7 @@ def test_text_survives_encoding(lm):
 
 
 def test_a_base_model_is_asked_in_the_template_given_and_an_instruct_model_in_its_own(tiny_folder):
-    base = load.load(tiny_folder, load.place("cpu", "float32", 1), template="Q: {prompt}\nA:")
+    base = load.load(tiny_folder, load.choose_device("cpu", "float32", 1), template="Q: {prompt}\nA:")
     assert not base.has_chat_template
     assert base.render("a {b} c") == "Q: a {b} c\nA:"
     base.tokenizer.chat_template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"

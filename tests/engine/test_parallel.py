@@ -7,7 +7,7 @@ import torch
 
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
-from wor.engine.parallel import each
+from wor.engine.parallel import map_items
 from wor.errors import UserError
 
 TEXTS = [list(range(7 + place, 31 + 2 * place)) for place in range(9)]
@@ -29,7 +29,7 @@ def entropy(lm, ids):
 
 def test_each_finds_what_it_finds_alone_in_the_order_given(lm, two_threads):
     advanced = []
-    found = each(lm, entropy, TEXTS, lambda: advanced.append(threading.current_thread()))
+    found = map_items(lm, entropy, TEXTS, lambda: advanced.append(threading.current_thread()))
     assert advanced == [threading.main_thread()] * len(TEXTS)  # a progress bar is not for several threads
     torch.set_num_threads(1)
     alone = [entropy(lm, ids) for ids in TEXTS]
@@ -49,7 +49,7 @@ def test_two_are_there_at_once_on_the_same_weights_with_hooks_of_their_own(lm, t
         seen.append(lm)
         return heard
 
-    assert each(lm, hooked, TEXTS[:4], lambda: None) == [[len(ids)] for ids in TEXTS[:4]]
+    assert map_items(lm, hooked, TEXTS[:4], lambda: None) == [[len(ids)] for ids in TEXTS[:4]]
     assert len(set(map(id, seen))) == 2
     for model in seen:
         weights = zip(model.hf.parameters(), lm.hf.parameters(), strict=True)
@@ -64,7 +64,7 @@ def test_the_first_failure_comes_out_and_what_was_not_begun_is_left_out(lm, two_
         raise UserError("memory", "one alone does not fit", "Free memory")
 
     with pytest.raises(UserError, match="one alone"):
-        each(lm, failing, TEXTS * 20, lambda: None)
+        map_items(lm, failing, TEXTS * 20, lambda: None)
     assert len(begun) < len(TEXTS) * 20
 
 
@@ -77,7 +77,7 @@ def test_the_memory_is_divided_and_a_share_that_was_halved_halves_it(lm, two_thr
             model.memory //= 2
         return model.budget[0]
 
-    assert each(model, spend, TEXTS[:3], lambda: None) == [2**23] * 3
+    assert map_items(model, spend, TEXTS[:3], lambda: None) == [2**23] * 3
     assert model.memory == 2**24 + 1
-    each(model, spend, TEXTS[:4], lambda: None)
+    map_items(model, spend, TEXTS[:4], lambda: None)
     assert (model.memory, model.groups) == (2**23, {"ablate layers": len(TEXTS[3])})

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from wor.engine.capture import Span, capture
-from wor.engine.reference import pool, summarise
+from wor.engine.reference import pool_summaries, summarise_run
 
 CASES = [(list(range(3, 33)), Span(18, 27)), (list(range(40, 60)), Span(8, 20))]
 
@@ -17,8 +17,8 @@ def passes(lm):
 
 @pytest.fixture(scope="module")
 def made(passes):
-    summaries = [summarise(clean, samples=5) for clean in passes]
-    return pool({name: np.stack([each[name] for each in summaries]) for name in summaries[0]})
+    summaries = [summarise_run(clean, samples=5) for clean in passes]
+    return pool_summaries({name: np.stack([each[name] for each in summaries]) for name in summaries[0]})
 
 
 def test_means_weigh_each_position_alike(passes, made):
@@ -42,22 +42,22 @@ def test_a_window_shorter_than_the_samples_is_sampled_again():
         head_out = torch.zeros(3, 2, 1, 1)
         hidden = torch.zeros(4, 2, 1)
 
-    assert summarise(Short(), 4)["mlp_samples"][:, 0, 0].tolist() == [0, 0, 1, 1]
+    assert summarise_run(Short(), 4)["mlp_samples"][:, 0, 0].tolist() == [0, 0, 1, 1]
 
 
 def test_few_samples_are_not_all_of_the_windows_first_position(passes):
     clean = passes[0]  # nine positions
     outputs = clean.mlp_out.transpose(0, 1)
     for samples, positions in ((1, [4]), (2, [2, 6])):
-        assert (summarise(clean, samples)["mlp_samples"] == outputs[positions].numpy()).all()
+        assert (summarise_run(clean, samples)["mlp_samples"] == outputs[positions].numpy()).all()
 
 
 def test_stand_ins(made):
-    assert torch.equal(made.stand_in("mlp", "mean", 7), made.mlp)
-    assert torch.equal(made.stand_in("layer", "mean", 7), made.mlp + made.attention)
-    assert not made.stand_in("head", "zero", 7).any()
-    assert made.stand_in("head", "zero", 7).shape == made.head.shape
-    drawn = made.stand_in("mlp", "resample", 7, seed=1, name="a")
+    assert torch.equal(made.replacement("mlp", "mean", 7), made.mlp)
+    assert torch.equal(made.replacement("layer", "mean", 7), made.mlp + made.attention)
+    assert not made.replacement("head", "zero", 7).any()
+    assert made.replacement("head", "zero", 7).shape == made.head.shape
+    drawn = made.replacement("mlp", "resample", 7, seed=1, name="a")
     assert drawn.shape == (4, 7, 32)
     samples = made.mlp_samples.transpose(0, 1)
     for position in range(7):
@@ -65,10 +65,10 @@ def test_stand_ins(made):
 
 
 def test_resampling_is_keyed_by_seed_and_name(made):
-    one = made.stand_in("mlp", "resample", 7, seed=1, name="a")
-    assert torch.equal(one, made.stand_in("mlp", "resample", 7, seed=1, name="a"))
-    assert not torch.equal(one, made.stand_in("mlp", "resample", 7, seed=1, name="b"))
-    assert not torch.equal(one, made.stand_in("mlp", "resample", 7, seed=2, name="a"))
+    one = made.replacement("mlp", "resample", 7, seed=1, name="a")
+    assert torch.equal(one, made.replacement("mlp", "resample", 7, seed=1, name="a"))
+    assert not torch.equal(one, made.replacement("mlp", "resample", 7, seed=1, name="b"))
+    assert not torch.equal(one, made.replacement("mlp", "resample", 7, seed=2, name="a"))
     # Attention's and the MLP's are of the same positions, so that a whole layer's update is one that occurred.
-    layer = made.stand_in("layer", "resample", 7, seed=1, name="a")
-    assert torch.equal(layer, made.stand_in("attention", "resample", 7, seed=1, name="a") + one)
+    layer = made.replacement("layer", "resample", 7, seed=1, name="a")
+    assert torch.equal(layer, made.replacement("attention", "resample", 7, seed=1, name="a") + one)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
-from wor.engine import vocabulary
+from wor.engine import unembed
 from wor.engine.capture import Span, capture
 
 IDS = list(range(3, 33))
@@ -14,9 +14,9 @@ IDS = list(range(3, 33))
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Several blocks and several groups of rows also over a tiny vocabulary, the last of each not full."""
-    monkeypatch.setattr(vocabulary, "BLOCK", 150)
-    monkeypatch.setattr(vocabulary, "ROWS", 16)
-    monkeypatch.setattr(vocabulary, "LAYERS", 3)
+    monkeypatch.setattr(unembed, "BLOCK", 150)
+    monkeypatch.setattr(unembed, "ROWS", 16)
+    monkeypatch.setattr(unembed, "LENS_LAYERS", 3)
 
 
 def exact_kl(lm, clean, changed):
@@ -30,7 +30,7 @@ def test_kl_is_exact_down_to_small_divergences(lm64, size):
     clean = torch.randn(6, 32, dtype=torch.float64)
     changed = clean + size * torch.randn(5, 6, 32, dtype=torch.float64)
     expected = exact_kl(lm64, clean, changed)
-    assert ((vocabulary.kl(lm64, clean, changed) - expected).abs() / expected).max() < 1e-7
+    assert ((unembed.kl(lm64, clean, changed) - expected).abs() / expected).max() < 1e-7
 
 
 def test_kl_in_float32_keeps_small_divergences(lm, lm64):
@@ -40,7 +40,7 @@ def test_kl_in_float32_keeps_small_divergences(lm, lm64):
     changed = clean + 1e-4 * torch.randn(5, 6, 32)
     expected = exact_kl(lm64, clean.double(), changed.double())
     assert expected.max() < 1e-6
-    assert ((vocabulary.kl(lm, clean, changed) - expected).abs() / expected).max() < 1e-2
+    assert ((unembed.kl(lm, clean, changed) - expected).abs() / expected).max() < 1e-2
 
 
 def test_kl_survives_predictions_that_exclude_each_other(lm, lm64):
@@ -57,7 +57,7 @@ def test_kl_survives_predictions_that_exclude_each_other(lm, lm64):
                 return self.unembed(self.norm(hidden))
 
         Sharp.unembed.weight.data = lm.unembed.weight * gain
-        found = vocabulary.kl(Sharp(), clean, changed[None])
+        found = unembed.kl(Sharp(), clean, changed[None])
         p, q = (Sharp().logits(hidden).double().log_softmax(-1) for hidden in (clean, changed))
     expected = torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(-1)
     assert expected.min() > 100
@@ -81,9 +81,9 @@ def test_kl_does_not_care_for_a_common_shift_of_the_logits(lm64):
     changed = clean.clone()[None]
     changed[..., 0] += 40
     with torch.inference_mode():
-        assert vocabulary.kl(Shifted(), clean, changed).max() < 1e-9
+        assert unembed.kl(Shifted(), clean, changed).max() < 1e-9
         changed[..., 0] -= 80
-        assert vocabulary.kl(Shifted(), clean, changed).max() < 1e-9
+        assert unembed.kl(Shifted(), clean, changed).max() < 1e-9
 
 
 @pytest.mark.parametrize("scale", [0.1, 1, 50])  # from nearly uniform to nearly certain
@@ -97,7 +97,7 @@ def test_scores_are_those_of_whole_rows(scale):
     Plain.unembed.weight.data = scale * torch.randn(320, 32, dtype=torch.float64)
     hidden, targets = torch.randn(40, 32, dtype=torch.float64), torch.randint(0, 320, (40,))
     with torch.inference_mode():
-        found = vocabulary.scores(Plain(), hidden, targets)
+        found = unembed.scores(Plain(), hidden, targets)
         expected = torch.distributions.Categorical(logits=Plain.unembed(hidden))
     assert (found.log_prob - expected.log_prob(targets)).abs().max() < 1e-9
     assert (found.entropy - expected.entropy()).abs().max() < 1e-9
@@ -106,13 +106,13 @@ def test_scores_are_those_of_whole_rows(scale):
 def test_the_best_token_is_the_largest_logit(lm):
     torch.manual_seed(0)
     hidden = torch.randn(3, 40, 32)
-    assert torch.equal(vocabulary.best(lm, hidden), lm.logits(hidden).argmax(-1))
+    assert torch.equal(unembed.argmax_token(lm, hidden), lm.logits(hidden).argmax(-1))
 
 
 def test_divergence_equals_scipys(lm, lm64):
     for model, tolerance in ((lm, 1e-5), (lm64, 1e-9)):
         clean = capture(model, IDS, Span(20, 26))
-        found = vocabulary.divergence(model, clean.hidden[1:], clean.hidden[-1]).numpy()
+        found = unembed.logit_lens_jsd(model, clean.hidden[1:], clean.hidden[-1]).numpy()
         with torch.inference_mode():
             predictions = model.logits(clean.hidden[1:]).double().softmax(-1).numpy()
         expected = jensenshannon(predictions, predictions[-1:], base=2, axis=-1) ** 2
@@ -122,7 +122,7 @@ def test_divergence_equals_scipys(lm, lm64):
 
 def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
     clean = capture(lm, IDS, Span(20, 26))
-    found = vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1])
+    found = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
     assert found[-1].max() < 1e-6
     assert found.min() >= 0
     assert found.max() <= 1
@@ -130,4 +130,4 @@ def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
 
 def test_disjoint_predictions_are_one_bit_apart(lm):
     directions = lm.unembed.weight[[5, 6]] * 1e4
-    assert vocabulary.divergence(lm, directions[None, :1], directions[1:]).item() > 0.95
+    assert unembed.logit_lens_jsd(lm, directions[None, :1], directions[1:]).item() > 0.95

@@ -89,8 +89,8 @@ def test_mean_depth_of_known_profiles():
 
 def test_sib_is_the_mean_over_paraphrases_at_its_layer():
     cosine = RNG.uniform(-1, 1, (3, 31))
-    assert sib.layer_at(0.5, 30) == 15
-    assert (sib.layer_at(0, 30), sib.layer_at(1, 30)) == (0, 30)
+    assert sib.layer_index(0.5, 30) == 15
+    assert (sib.layer_index(0, 30), sib.layer_index(1, 30)) == (0, 30)
     assert sib.sib(cosine, 15) == pytest.approx(cosine[:, 15].mean())
     cosine[2] = np.nan
     assert sib.sib(cosine, 15) == pytest.approx(cosine[:2, 15].mean())
@@ -114,14 +114,14 @@ def test_dtr_equals_the_papers_loop(jsd, g, rho):
 
 def test_zscores_of_calibration_have_mean_zero_and_deviation_one():
     values = RNG.normal(5, 3, 200)
-    z = rev.zscore(values, *rev.scale(values))
+    z = rev.zscore(values, *rev.calibration_scale(values))
     assert z.mean() == pytest.approx(0, abs=1e-12)
     assert z.std(ddof=1) == pytest.approx(1)
 
 
 def test_a_measure_that_does_not_vary_has_no_scale():
     for values in (np.ones(5), np.array([1.0]), np.full(4, np.nan)):
-        assert math.isnan(rev.scale(values)[1])
+        assert math.isnan(rev.calibration_scale(values)[1])
 
 
 def test_rev_is_the_signed_weighted_mean():
@@ -138,18 +138,18 @@ def test_rev_is_the_signed_weighted_mean():
 
 def test_ranked_heads_are_the_largest_effects():
     effect = RNG.normal(size=(5, 4))
-    chosen = heads.ranked(effect, 0.3)
+    chosen = heads.top_heads(effect, 0.3)
     assert len(chosen) == 6
     assert sorted((effect[pair] for pair in chosen), reverse=True) == sorted(effect.ravel(), reverse=True)[:6]
-    assert heads.ranked(effect, 0) == []
+    assert heads.top_heads(effect, 0) == []
 
 
 def test_random_heads_match_by_layer_and_repeat_none():
-    chosen = heads.ranked(RNG.normal(size=(6, 9)), 0.5)
+    chosen = heads.top_heads(RNG.normal(size=(6, 9)), 0.5)
     generator = np.random.default_rng(1)
-    draws = [heads.matched_random(chosen, 9, generator) for _ in range(20)]
+    draws = [heads.random_heads_by_layer(chosen, 9, generator) for _ in range(20)]
     for drawn in draws:
         assert len(set(drawn)) == len(drawn)
         assert sorted(layer for layer, _ in drawn) == sorted(layer for layer, _ in chosen)
     assert len({tuple(drawn) for drawn in draws}) > 1
-    assert heads.matched_random([], 9, generator) == []
+    assert heads.random_heads_by_layer([], 9, generator) == []

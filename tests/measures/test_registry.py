@@ -4,11 +4,12 @@ import re
 import numpy as np
 import pytest
 
-from wor import preregistration
+from wor.analysis import hypotheses
+from wor.config import preregistration
+from wor.config.params import Rev
 from wor.measures import ape, apl, dtr, sib
-from wor.measures.item import Observed
-from wor.measures.registry import COMPONENTS, MEASURES, NAMES, SCORES, measured
-from wor.params import Rev
+from wor.measures.item_arrays import ItemArrays
+from wor.measures.registry import COMPONENTS, LABELS, MEASURES, SCORES, compute_measures
 
 LAYERS, WINDOW = 6, 8
 
@@ -24,41 +25,41 @@ def item():
         "jsd": rng.uniform(0, 1, (LAYERS, WINDOW)),
     }
     arrays["jsd"][-1] = 0
-    return Observed(arrays, 80, np.full(LAYERS, 0.05))
+    return ItemArrays(arrays, 80, np.full(LAYERS, 0.05))
 
 
 def test_each_measure_is_its_function_of_the_stored_arrays(item, settings):
     rule, arrays = settings.measures, item.arrays
-    assert measured(item, rule) == {
+    assert compute_measures(item, rule) == {
         "apl": apl.apl(arrays["kl"].mean(1), item.thresholds),
         "ape": ape.ape(arrays["entropy"], 80),
         "sib": sib.sib(arrays["cosine"], LAYERS // 2),
         "dtr": dtr.dtr(arrays["jsd"], rule.dtr_g, rule.dtr_rho),
     }
     no_sink = rule.model_copy(update={"ape": "no_sink"})
-    assert measured(item, no_sink)["ape"] == ape.ape(arrays["entropy_no_sink"], 80, skipped_keys=1)
+    assert compute_measures(item, no_sink)["ape"] == ape.ape(arrays["entropy_no_sink"], 80, skipped_keys=1)
 
 
 def test_a_measure_without_its_material_has_no_column(item, settings):
-    without = Observed({name: array for name, array in item.arrays.items() if name != "jsd"}, 80, item.thresholds)
-    assert list(measured(without, settings.measures)) == list(COMPONENTS)
+    without = ItemArrays({name: array for name, array in item.arrays.items() if name != "jsd"}, 80, item.thresholds)
+    assert list(compute_measures(without, settings.measures)) == list(COMPONENTS)
 
 
 def test_an_item_without_a_window_has_no_measure(item, settings):
-    empty = Observed({name: np.full_like(array, np.nan) for name, array in item.arrays.items()}, 80, item.thresholds)
-    found = measured(empty, settings.measures)
+    empty = ItemArrays({name: np.full_like(array, np.nan) for name, array in item.arrays.items()}, 80, item.thresholds)
+    found = compute_measures(empty, settings.measures)
     assert list(found) == [measure.name for measure in MEASURES]
     assert all(math.isnan(value) for value in found.values())
 
 
 def test_every_component_has_a_sign_and_a_weight_and_every_score_a_name():
     assert set(COMPONENTS) == set(Rev.model_fields)
-    assert list(NAMES) == SCORES
+    assert list(LABELS) == SCORES
     assert len(set(SCORES)) == len(SCORES)
 
 
 def test_a_hypothesis_can_be_of_every_measure():
     pattern = preregistration.Hypothesis.model_json_schema()["properties"]["quantity"]["pattern"]
-    for kind, names in preregistration.NAMES.items():
+    for kind, names in hypotheses.NAMES.items():
         assert all(re.match(pattern, f"{kind}.{name}") for name in names)
-    assert {measure.name for measure in MEASURES} < set(preregistration.NAMES["rival"])
+    assert {measure.name for measure in MEASURES} < set(hypotheses.NAMES["rival"])

@@ -3,7 +3,7 @@ import pytest
 
 from tests.planted import activations, table
 from wor.measures import ape
-from wor.measures import settings as every
+from wor.measures import specifications as every
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_last_tokens_are_the_last_ones_also_of_a_short_window():
 
 def test_a_setting_is_what_its_row_says(params16):
     calibration, evaluation = records(40, 1), shortened(*records(20, 2), width=12)
-    rows, scores = every.scores(calibration, evaluation, params16)
+    rows, scores = every.specification_scores(calibration, evaluation, params16)
     row = rows[
         (rows["window"] == 8) & (rows["tau"] == 2.0) & (rows["normalisation"] == "nats") & (rows["components"] == "apl ape")
     ]
@@ -60,7 +60,7 @@ def test_a_setting_is_what_its_row_says(params16):
 
 
 def test_a_dimension_that_does_not_matter_is_not_counted_twice(params16):
-    rows, scores = every.scores(records(40, 1), records(20, 2), params16)
+    rows, scores = every.specification_scores(records(40, 1), records(20, 2), params16)
     assert len(rows) == len(scores) == 91
     alone = rows[rows["components"] == "sib"]
     assert alone[["window", "tau", "normalisation"]].to_numpy().tolist() == [["-", "-", "-"]]
@@ -76,7 +76,7 @@ def test_the_runs_own_tau_and_weights_are_among_them(params16):
             "rev": params16.rev.model_copy(update={"sib": params16.rev.sib.model_copy(update={"weight": 0.0})}),
         }
     )
-    rows, scores = every.scores(records(40, 1), records(20, 2), own)
+    rows, scores = every.specification_scores(records(40, 1), records(20, 2), own)
     assert list(rows.loc[rows["primary"], "tau"]) == [0.7]
     assert list(rows.loc[rows["primary"], "components"]) == ["apl ape"]
     assert "sib" not in set(" ".join(rows["components"]).split())
@@ -86,10 +86,10 @@ def test_the_runs_own_tau_and_weights_are_among_them(params16):
 def test_components_on_other_scales_do_not_mix_signs(params16):
     flipped = params16.rev.model_copy(update={"ape": params16.rev.ape.model_copy(update={"sign": -1})})
     one, two = (
-        every.scores(records(40, 1), records(20, 2), params)[1]
+        every.specification_scores(records(40, 1), records(20, 2), params)[1]
         for params in (params16, params16.model_copy(update={"rev": flipped}))
     )
-    rows, _ = every.scores(records(40, 1), records(20, 2), params16)
+    rows, _ = every.specification_scores(records(40, 1), records(20, 2), params16)
     only_ape = (rows["components"] == "ape").to_numpy()
     assert np.allclose(one[only_ape], -two[only_ape])
     without = ~rows["components"].str.contains("ape").to_numpy()

@@ -50,7 +50,7 @@ def records(n, reasons=(), seed=0):
 def test_rev_can_be_recomputed_from_the_columns(settings):
     frame, arrays = records(30)
     calibration = table.calibrate(frame, arrays, settings)
-    measured = table.measure(frame, arrays, calibration, settings)
+    measured = table.measure_items(frame, arrays, calibration, settings)
     for name in ("apl", "ape", "sib"):
         mean, deviation = calibration.scales[name]
         assert np.allclose(measured[f"{name}_z"], (measured[name] - mean) / deviation)
@@ -61,8 +61,8 @@ def test_rev_can_be_recomputed_from_the_columns(settings):
 def test_measures_can_be_recomputed_from_the_layers(settings):
     frame, arrays = records(10)
     calibration = table.calibrate(frame, arrays, settings)
-    measured = table.measure(frame, arrays, calibration, settings).set_index("item_id")
-    layers = table.layers(frame, arrays)
+    measured = table.measure_items(frame, arrays, calibration, settings).set_index("item_id")
+    layers = table.layer_table(frame, arrays)
     for item, rows in layers.groupby("item_id"):
         assert (rows["ablation_kl"].to_numpy() > calibration.thresholds).mean() == measured.loc[item, "apl"]
         assert rows["entropy"].mean() == pytest.approx(measured.loc[item, "ape_all_keys"])
@@ -75,20 +75,20 @@ def test_an_item_without_a_window_keeps_its_row_and_its_reason(settings):
     frame, arrays = records(10, reasons=["", why])
     calibration = table.calibrate(frame, arrays, settings)
     assert calibration.n == 9
-    measured = table.measure(frame, arrays, calibration, settings)
+    measured = table.measure_items(frame, arrays, calibration, settings)
     assert len(measured) == 10
     assert measured.loc[1, "reason"] == why
     assert measured.loc[1, ["apl", "ape", "sib", "dtr", "rev"]].isna().all()
     assert measured.drop(index=1)["rev"].notna().all()
     assert (measured.drop(index=1)["reason"] == "").all()
-    table.layers(frame, arrays)
+    table.layer_table(frame, arrays)
 
 
 def test_a_measure_that_is_the_same_everywhere_leaves_rev_undefined_with_a_reason(settings):
     frame, arrays = records(10)
     arrays["cosine"][:] = 0.5
     calibration = table.calibrate(frame, arrays, settings)
-    measured = table.measure(frame, arrays, calibration, settings)
+    measured = table.measure_items(frame, arrays, calibration, settings)
     assert measured["rev"].isna().all()
     assert (measured["reason"] == "sib does not vary over calibration controls").all()
 

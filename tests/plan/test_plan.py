@@ -8,16 +8,20 @@ import pytest
 from rich.console import Console
 from tokenizers import Tokenizer
 
-from wor import needs, profiles, terminal
+from wor.config import overrides
+from wor.machine import resources
+from wor.pipeline import validation
 from wor.plan import entries, plan
+from wor.report import terminal
 
 ASK = """
 import json, sys
 from dataclasses import asdict
-from wor import profiles
+from wor.config import overrides
+from wor.pipeline import validation
 from wor.plan import plan
-changes = profiles.settings(sys.argv[1:])
-print(json.dumps(asdict(plan.make(profiles.check(changes), changes, measuring=0.2))))
+changes = overrides.parse_settings(sys.argv[1:])
+print(json.dumps(asdict(plan.make_plan(validation.check_run(changes), changes, measuring=0.2))))
 """
 
 
@@ -51,7 +55,7 @@ def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tin
     assert measured == {*expected, "temperatures@tiny", "nulls@tiny", "heads@tiny"}
     assert all(line["seconds"] > 0 for line in lines.values() if not line["cached"])
     assert lines["models@tiny"]["cached"]
-    assert found["memory"] >= needs.LIBRARIES + 2 * 4 * study.json("data/models/tiny.json")["n_params"]
+    assert found["memory"] >= resources.LIBRARIES + 2 * 4 * study.json("data/models/tiny.json")["n_params"]
     assert found["disk"] > 0
     assert found["download"] == {}
 
@@ -65,7 +69,7 @@ def test_models_that_are_not_here_are_a_download_or_lines_without_numbers(study,
     study.environment["HF_HOME"] = str(tmp_path / "hub")
     found, lines = asked(study)
     assert found["download"] == {"small": 4 * 134_515_008}
-    assert found["memory"] >= needs.LIBRARIES + 2 * 4 * 134_515_008
+    assert found["memory"] >= resources.LIBRARIES + 2 * 4 * 134_515_008
     for kind in ("reference@{}", "activations@{}-wiki", "nulls@{}"):
         assert lines[kind.format("small")]["seconds"] > 0
         assert lines[kind.format("small-other")]["seconds"] is None
@@ -76,10 +80,10 @@ def test_models_that_are_not_here_are_a_download_or_lines_without_numbers(study,
 
 def test_a_dataset_of_the_hub_that_is_not_here_is_planned_from_its_list(settings, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    full, assumed = profiles.check(profiles.overlay("full")), []
-    assert entries.built(full, assumed) is None
+    full, assumed = validation.check_run(overrides.load_profile("full")), []
+    assert entries.build_if_available(full, assumed) is None
     assert assumed == ["gsm8k, strategyqa: not here from the hub: 120 tokens each item, of every dataset"]
-    found, literal = entries.asked(full, None, len)
+    found, literal = entries.planned_items(full, None, len)
     assert (len(found), len(literal)) == (2400, full.nulls.literal_n)
     assert list(tmp_path.iterdir()) == []
 

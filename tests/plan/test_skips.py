@@ -9,9 +9,9 @@ pytestmark = pytest.mark.dvc
 
 ASK = """
 import json, sys
-from wor import profiles
+from wor.config import overrides
 from wor.plan import skips
-print(json.dumps(skips.stages(profiles.settings(sys.argv[1:]))))
+print(json.dumps(skips.cached_stages(overrides.parse_settings(sys.argv[1:]))))
 """
 
 

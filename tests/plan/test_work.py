@@ -7,12 +7,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from tests.conftest import tiny_config
-from wor.engine import ablate, attention, vocabulary
+from wor.engine import ablate, attention, unembed
 from wor.engine.capture import Span, beliefs, capture
-from wor.engine.load import place
+from wor.engine.load import choose_device
 from wor.engine.model import LM
 from wor.plan import shape, speed
-from wor.plan.work import Asked, Work, of_model
+from wor.plan.work import PlannedItem, Work, count_work
+from wor.weights import families
 
 TOKENS, WINDOW = 48, 16
 
@@ -35,7 +36,7 @@ def counted(work) -> int:
 @pytest.mark.parametrize("made", [llama, gpt2])
 def test_each_kind_of_pass_has_the_flops_that_torch_counts(made):
     lm = made()
-    own = shape.of(lm.hf.config)
+    own = shape.shape_from_config(lm.hf.config)
     ids, window = list(range(TOKENS)), Span(TOKENS - WINDOW, TOKENS)
     clean = capture(lm, ids, window)
     stand_in, layers = torch.zeros(lm.n_layers, lm.width), lm.n_layers
@@ -48,7 +49,7 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(made):
     ablated = own.window(WINDOW, TOKENS, copies + 1) + own.unembedding(WINDOW * (layers + 1))
     assert counted(lambda: ablate.layer_kl(lm, clean, "mlp", stand_in)) == pytest.approx(ablated, rel=0.05)
     lens = own.unembedding(WINDOW * (layers + 1))
-    assert counted(lambda: vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1])) == pytest.approx(lens, rel=0.05)
+    assert counted(lambda: unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])) == pytest.approx(lens, rel=0.05)
     heads = own.window(WINDOW, TOKENS, lm.n_heads * copies + 1) + own.unembedding(WINDOW * (lm.n_heads * layers + 1))
     taken_out = torch.zeros(layers, lm.n_heads, lm.head_dim)
     # A head's copy enters through its layer's MLP too, which is left out of the count: little, of many layers.
@@ -64,21 +65,23 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(made):
     ],
 )
 def test_a_known_family_has_its_published_size(repository, n_params):
-    found = shape.of(shape.known(repository))
+    found = shape.shape_from_config(families.known_config(repository))
     assert found.n_params == n_params
     assert found.layers * found.layer + found.head == pytest.approx(n_params, rel=0.001)
 
 
 def test_what_is_not_known_is_not_guessed():
-    assert shape.known("someone/other") is None
+    assert families.known_config("someone/other") is None
 
 
 def test_a_stage_counts_each_item_and_its_paraphrases_once(settings):
-    own = shape.of(tiny_config(architectures=["LlamaForCausalLM"]))
+    own = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"]))
     few = settings.model_copy(update={"datasets": ["syllogism", "wiki"], "max_new_tokens": 10})
-    items = [Asked("reasoning", "evaluation", "syllogism", 50, (60, 70))] * 70
-    items += [Asked("control", "calibration", "wiki", 50, (60,))] * 5 + [Asked("control", "evaluation", "wiki", 90, ())] * 6
-    works = {work.name: work for work in of_model(few, own, items, literal=items[-2:])}
+    items = [PlannedItem("reasoning", "evaluation", "syllogism", 50, (60, 70))] * 70
+    items += [PlannedItem("control", "calibration", "wiki", 50, (60,))] * 5 + [
+        PlannedItem("control", "evaluation", "wiki", 90, ())
+    ] * 6
+    works = {work.name: work for work in count_work(few, own, items, literal=items[-2:])}
     assert list(works) == ["reference", "activations syllogism", "activations wiki", "temperatures", "nulls", "heads"]
     of_syllogism: Work = works["activations syllogism"]
     assert of_syllogism.batches == [(64, 50), (6, 50)]
@@ -91,9 +94,9 @@ def test_a_stage_counts_each_item_and_its_paraphrases_once(settings):
 
 
 def test_speeds_are_measured_of_the_engine_with_its_own_attention():
-    own, placement = shape.of(tiny_config(architectures=["LlamaForCausalLM"])), place("cpu", "float32", 1)
+    own, placement = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"])), choose_device("cpu", "float32", 1)
     assert speed._model(own, placement).hf.config._attn_implementation == attention.NAME
-    found = speed.measure(own, placement, 1.0, 40, 8, 0.1)
+    found = speed.measure_speed(own, placement, 1.0, 40, 8, 0.1)
     assert set(found.rates) == {"forward", "ablate", "lens"}
     assert all(rate > 0 for rate in found.rates.values())
     assert 0 < found.decode(1) <= found.decode(48)

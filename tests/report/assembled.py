@@ -31,9 +31,9 @@ BODY = "body { margin: 0 auto; padding: 1rem; max-width: 80rem; font: 1rem/1.5 s
 background: var(--page); color: var(--text); }"
 
 
-def assembled(iterations: Sequence[Iteration], most: int = items.MOST) -> str:
+def assembled(iterations: Sequence[Iteration], most: int = items.MAX_BYTES) -> str:
     assets = resources.files("wor.report") / "assets"
     read = {name: (assets / name).read_text(encoding="utf-8") for name in ("report.css", "items.css", "items.js")}
     style, script = read["report.css"] + BODY + read["items.css"], read["items.js"]
-    packed, policy = items.pack(list(iterations), most), page.policy(style, [script])
+    packed, policy = items.pack_items(list(iterations), most), page.policy(style, [script])
     return ENVIRONMENT.from_string(PAGE).render(iterations=iterations, style=style, script=script, policy=policy, packed=packed)

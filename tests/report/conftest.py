@@ -107,7 +107,7 @@ def hostile(iteration, tmp_path_factory) -> Path:
     result["preregistration"]["reasons"] = [HOSTILE]
     evil.environment["cpu"] = evil.config["prompt"]["template"] = HOSTILE
     path = tmp_path_factory.mktemp("hostile") / "report.html"
-    page.write(path, evil)
+    page.write_page(path, evil)
     return path
 
 
@@ -116,7 +116,7 @@ def pair(iteration, tmp_path_factory) -> Path:
     """A report of two."""
     kept = shutil.copytree(iteration.folder, tmp_path_factory.mktemp("pair") / "iteration_001")
     path = kept.with_name("pair.html")
-    page.write(path, Iteration(kept), Iteration(another(kept)))
+    page.write_page(path, Iteration(kept), Iteration(another(kept)))
     return path
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import ROOT
-from wor import params, paths, storage
+from wor import paths, storage
+from wor.config import params
 from wor.iterations.load import Iteration
 from wor.measures import table
 
@@ -18,7 +19,7 @@ LAYERS, WINDOW = 30, 32
 
 
 def asked(item_id: str, prompt: str, role: str = "reasoning", **changes: object) -> dict:
-    """A row of items/: see wor.items.Item."""
+    """A row of items/: see wor.data.items.Item."""
     paraphrases = [f"{opening} {prompt}" for opening in ("Please.", "Kindly.", "Well then.")]
     row = {"item_id": item_id, "dataset": item_id.split("/")[0], "role": role, "prompt": prompt, "paraphrases": paraphrases}
     row |= {"paraphrase_shares": [0.15, 0.12, 0.1], "gold": f"gold of {item_id}", "answer": "12" if role == "reasoning" else ""}
@@ -27,9 +28,9 @@ def asked(item_id: str, prompt: str, role: str = "reasoning", **changes: object)
 
 def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[list[str]], seed: int = 0, **changes) -> Iteration:
     """``changes``: of params.yaml, at its top. An item's tokens are its continuation; its window the last 32 but two."""
-    values = params.read(ROOT / "params.yaml")
+    values = params.read_yaml(ROOT / "params.yaml")
     values |= {"datasets": sorted({row["dataset"] for row in questions})} | changes
-    study = params.load(ROOT / "params.yaml")
+    study = params.load_params(ROOT / "params.yaml")
     rng = np.random.default_rng(seed)
     rows = [_said(question, tokens, rng) for question, tokens in zip(questions, continuations, strict=True)]
     frame = pd.DataFrame(rows).sort_values("dataset", kind="stable", ignore_index=True)
@@ -39,7 +40,7 @@ def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[l
     calibration = table.calibrate(
         frame.iloc[controls].reset_index(drop=True), {name: array[controls] for name, array in arrays.items()}, study
     )
-    measured = table.measure(frame, arrays, calibration, study)
+    measured = table.measure_items(frame, arrays, calibration, study)
     model, label = "small", "Small-135M"
     results = folder / "results"
     results.mkdir(parents=True)
@@ -49,7 +50,7 @@ def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[l
         observed = folder / paths.observed(label, dataset)
         observed.mkdir(parents=True)
         storage.write_records(observed, part, cut)
-        storage.write_csv(results / f"{label}_{dataset}_layers.csv", table.layers(part, cut))
+        storage.write_csv(results / f"{label}_{dataset}_layers.csv", table.layer_table(part, cut))
         (folder / "items").mkdir(exist_ok=True)
         storage.write_jsonl(folder / paths.asked(dataset), [row for row in questions if row["dataset"] == dataset])
     storage.write_csv(results / f"{label}_metrics.csv", measured)

@@ -30,7 +30,7 @@ def iteration(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def packed(iteration):
-    return items.unpack(items.pack([iteration]))
+    return items.unpack_items(items.pack_items([iteration]))
 
 
 @pytest.fixture(scope="module")
@@ -93,26 +93,26 @@ def test_an_answer_that_the_tables_reader_took_for_a_number_is_text_again(iterat
 
 
 def test_a_question_of_two_iterations_is_kept_once(iteration):
-    packed = items.unpack(items.pack([iteration, iteration]))
+    packed = items.unpack_items(items.pack_items([iteration, iteration]))
     assert len(packed["asked"]["prompt"]) == N
     assert packed["iterations"][0] == packed["iterations"][1]
 
 
 def test_beyond_the_limit_the_maps_go_first(iteration):
-    whole = items.pack([iteration])
-    packed = items.pack([iteration], most=len(whole) - 1)
-    (told,) = items.unpack(packed)["iterations"]
+    whole = items.pack_items([iteration])
+    packed = items.pack_items([iteration], most=len(whole) - 1)
+    (told,) = items.unpack_items(packed)["iterations"]
     assert len(packed) < len(whole)
     assert not [name for name in told["models"][0]["details"] if name.endswith("_map")]
-    assert items.unpack(packed)["detailed"] == N
+    assert items.unpack_items(packed)["detailed"] == N
 
 
 def test_beyond_the_limit_items_lose_their_detail_by_turns_of_datasets_but_not_their_measures(iteration, model):
-    without_maps = items.pack([iteration], most=len(items.pack([iteration])) - 1)
+    without_maps = items.pack_items([iteration], most=len(items.pack_items([iteration])) - 1)
     most = int(0.7 * len(without_maps))
-    packed = items.pack([iteration], most)
+    packed = items.pack_items([iteration], most)
     assert len(packed) <= most
-    found = items.unpack(packed)
+    found = items.unpack_items(packed)
     (told,) = found["iterations"][0]["models"]
     kept = [item_id for item_id, tokens in zip(told["item_id"], told["details"]["tokens"], strict=True) if tokens]
     assert 0 < len(kept) == found["detailed"] < found["items"] == N
@@ -133,13 +133,13 @@ def test_2400_items_keep_every_token_in_the_room_of_a_page(tmp_path):
 
     names = [f"{dataset}/{k}" for dataset, n in (("gsm8k", 800), ("strategyqa", 400), ("wiki", 1200)) for k in range(n)]
     questions = [made.asked(name, "".join(text(80)), "control" if name[0] == "w" else "reasoning") for name in names]
-    packed = items.pack([made.iteration(tmp_path / "iteration_001", questions, [text(64) for _ in names])])
+    packed = items.pack_items([made.iteration(tmp_path / "iteration_001", questions, [text(64) for _ in names])])
     assert len(packed) < 3_200_000
-    assert items.unpack(packed)["detailed"] == 2400
+    assert items.unpack_items(packed)["detailed"] == 2400
 
 
 def test_the_same_iteration_gives_the_same_bytes(iteration):
-    assert items.pack([iteration]) == items.pack([iteration])
+    assert items.pack_items([iteration]) == items.pack_items([iteration])
 
 
 def test_an_iteration_without_texts_has_its_measures_and_layers(iteration, model, tmp_path):
@@ -150,7 +150,7 @@ def test_an_iteration_without_texts_has_its_measures_and_layers(iteration, model
     folder = shutil.copytree(iteration.folder, tmp_path / "iteration_001")
     shutil.rmtree(folder / "items")
     shutil.rmtree(folder / "observed")
-    (told,) = items.unpack(items.pack([load_iteration(folder)]))["iterations"]
+    (told,) = items.unpack_items(items.pack_items([load_iteration(folder)]))["iterations"]
     assert not told["texts"]
     assert told["models"][0]["measures"] == model["measures"]
     assert set(told["models"][0]["details"]) == {"kl", "counts", "apart"}

@@ -21,7 +21,9 @@ def study(n=160, effect=0.0, confound=0.0, seed=0):
 
 
 def held(label, covariates, cluster, **changes):
-    return baseline.Baseline(label, covariates, cluster, bootstrap.weights(cluster, label, 1000, seed=0), **SETTINGS | changes)
+    return baseline.Baseline(
+        label, covariates, cluster, bootstrap.cluster_weights(cluster, label, 1000, seed=0), **SETTINGS | changes
+    )
 
 
 def added(label, covariates, score, cluster, **changes):
@@ -60,7 +62,7 @@ def test_scores_are_out_of_sample():
     rng = np.random.default_rng(0)
     label = (np.arange(80) % 2).astype(int)
     found = [
-        baseline.cross_fit(label, rng.normal(size=(80, 60)), baseline.splits(label, np.arange(80), 5, 3, seed)).auroc(label)
+        baseline.cross_fit(label, rng.normal(size=(80, 60)), baseline.make_splits(label, np.arange(80), 5, 3, seed)).auroc(label)
         for seed in range(6)
     ]
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
@@ -69,7 +71,7 @@ def test_scores_are_out_of_sample():
 def test_a_cluster_is_never_on_both_sides():
     label, covariates, _, _ = study()
     cluster = np.arange(160) // 8
-    fit = baseline.cross_fit(label, covariates, baseline.splits(label, cluster, 5, 3, 0))
+    fit = baseline.cross_fit(label, covariates, baseline.make_splits(label, cluster, 5, 3, 0))
     assert not np.isnan(fit.log_odds).any()
     for fold in fit.fold:
         for name in np.unique(cluster):
@@ -78,7 +80,7 @@ def test_a_cluster_is_never_on_both_sides():
 
 def test_within_fold_auroc_of_a_constant_feature_is_one_half():
     label = (np.arange(60) % 2).astype(int)
-    fit = baseline.cross_fit(label, np.ones((60, 1)), baseline.splits(label, np.arange(60), 5, 2, 0))
+    fit = baseline.cross_fit(label, np.ones((60, 1)), baseline.make_splits(label, np.arange(60), 5, 2, 0))
     assert fit.auroc(label) == 0.5  # pooled over folds it would be below: each fold's intercept leans against it
 
 
@@ -95,9 +97,11 @@ def test_likelihood_ratio_equals_statsmodels():
 def test_log_odds_are_those_of_sklearns_cross_validation(repeat):
     label, covariates, score, _ = study(effect=0.5)
     features, cluster = np.column_stack([covariates, score]), np.arange(160) // 2 * 2 + label  # two items a cluster
-    fit = baseline.cross_fit(label, features, baseline.splits(label, cluster, 5, 2, 3))
+    fit = baseline.cross_fit(label, features, baseline.make_splits(label, cluster, 5, 2, 3))
     splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3 + repeat)
-    theirs = cross_val_predict(baseline.ridge(), features, label, groups=cluster, cv=splitter, method="decision_function")
+    theirs = cross_val_predict(
+        baseline.ridge_logistic(), features, label, groups=cluster, cv=splitter, method="decision_function"
+    )
     assert fit.log_odds[repeat] == pytest.approx(theirs)
     for index, (_, test) in enumerate(splitter.split(features, label, cluster)):
         assert (fit.fold[repeat, test] == index).all()
@@ -105,7 +109,7 @@ def test_log_odds_are_those_of_sklearns_cross_validation(repeat):
 
 def test_auroc_is_sklearns_within_folds_weighted_by_their_pairs():
     label, covariates, score, cluster = study(effect=0.5)
-    fit = baseline.cross_fit(label, np.column_stack([covariates, score]), baseline.splits(label, cluster, 5, 3, 0))
+    fit = baseline.cross_fit(label, np.column_stack([covariates, score]), baseline.make_splits(label, cluster, 5, 3, 0))
     won = counted = 0.0
     for log_odds, fold in zip(fit.log_odds, fit.fold, strict=True):
         for name in range(5):
@@ -119,7 +123,7 @@ def test_pairs_of_a_fold_without_both_classes_to_learn_from_do_not_count():
     """All positives in one cluster: whichever fold tests it can't be fitted, and its pairs are not lost ones."""
     label = np.repeat([1, 0], [20, 80])
     cluster = np.r_[np.zeros(40, int), 1 + np.arange(60) % 6]
-    fit = baseline.cross_fit(label, np.random.default_rng(0).normal(size=(100, 2)), baseline.splits(label, cluster, 2, 1, 0))
+    fit = baseline.cross_fit(label, np.random.default_rng(0).normal(size=(100, 2)), baseline.make_splits(label, cluster, 2, 1, 0))
     gone = fit.fold[0] == -1
     assert gone[cluster == 0].all()
     assert 0 < (~gone).sum() < 80
@@ -132,10 +136,10 @@ def test_pairs_of_a_fold_without_both_classes_to_learn_from_do_not_count():
 def test_the_interval_is_that_of_items_drawn_again_with_the_fits_as_they_are():
     label, covariates, score, _ = study(n=80, effect=0.7)
     cluster = np.arange(80) // 4 * 2 + label  # two items of a class a cluster
-    drawn = bootstrap.weights(cluster, label, 60, seed=1)
+    drawn = bootstrap.cluster_weights(cluster, label, 60, seed=1)
     found = baseline.Baseline(label, covariates, cluster, drawn, 4, 2, 0)
     fits = [
-        baseline.cross_fit(label, rows, baseline.splits(label, cluster, 4, 2, 0))
+        baseline.cross_fit(label, rows, baseline.make_splits(label, cluster, 4, 2, 0))
         for rows in (covariates, np.column_stack([covariates, score]))
     ]
     changes = []

@@ -11,7 +11,7 @@ CLUSTER = np.r_[np.repeat(np.arange(5), 5), np.arange(100, 135)]
 
 
 def test_clusters_come_and_go_together_and_strata_keep_their_number_of_clusters():
-    drawn = bootstrap.weights(CLUSTER, LABEL, 500, seed=0)
+    drawn = bootstrap.cluster_weights(CLUSTER, LABEL, 500, seed=0)
     assert drawn.shape == (500, 60)
     for cluster in range(5):
         members = drawn[:, cluster == CLUSTER]
@@ -22,8 +22,8 @@ def test_clusters_come_and_go_together_and_strata_keep_their_number_of_clusters(
 
 
 def test_a_weighted_auroc_is_that_of_the_repeated_items():
-    drawn = bootstrap.weights(CLUSTER, LABEL, 50, seed=1)
-    found = bootstrap.weighted_auroc(LABEL, drawn, bootstrap.pairs(LABEL, SCORE))
+    drawn = bootstrap.cluster_weights(CLUSTER, LABEL, 50, seed=1)
+    found = bootstrap.weighted_auroc(LABEL, drawn, bootstrap.pairwise_wins(LABEL, SCORE))
     for times, value in zip(drawn, found, strict=True):
         again = np.repeat(np.arange(60), times.astype(int))
         assert value == pytest.approx(auc.auroc(LABEL[again], SCORE[again]), abs=1e-6)
@@ -31,7 +31,7 @@ def test_a_weighted_auroc_is_that_of_the_repeated_items():
 
 def test_weights_of_one_give_the_auroc_itself():
     ones = np.ones((1, 60), np.float32)
-    found = bootstrap.weighted_auroc(LABEL, ones, bootstrap.pairs(LABEL, SCORE))
+    found = bootstrap.weighted_auroc(LABEL, ones, bootstrap.pairwise_wins(LABEL, SCORE))
     assert found[0] == pytest.approx(auc.auroc(LABEL, SCORE))
 
 
@@ -45,7 +45,7 @@ def of_two_samples(positive, negative, axis=-1):
 @pytest.mark.parametrize("method", ["percentile", "BCa"])
 def test_the_interval_agrees_with_scipys_bootstrap(method):
     """Without clusters and stratified by class, it is scipy's two-sample bootstrap of the same statistic."""
-    drawn = bootstrap.weights(np.arange(60), LABEL, 10_000, seed=3)
+    drawn = bootstrap.cluster_weights(np.arange(60), LABEL, 10_000, seed=3)
     ours = bootstrap.auroc_interval(LABEL, SCORE, drawn, cluster=np.arange(60) if method == "BCa" else None)
     theirs = stats.bootstrap(
         (SCORE[LABEL == 1], SCORE[LABEL == 0]), of_two_samples, n_resamples=10_000, method=method, rng=np.random.default_rng(0)
@@ -61,10 +61,10 @@ def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
     theirs = stats.bootstrap(
         (score[LABEL == 1], score[LABEL == 0]), of_two_samples, n_resamples=4000, method="BCa", rng=np.random.default_rng(0)
     )
-    value, wins = auc.auroc(LABEL, score), bootstrap.pairs(LABEL, score)
-    jackknife = bootstrap.weighted_auroc(LABEL, bootstrap.left_out(np.arange(60)), wins)
-    plain = bootstrap.percentile(theirs.bootstrap_distribution, 0.95)
-    ours = bootstrap.bca(theirs.bootstrap_distribution, value, jackknife, 0.95)
+    value, wins = auc.auroc(LABEL, score), bootstrap.pairwise_wins(LABEL, score)
+    jackknife = bootstrap.weighted_auroc(LABEL, bootstrap.jackknife_weights(np.arange(60)), wins)
+    plain = bootstrap.percentile_interval(theirs.bootstrap_distribution, 0.95)
+    ours = bootstrap.bca_interval(theirs.bootstrap_distribution, value, jackknife, 0.95)
     assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.002)
     if shift == 2.5:
         assert max(abs(a - b) for a, b in zip(plain, ours, strict=True)) > 0.004  # so it is not just the percentiles
@@ -78,14 +78,14 @@ def test_bca_of_one_sample_is_scipys_to_the_last_digit(confidence, statistic):
         (data,), statistic, n_resamples=3000, confidence_level=confidence, method="BCa", rng=np.random.default_rng(0)
     )
     jackknife = np.array([statistic(np.delete(data, i)) for i in range(41)])
-    ours = bootstrap.bca(theirs.bootstrap_distribution, statistic(data), jackknife, confidence)
+    ours = bootstrap.bca_interval(theirs.bootstrap_distribution, statistic(data), jackknife, confidence)
     assert ours == pytest.approx(tuple(theirs.confidence_interval), rel=1e-9)
 
 
 def test_the_jackknife_leaves_whole_clusters_out():
-    left = bootstrap.left_out(CLUSTER)
+    left = bootstrap.jackknife_weights(CLUSTER)
     names = np.unique(CLUSTER)
-    found = bootstrap.weighted_auroc(LABEL, left, bootstrap.pairs(LABEL, SCORE))
+    found = bootstrap.weighted_auroc(LABEL, left, bootstrap.pairwise_wins(LABEL, SCORE))
     assert left.shape == (len(names), 60)
     for name, value in zip(names, found, strict=True):
         kept = name != CLUSTER
@@ -99,8 +99,10 @@ def test_bca_is_undefined_where_nothing_varies():
         (np.full(50, np.nan), 0.5, np.linspace(0, 1, 10)),
         (np.linspace(0, 1, 50), 0.5, np.full(10, np.nan)),
     ):
-        assert np.isnan(bootstrap.bca(samples, value, jackknife, 0.95)).all()
-    found = bootstrap.auroc_interval(LABEL, SCORE + 100 * LABEL, bootstrap.weights(CLUSTER, LABEL, 50, 0), cluster=CLUSTER)
+        assert np.isnan(bootstrap.bca_interval(samples, value, jackknife, 0.95)).all()
+    found = bootstrap.auroc_interval(
+        LABEL, SCORE + 100 * LABEL, bootstrap.cluster_weights(CLUSTER, LABEL, 50, 0), cluster=CLUSTER
+    )
     assert found.value == 1
     assert (found.low, found.high) == (1, 1)  # the percentiles'
     assert "no BCa interval" in found.note
@@ -108,17 +110,17 @@ def test_bca_is_undefined_where_nothing_varies():
 
 def test_counts_are_those_of_drawing_with_replacement():
     """Mean 1, variance 1 - 1 / C and covariance -1 / C of the C clusters' counts, also past the draws that share a histogram."""
-    drawn = bootstrap.weights(np.arange(8), np.zeros(8), 20_000, seed=7)
-    assert 3 * bootstrap.TOGETHER < 20_000
+    drawn = bootstrap.cluster_weights(np.arange(8), np.zeros(8), 20_000, seed=7)
+    assert 3 * bootstrap.DRAWS_PER_BLOCK < 20_000
     assert (drawn.sum(1) == 8).all()
     assert np.cov(drawn.T) == pytest.approx(np.eye(8) - 1 / 8, abs=0.04)
     assert drawn.max() <= 8
-    first, second = drawn[: bootstrap.TOGETHER], drawn[bootstrap.TOGETHER : 2 * bootstrap.TOGETHER]
+    first, second = drawn[: bootstrap.DRAWS_PER_BLOCK], drawn[bootstrap.DRAWS_PER_BLOCK : 2 * bootstrap.DRAWS_PER_BLOCK]
     assert not np.array_equal(first, second)
 
 
 def test_the_same_seed_gives_the_same_interval():
-    drawn = [bootstrap.weights(CLUSTER, LABEL, 300, seed=seed) for seed in (4, 4, 5)]
+    drawn = [bootstrap.cluster_weights(CLUSTER, LABEL, 300, seed=seed) for seed in (4, 4, 5)]
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
 
@@ -128,6 +130,6 @@ def test_few_clusters_widen_the_interval():
     score = np.random.default_rng(0).normal(size=200)[clustered] + 0.7 * LABEL  # one value a cluster
     widths = []
     for cluster in (clustered, np.arange(60)):
-        found = bootstrap.auroc_interval(LABEL, score, bootstrap.weights(cluster, LABEL, 2000, seed=6))
+        found = bootstrap.auroc_interval(LABEL, score, bootstrap.cluster_weights(cluster, LABEL, 2000, seed=6))
         widths.append(found.high - found.low)
     assert widths[0] > 1.5 * widths[1]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from wor.params import Criteria
-from wor.statistics import criteria, family
+from wor.analysis import criteria
+from wor.config.params import Criteria
+from wor.statistics import family
 
 RULES = Criteria(delta_auc={360: 0.05, 1700: 0.12}, partial_r=0.3, partial_p=0.01, temperature_variance=0.03)
 
@@ -40,7 +41,7 @@ def model(n_params=135e6, delta=0.1, r=0.4, p=0.001, undefined=0, variance=0.01)
 
 
 def statuses(*models):
-    return {key: entry["status"] for key, entry in criteria.judge(dict(zip("abc", models, strict=False)), RULES).items()}
+    return {key: entry["status"] for key, entry in criteria.judge_criteria(dict(zip("abc", models, strict=False)), RULES).items()}
 
 
 def test_one_small_model_leaves_the_size_criteria_open():
@@ -75,17 +76,17 @@ def test_three_sizes_decide_everything():
     ],
 )
 def test_each_threshold_decides(change, key, status):
-    entry = criteria.judge({"a": model(**change)}, RULES)[key]
+    entry = criteria.judge_criteria({"a": model(**change)}, RULES)[key]
     assert entry["status"] == status
     assert entry["why"]
 
 
 def test_a_verdict_shows_the_interval_and_why_there_is_none():
-    found = criteria.judge({"a": model(n_params=362e6, variance=0.021)}, RULES)
+    found = criteria.judge_criteria({"a": model(n_params=362e6, variance=0.021)}, RULES)
     assert "+0.400 [+0.200, +0.600]" in found["partial_r"]["why"]
     assert "+0.100 [+0.000, +0.200]" in found["delta_auc_360m"]["why"]
     assert "0.021 [0.000, 0.042] (10 items)" in found["temperature_variance"]["why"]
-    missing = criteria.judge({"a": model(n_params=362e6, delta=math.nan, r=math.nan, variance=math.nan)}, RULES)
+    missing = criteria.judge_criteria({"a": model(n_params=362e6, delta=math.nan, r=math.nan, variance=math.nan)}, RULES)
     assert "constant score" in missing["delta_auc_360m"]["why"]
     assert "constant score" in missing["partial_r"]["why"]
     assert "one temperature only" in missing["temperature_variance"]["why"]

@@ -67,10 +67,10 @@ def test_wording_gives_the_classes_away_when_it_differs_and_only_then():
     words = ["tree", "house", "river", "stone", "cloud", "bread"]
     same = [" ".join(rng.choice(words, 12)) for _ in label]
     told = [f"{text} {'sum' if value else 'retell'}" for text, value in zip(same, label, strict=True)]
-    drawn = bootstrap.weights(np.arange(60), label, 500, seed=0)
+    drawn = bootstrap.cluster_weights(np.arange(60), label, 500, seed=0)
     clusters = np.arange(60)
-    assert nulls.surface_ceiling(label, told, clusters, drawn, folds=5, seed=0).value == 1
-    found = nulls.surface_ceiling(label, same, clusters, drawn, folds=5, seed=0)
+    assert nulls.bag_of_words_auroc(label, told, clusters, drawn, folds=5, seed=0).value == 1
+    found = nulls.bag_of_words_auroc(label, same, clusters, drawn, folds=5, seed=0)
     assert found.low < 0.5
     assert found.value < 0.75
 
@@ -80,6 +80,6 @@ def test_wording_that_belongs_to_a_cluster_gives_nothing_away_beyond_it():
     label = np.arange(80) // 8 % 2
     cluster = np.arange(80) // 8
     texts = [f"word{'abcdefghij'[name]} and so on" for name in cluster]
-    drawn = bootstrap.weights(cluster, label, 200, seed=0)
-    assert nulls.surface_ceiling(label, texts, cluster, drawn, folds=5, seed=0).value == pytest.approx(0.5)
-    assert nulls.surface_ceiling(label, texts, np.arange(80), drawn, folds=5, seed=0).value == 1
+    drawn = bootstrap.cluster_weights(cluster, label, 200, seed=0)
+    assert nulls.bag_of_words_auroc(label, texts, cluster, drawn, folds=5, seed=0).value == pytest.approx(0.5)
+    assert nulls.bag_of_words_auroc(label, texts, np.arange(80), drawn, folds=5, seed=0).value == 1

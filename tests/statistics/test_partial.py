@@ -125,7 +125,7 @@ def test_one_more_item_is_enough():
 @pytest.mark.parametrize("method", ["pearson", "spearman"])
 def test_a_clustered_draw_is_the_partial_correlation_of_the_repeated_items(method):
     """Each draw against pingouin on the rows that it repeats; ranks are taken before drawing."""
-    drawn = bootstrap.weights(np.arange(N) // 2, np.zeros(N), 40, seed=1)
+    drawn = bootstrap.cluster_weights(np.arange(N) // 2, np.zeros(N), 40, seed=1)
     columns = np.column_stack([X, Y, GIVEN])
     columns = stats.rankdata(columns, axis=0) if method == "spearman" else columns
     z = []
@@ -143,21 +143,21 @@ def test_clusters_widen_the_interval_of_a_partial_correlation():
     rng = np.random.default_rng(0)
     cluster = np.repeat(np.arange(20), 8)
     x, y, given = rng.normal(size=20)[cluster], rng.normal(size=20)[cluster], rng.normal(size=(160, 2))
-    alone = partial.clustered_partial(x, y, given, bootstrap.weights(np.arange(160), np.zeros(160), 1000, seed=0))
-    whole = partial.clustered_partial(x, y, given, bootstrap.weights(cluster, np.zeros(160), 1000, seed=0))
+    alone = partial.clustered_partial(x, y, given, bootstrap.cluster_weights(np.arange(160), np.zeros(160), 1000, seed=0))
+    whole = partial.clustered_partial(x, y, given, bootstrap.cluster_weights(cluster, np.zeros(160), 1000, seed=0))
     assert whole.high - whole.low > 2 * (alone.high - alone.low)
     plain = partial_correlation(x, y, given)
     assert alone.high - alone.low == pytest.approx(plain.high - plain.low, rel=0.15)
 
 
 def test_a_redundant_covariate_changes_no_draw():
-    drawn = bootstrap.weights(np.arange(N), np.zeros(N), 200, seed=0)
+    drawn = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 200, seed=0)
     wide = np.column_stack([GIVEN, GIVEN.sum(1), np.ones(N)])
     a, b = (partial.clustered_partial(X, Y, given, drawn) for given in (GIVEN, wide))
     assert (a.low, a.high, a.p) == pytest.approx((b.low, b.high, b.p), rel=1e-5)
 
 
 def test_what_a_plain_partial_correlation_refuses_a_clustered_one_does_too():
-    drawn = bootstrap.weights(np.arange(N), np.zeros(N), 100, seed=0)
+    drawn = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 100, seed=0)
     assert partial.clustered_partial(np.ones(N), Y, GIVEN, drawn).reason == "constant score"
     assert partial.clustered_partial(X * np.nan, Y, GIVEN, drawn).reason == "values hold NaN"

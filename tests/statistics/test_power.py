@@ -30,13 +30,13 @@ def test_the_variance_beside_that_of_simulated_studies(auroc, m, n, ratio):
 def test_power_is_the_share_of_simulated_studies_that_reject(auroc, m, n, alpha):
     positive, negative = binormal(auroc, m, n, 3000, seed=2)
     rejected = (stats.mannwhitneyu(positive, negative, axis=1).pvalue < alpha).mean()
-    assert power.power(auroc, m, n, alpha) == pytest.approx(rejected, abs=0.04)
-    assert power.power(1 - auroc, m, n, alpha) == pytest.approx(power.power(auroc, m, n, alpha))
+    assert power.auroc_power(auroc, m, n, alpha) == pytest.approx(rejected, abs=0.04)
+    assert power.auroc_power(1 - auroc, m, n, alpha) == pytest.approx(power.auroc_power(auroc, m, n, alpha))
 
 
 def test_more_items_and_larger_effects_have_more_power():
-    sizes = [power.power(0.65, n, n) for n in (15, 40, 100, 200)]
-    effects = [power.power(effect, 40, 40) for effect in (0.5, 0.6, 0.7, 0.8, 0.95)]
+    sizes = [power.auroc_power(0.65, n, n) for n in (15, 40, 100, 200)]
+    effects = [power.auroc_power(effect, 40, 40) for effect in (0.5, 0.6, 0.7, 0.8, 0.95)]
     assert sizes == sorted(sizes)
     assert effects == sorted(effects)
     # Without an effect half of the false positives point the wrong way, and those do not count.
@@ -47,7 +47,7 @@ def test_more_items_and_larger_effects_have_more_power():
 def test_the_detectable_auroc_has_the_wanted_power(wanted):
     found = power.detectable_auroc(30, 50, wanted)
     assert 0.5 < found < 1
-    assert power.power(found, 30, 50) == pytest.approx(wanted, abs=1e-9)
+    assert power.auroc_power(found, 30, 50) == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize(("m", "n"), [(0, 40), (40, 1), (2, 2)])

@@ -88,7 +88,7 @@ def test_power_is_procs():
     """
     assert len(STORED["power"]) == 24
     for theirs in STORED["power"]:
-        ours = power.power(theirs["auc"], theirs["ncases"], theirs["ncontrols"], theirs["sig.level"])
+        ours = power.auroc_power(theirs["auc"], theirs["ncases"], theirs["ncontrols"], theirs["sig.level"])
         assert ours == pytest.approx(theirs["power"], abs=2e-4), theirs
     for theirs in STORED["detectable"]:
         ours = power.detectable_auroc(theirs["ncases"], theirs["ncontrols"], theirs["power"])
@@ -105,5 +105,5 @@ def test_with_procs_root_of_two_power_is_procs_to_the_last_digit(theirs, monkeyp
             return 1.414 if value == 2 else math.sqrt(value)
 
     monkeypatch.setattr(power, "math", Rounded)
-    ours = power.power(theirs["auc"], theirs["ncases"], theirs["ncontrols"], theirs["sig.level"])
+    ours = power.auroc_power(theirs["auc"], theirs["ncases"], theirs["ncontrols"], theirs["sig.level"])
     assert ours == pytest.approx(theirs["power"], rel=1e-9)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from wor.statistics import auc, bootstrap, rivals
-from wor.statistics.baseline import CrossFit, cross_fit, splits
+from wor.statistics.baseline import CrossFit, cross_fit, make_splits
 
 
 def study(m=30, n=40, seed=0, effect=0.8, decimals=1):
@@ -18,24 +18,24 @@ def study(m=30, n=40, seed=0, effect=0.8, decimals=1):
 
 
 def drawn(label, draws=2000, cluster=None):
-    return bootstrap.weights(np.arange(len(label)) if cluster is None else cluster, label, draws, seed=0)
+    return bootstrap.cluster_weights(np.arange(len(label)) if cluster is None else cluster, label, draws, seed=0)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_two_scores_differ_as_delong_says(seed):
     label, first, second = study(60, 80, seed)
-    found, delong = rivals.difference(label, first, second, drawn(label)), auc.delong_difference(label, first, second)
+    found, delong = rivals.auroc_difference(label, first, second, drawn(label)), auc.delong_difference(label, first, second)
     assert found.value == pytest.approx(delong.value)
     # Not the same variance, but near it with so many items.
     assert (found.low, found.high) == pytest.approx((delong.low, delong.high), abs=0.03)
     assert found.p == pytest.approx(delong.p, abs=0.03)
-    back = rivals.difference(label, second, first, drawn(label))
+    back = rivals.auroc_difference(label, second, first, drawn(label))
     assert (back.value, back.low, back.high, back.p) == pytest.approx((-found.value, -found.high, -found.low, found.p))
 
 
 def test_standard_error_and_interval_are_scipys():
     label, first, second = study()
-    found = rivals.difference(label, first, second, drawn(label, 5000))
+    found = rivals.auroc_difference(label, first, second, drawn(label, 5000))
 
     def statistic(positive, negative):
         both = np.concatenate([positive, negative])
@@ -58,7 +58,9 @@ def test_standard_error_and_interval_are_scipys():
 def test_beside_a_cross_fit_only_pairs_of_a_fold_count():
     label, first, second = study()
     cluster = np.arange(70)
-    fit = cross_fit(label, np.column_stack([second, np.random.default_rng(1).normal(size=70)]), splits(label, cluster, 5, 3, 0))
+    fit = cross_fit(
+        label, np.column_stack([second, np.random.default_rng(1).normal(size=70)]), make_splits(label, cluster, 5, 3, 0)
+    )
     times = drawn(label, 40)
 
     def by_hand(count):
@@ -73,7 +75,7 @@ def test_beside_a_cross_fit_only_pairs_of_a_fold_count():
                         counted += count[i] * count[j]
         return gained / counted
 
-    found = rivals.difference(label, first, fit, times)
+    found = rivals.auroc_difference(label, first, fit, times)
     samples = [by_hand(count) for count in times]
     assert found.value == pytest.approx(by_hand(np.ones(70)))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-6)
@@ -85,7 +87,9 @@ def test_beside_a_cross_fit_only_pairs_of_a_fold_count():
 def test_a_cross_fit_of_one_fold_is_a_score():
     label, first, second = study()
     whole = CrossFit(second[None], np.zeros((1, 70), int))
-    assert rivals.difference(label, first, whole, drawn(label)) == rivals.difference(label, first, second, drawn(label))
+    assert rivals.auroc_difference(label, first, whole, drawn(label)) == rivals.auroc_difference(
+        label, first, second, drawn(label)
+    )
 
 
 def test_few_clusters_widen_the_interval():
@@ -93,7 +97,7 @@ def test_few_clusters_widen_the_interval():
     cluster = np.arange(80) // 8
     rng = np.random.default_rng(3)
     first, second = (rng.normal(size=10)[cluster] + 0.3 * rng.normal(size=80) + label for _ in range(2))
-    wide, narrow = (rivals.difference(label, first, second, drawn(label, cluster=of)) for of in (cluster, None))
+    wide, narrow = (rivals.auroc_difference(label, first, second, drawn(label, cluster=of)) for of in (cluster, None))
     assert wide.value == narrow.value
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
     assert wide.p > narrow.p
@@ -101,11 +105,11 @@ def test_few_clusters_widen_the_interval():
 
 def test_notes_where_there_is_no_test():
     label, first, _ = study()
-    alike = rivals.difference(label, first, 2 * first + 1, drawn(label))
+    alike = rivals.auroc_difference(label, first, 2 * first + 1, drawn(label))
     assert (alike.value, alike.low, alike.high) == (0, 0, 0)
     assert math.isnan(alike.p)
     assert alike.note == "the scores rank the items alike"
-    apart = rivals.difference(label, first + 100 * label, first - 100 * label, drawn(label))
+    apart = rivals.auroc_difference(label, first + 100 * label, first - 100 * label, drawn(label))
     assert (apart.value, apart.low, apart.high) == (1, 1, 1)
     assert math.isnan(apart.p)
     assert apart.note == "the difference has no variance"
@@ -123,19 +127,19 @@ def test_a_sparse_fit_on_noise_knows_nothing_out_of_sample():
     found, inside = [], []
     for seed in range(8):
         label, features = activations(0, seed)
-        fit = rivals.sparse_fit(label, features, np.arange(120), folds=5, repeats=2, seed=seed)
+        fit = rivals.fit_sparse_logistic(label, features, np.arange(120), folds=5, repeats=2, seed=seed)
         found.append(fit.auroc(label))
-        inside.append(auc.auroc(label, rivals._lasso().fit(features, label).decision_function(features)))
+        inside.append(auc.auroc(label, rivals._lasso_logistic().fit(features, label).decision_function(features)))
     assert np.mean(inside) > 0.8  # what it would have claimed in-sample
     assert np.mean(found) == pytest.approx(0.5, abs=0.06)
 
 
 def test_a_sparse_fit_finds_one_feature_of_many():
     label, features = activations(2.0, seed=0)
-    fit = rivals.sparse_fit(label, features, np.arange(120), folds=5, repeats=2, seed=0)
+    fit = rivals.fit_sparse_logistic(label, features, np.arange(120), folds=5, repeats=2, seed=0)
     best = stats.norm.cdf(2 / math.sqrt(2))  # what the planted feature alone could reach
     assert best - 0.1 < fit.auroc(label) < best + 0.05
-    weights = rivals._lasso().fit(features, label)[-1].coef_[0]
+    weights = rivals._lasso_logistic().fit(features, label)[-1].coef_[0]
     assert np.argmax(np.abs(weights)) == 17
     assert (weights != 0).sum() < 40
 
@@ -146,6 +150,8 @@ def test_a_sparse_fit_keeps_clusters_together():
     cluster = np.repeat(np.arange(24), 5)
     label = cluster % 2
     features = rng.normal(size=(24, 60))[cluster]
-    together, apart = (rivals.sparse_fit(label, features, of, folds=4, repeats=2, seed=0) for of in (cluster, np.arange(120)))
+    together, apart = (
+        rivals.fit_sparse_logistic(label, features, of, folds=4, repeats=2, seed=0) for of in (cluster, np.arange(120))
+    )
     assert apart.auroc(label) > 0.9
     assert together.auroc(label) < 0.7

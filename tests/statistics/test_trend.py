@@ -12,11 +12,11 @@ SCORE = np.round(RNG.normal(size=32) + 0.5 * DOSE, 1)  # ties in both
 
 
 def drawn(n=32, draws=400):
-    return bootstrap.weights(np.arange(n), np.zeros(n), draws, seed=0)
+    return bootstrap.cluster_weights(np.arange(n), np.zeros(n), draws, seed=0)
 
 
 def find(dose=DOSE, score=SCORE, permutations=999):
-    return trend.trend(dose, score, drawn(len(dose)), permutations, seed=0)
+    return trend.kendall_trend(dose, score, drawn(len(dose)), permutations, seed=0)
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])

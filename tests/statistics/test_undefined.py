@@ -26,7 +26,7 @@ BROKEN = {
 
 
 def drawn(label):
-    return bootstrap.weights(np.arange(len(label)), label, 50, seed=0)
+    return bootstrap.cluster_weights(np.arange(len(label)), label, 50, seed=0)
 
 
 STATISTICS = {
@@ -38,8 +38,8 @@ STATISTICS = {
     "percentile": lambda label, score: bootstrap.auroc_interval(label, score, drawn(label)),
     "BCa": lambda label, score: bootstrap.auroc_interval(label, score, drawn(label), cluster=np.arange(len(label))),
     "permuted_auroc": lambda label, score: nulls.permuted_auroc(label, score, np.arange(len(label)), 50, seed=0),
-    "difference, first": lambda label, score: rivals.difference(label, score, OTHER[: len(label)], drawn(label)),
-    "difference, second": lambda label, score: rivals.difference(label, OTHER[: len(label)], score, drawn(label)),
+    "difference, first": lambda label, score: rivals.auroc_difference(label, score, OTHER[: len(label)], drawn(label)),
+    "difference, second": lambda label, score: rivals.auroc_difference(label, OTHER[: len(label)], score, drawn(label)),
 }
 
 
@@ -67,11 +67,11 @@ def test_a_statistic_holds_from_ten_a_class():
 
 
 def sparse(label, features, cluster):
-    return rivals.sparse_fit(label, features, cluster, folds=5, repeats=1, seed=0)
+    return rivals.fit_sparse_logistic(label, features, cluster, folds=5, repeats=1, seed=0)
 
 
 def surface(label, features, cluster):
-    found = nulls.surface_ceiling(label, ["word"] * len(label), cluster, drawn(label), folds=5, seed=0)
+    found = nulls.bag_of_words_auroc(label, ["word"] * len(label), cluster, drawn(label), folds=5, seed=0)
     assert np.isnan([found.value, found.low, found.high, found.p]).all()
     return found.reason
 
@@ -108,7 +108,7 @@ def test_a_sparse_fit_of_features_with_nan():
     ],
 )
 def test_a_trend_that_cannot_be(dose, score, reason):
-    found = trend.trend(dose, score, drawn(np.zeros(len(dose))), 20, seed=0)
+    found = trend.kendall_trend(dose, score, drawn(np.zeros(len(dose))), 20, seed=0)
     assert np.isnan([found.value, found.low, found.high, found.p]).all()
     assert found.reason == reason
 

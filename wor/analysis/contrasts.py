@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, excluded, labels
+from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, class_labels, count_excluded
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 from wor.statistics import bootstrap, family, partial, power, rivals, trend
 from wor.statistics.result import undefined
 
 
-def beside_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
+def compare_with_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
     """AUROC(REV) - AUROC(rival), paired, with Holm over the rivals.
 
     Rivals: each component in its preset direction, every other measure, and a sparse logistic regression on the entropies of all
@@ -24,15 +24,18 @@ def beside_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, di
         own, drawn, confidence = evaluation.score("rev"), evaluation.drawn, settings.confidence
         for name in (*COMPONENTS, *RIVALS):
             sign = getattr(evaluation.params.rev, name).sign if name in COMPONENTS else 1
-            found[name] = rivals.difference(label, own, sign * evaluation.score(name), drawn, confidence)
+            found[name] = rivals.auroc_difference(label, own, sign * evaluation.score(name), drawn, confidence)
         repeats = max(1, settings.repeats // 4)
-        fit = rivals.sparse_fit(
+        fit = rivals.fit_sparse_logistic(
             label, entropies, evaluation.cluster, folds=settings.folds, repeats=repeats, seed=evaluation.params.seed
         )
         if isinstance(fit, str):
             found[HEADS] = fitted = undefined(fit, len(label))
         else:
-            found[HEADS], fitted = rivals.difference(label, own, fit, drawn, confidence), fit.estimate(label, drawn, confidence)
+            found[HEADS], fitted = (
+                rivals.auroc_difference(label, own, fit, drawn, confidence),
+                fit.estimate(label, drawn, confidence),
+            )
     adjusted = family.holm({name: estimate.p for name, estimate in found.items()})
     return {
         "difference": {name: {**estimate.as_dict(), "p_holm": adjusted[name]} for name, estimate in found.items()},
@@ -57,7 +60,7 @@ def dose_response(evaluation: Evaluation) -> dict[str, dict]:
                 for step, group in rows.groupby("steps")
             ],
             "trend": {
-                name: trend.trend(
+                name: trend.kendall_trend(
                     steps, rows[name].to_numpy(float), drawn, settings.permutations, seed, settings.confidence
                 ).as_dict()
                 for name in SCORES
@@ -99,16 +102,18 @@ def _given_length(rows: pd.DataFrame, other: np.ndarray, drawn: np.ndarray, meth
     }
 
 
-def twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
+def compare_with_twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
     """REV of a model with random weights that reads the same tokens, and of the real one on the same items.
 
     What the twin tells apart lies in the text and the architecture: no learned computation is needed for it.
     """
     both = table[table["rev"].notna()].merge(evaluation.kept[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
-    label = labels(both)
+    label = class_labels(both)
     n = {"reasoning": int(label.sum()), "control": int((1 - label).sum())}
     if not len(both):
-        missing = undefined(evaluation.refusal or f"no item of the twin has a REV ({next(iter(excluded(table)), '')})").as_dict()
+        missing = undefined(
+            evaluation.refusal or f"no item of the twin has a REV ({next(iter(count_excluded(table)), '')})"
+        ).as_dict()
         auroc = dict.fromkeys(("rev", *COMPONENTS, "rev_real"), missing)
         return {"n": n, "auroc": auroc, "difference": missing, "verdict": "no verdict: there is no twin to hold it against"}
     settings, drawn = evaluation.params.statistics, evaluation.draw(both)
@@ -122,7 +127,7 @@ def twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
     return {
         "n": n,
         "auroc": separation,
-        "difference": rivals.difference(label, real, random, drawn, settings.confidence).as_dict(),
+        "difference": rivals.auroc_difference(label, real, random, drawn, settings.confidence).as_dict(),
         "verdict": _twin_verdict(separation["rev"], n),
     }
 
@@ -136,7 +141,7 @@ def _twin_verdict(found: dict, n: dict[str, int]) -> str:
     return f"random weights are not seen to tell the classes apart (so few items show an AUROC from {least:.2f})"
 
 
-def literal(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
+def compare_full_length_controls(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
     """What matching in length changes: the same articles as controls, cut to length and whole.
 
     AUROC against all reasoning items, of every measure and of the covariates that partial
@@ -152,7 +157,7 @@ def literal(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
     }
     for name, controls in groups.items():
         rows = pd.concat([reasoning, controls], ignore_index=True)
-        label = labels(rows)
+        label = class_labels(rows)
         weights = evaluation.draw(rows)
         drawn[name] = {
             "n": len(controls),

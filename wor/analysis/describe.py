@@ -10,7 +10,7 @@ from wor.statistics import family
 BALANCE = ["token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity", "paraphrase_share"]
 
 
-def balance(items: pd.DataFrame) -> dict[str, dict]:
+def covariate_balance(items: pd.DataFrame) -> dict[str, dict]:
     """Covariates by class, with standardised mean differences."""
     groups = {role: items[items["role"] == role] for role in ("reasoning", "control")}
     return {
@@ -22,7 +22,7 @@ def balance(items: pd.DataFrame) -> dict[str, dict]:
     }
 
 
-def spread(items: pd.DataFrame) -> dict[str, dict]:
+def measure_summary(items: pd.DataFrame) -> dict[str, dict]:
     """Mean, standard deviation and n of every measure, by class and by dataset."""
     table = {}
     for key in ("role", "dataset"):
@@ -33,7 +33,7 @@ def spread(items: pd.DataFrame) -> dict[str, dict]:
     return table
 
 
-def accuracy(items: pd.DataFrame) -> dict[str, dict]:
+def answer_accuracy(items: pd.DataFrame) -> dict[str, dict]:
     """Share of right answers, and of continuations without a readable one, by dataset."""
     asked = items[items["correct"].notna()]
     return {

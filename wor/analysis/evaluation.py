@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from wor.params import Params
+from wor.config.params import Params
 from wor.statistics import auc, bootstrap
 from wor.statistics.baseline import Baseline
 
@@ -32,7 +32,7 @@ class Evaluation:
 
     @cached_property
     def label(self) -> np.ndarray:
-        return labels(self.kept)
+        return class_labels(self.kept)
 
     @cached_property
     def cluster(self) -> np.ndarray:
@@ -44,7 +44,7 @@ class Evaluation:
 
     def draw(self, rows: pd.DataFrame, most: int | None = None) -> np.ndarray:
         """`draw` by this study's parameters."""
-        return draw(rows, self.params, most)
+        return draw_weights(rows, self.params, most)
 
     @cached_property
     def baseline(self) -> Baseline:
@@ -74,26 +74,26 @@ class Evaluation:
             return f"{len(twice)} items occur twice, {twice[0]} among them"
         for role in ("reasoning", "control"):
             if not (self.kept["role"] == role).any():
-                why = next(iter(excluded(self.items[self.items["role"] == role])), "there are none")
+                why = next(iter(count_excluded(self.items[self.items["role"] == role])), "there are none")
                 return f"no {role} item has a REV ({why})"
         roles = self.kept.groupby("cluster")["role"].nunique()
         if (roles > 1).any():
             return f"cluster {roles.idxmax()} has items of both classes"
-        return auc.usable(self.label, self.score("rev"))
+        return auc.why_unusable(self.label, self.score("rev"))
 
 
-def labels(rows: pd.DataFrame) -> np.ndarray:
+def class_labels(rows: pd.DataFrame) -> np.ndarray:
     """1 for reasoning, 0 for control."""
     return (rows["role"] == "reasoning").to_numpy().astype(int)
 
 
-def draw(rows: pd.DataFrame, params: Params, most: int | None = None) -> np.ndarray:
+def draw_weights(rows: pd.DataFrame, params: Params, most: int | None = None) -> np.ndarray:
     """Bootstrap weights of ``rows``, at ``most`` so many draws: clusters within datasets."""
     draws = params.statistics.bootstrap_draws
-    return bootstrap.weights(rows["cluster"], rows["dataset"], min(draws, most or draws), params.seed)
+    return bootstrap.cluster_weights(rows["cluster"], rows["dataset"], min(draws, most or draws), params.seed)
 
 
-def excluded(items: pd.DataFrame) -> dict[str, int]:
+def count_excluded(items: pd.DataFrame) -> dict[str, int]:
     """Items without a REV, by reason and role."""
     gone = items[items["rev"].isna()]
     return {f"{role}: {reason}": int(n) for (role, reason), n in gone.groupby(["role", "reason"], dropna=False).size().items()}

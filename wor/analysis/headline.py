@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def of_model(result: dict) -> dict:
+def model_headline(result: dict) -> dict:
     """AUROC of REV, dAUC with its interval, partial r and n, of one model's results."""
     delta, partial = result["added"]["rev"]["delta"], result["partial"]["rev"]["clustered"]
     return {
@@ -18,7 +18,7 @@ def of_model(result: dict) -> dict:
     }
 
 
-def of_study(models: list[dict]) -> dict:
+def study_headline(models: list[dict]) -> dict:
     """The one model's headline, to 4 decimals; with several models their means, and n over all.
 
     A mean of which a part is missing is None. So is the interval of a mean: it would need the models' joint draws.

@@ -6,15 +6,15 @@ import math
 
 import pandas as pd
 
-from wor.analysis.evaluation import draw, labels
-from wor.params import Params
+from wor.analysis.evaluation import class_labels, draw_weights
+from wor.config.params import Params
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
 
-LEAST_CLUSTERS = 5  # below which no interval is given
+MIN_CLUSTERS = 5  # below which no interval is given
 
 
-def temperatures(table: pd.DataFrame, params: Params) -> dict:
+def temperature_curve(table: pd.DataFrame, params: Params) -> dict:
     """REV over temperatures: class means with bootstrap bands, AUROC, and the variance of the reasoning mean."""
     rows, settings = [], params.statistics
     for temperature, group in table.groupby("temperature"):
@@ -23,18 +23,18 @@ def temperatures(table: pd.DataFrame, params: Params) -> dict:
             row[role] = mean_interval(group[group["role"] == role], params).as_dict()
         kept = group[group["rev"].notna()]
         row["auroc"] = bootstrap.auroc_interval(
-            labels(kept), kept["rev"].to_numpy(float), draw(kept, params), settings.confidence, kept["cluster"]
+            class_labels(kept), kept["rev"].to_numpy(float), draw_weights(kept, params), settings.confidence, kept["cluster"]
         ).as_dict()
         rows.append(row)
     return {
         "by_temperature": rows,
         "n": len(table),
         "undefined": int(table["rev"].isna().sum()),
-        "variance": variance(table[table["role"] == "reasoning"], params).as_dict(),
+        "variance": temperature_variance(table[table["role"] == "reasoning"], params).as_dict(),
     }
 
 
-def variance(reasoning: pd.DataFrame, params: Params) -> Estimate:
+def temperature_variance(reasoning: pd.DataFrame, params: Params) -> Estimate:
     """Variance (ddof 1) over temperatures of the mean REV of the same reasoning items; those without one are left out.
 
     The interval resamples items, with all their temperatures. It leans upwards: the variance of noisy means holds the
@@ -46,7 +46,7 @@ def variance(reasoning: pd.DataFrame, params: Params) -> Estimate:
     if not len(values):
         return undefined("no reasoning item has a REV at every temperature")
     about = reasoning.drop_duplicates("item_id").set_index("item_id").loc[values.index]
-    drawn = draw(about, params)
+    drawn = draw_weights(about, params)
     samples = (drawn @ values.to_numpy() / drawn.sum(1, keepdims=True)).var(axis=1, ddof=1)
     return Estimate(float(values.mean().var(ddof=1)), *_interval(samples, about, params.statistics.confidence), n=len(values))
 
@@ -56,7 +56,7 @@ def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Es
     rows = rows[rows[column].notna()]
     if not len(rows):
         return undefined("no item has a value")
-    drawn = draw(rows, params)
+    drawn = draw_weights(rows, params)
     values = rows[column].to_numpy(float)
     samples = drawn @ values / drawn.sum(1)
     return Estimate(float(values.mean()), *_interval(samples, rows, params.statistics.confidence), n=len(rows))
@@ -64,9 +64,9 @@ def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Es
 
 def _interval(samples, rows: pd.DataFrame, confidence: float) -> tuple[float, float]:
     """Percentiles, or none where there are too few clusters to draw from."""
-    if rows["cluster"].nunique() < LEAST_CLUSTERS:
+    if rows["cluster"].nunique() < MIN_CLUSTERS:
         return math.nan, math.nan
-    return bootstrap.percentile(samples, confidence)
+    return bootstrap.percentile_interval(samples, confidence)
 
 
 def head_curve(table: pd.DataFrame, params: Params) -> list[dict]:

@@ -8,31 +8,31 @@ import numpy as np
 from scipy import stats
 
 from wor.analysis import describe
-from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, excluded
+from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, count_excluded
+from wor.config.params import Params
 from wor.measures.registry import COMPONENTS, SCORES
-from wor.params import Params
 from wor.statistics import auc, baseline, bootstrap, family, nulls, partial, power
 from wor.statistics.result import undefined
 
-SEPARATED = [*SCORES, *COVARIATES, "prompt_perplexity"]
+SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity"]
 METHODS = ("pearson", "spearman")
 
 
-def analyse(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
+def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
     """Everything of one model that comes from its evaluation items alone. ``prompts``: item ID to prompt."""
     described = {
         "n": _counts(evaluation),
-        "excluded": excluded(evaluation.items),
-        "balance": describe.balance(evaluation.kept if len(evaluation.kept) else evaluation.items),
-        "spread": describe.spread(evaluation.items),
-        "accuracy": describe.accuracy(evaluation.items),
+        "excluded": count_excluded(evaluation.items),
+        "balance": describe.covariate_balance(evaluation.kept if len(evaluation.kept) else evaluation.items),
+        "spread": describe.measure_summary(evaluation.items),
+        "accuracy": describe.answer_accuracy(evaluation.items),
     }
     if evaluation.refusal:
         return {**described, **_missing(evaluation)}
     settings, label, seed = evaluation.params.statistics, evaluation.label, evaluation.params.seed
     confidence, drawn, cluster = settings.confidence, evaluation.drawn, evaluation.cluster
     separation = {}
-    for name in SEPARATED:
+    for name in SCORES_AND_COVARIATES:
         score = evaluation.score(name)
         accelerated, percentile = bootstrap.auroc_intervals(label, score, drawn, cluster, confidence)
         separation[name] = {
@@ -66,12 +66,12 @@ def analyse(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         "holm": family.holm(tests),
         "nulls": {
             "permuted_labels": separation["rev"]["permuted"],
-            "surface_ceiling": nulls.surface_ceiling(
+            "surface_ceiling": nulls.bag_of_words_auroc(
                 label, texts, cluster, drawn, folds=settings.folds, seed=seed, confidence=confidence
             ).as_dict(),
         },
-        "direction": direction(separation, evaluation.params),
-        "detectable": detectable(evaluation, gains["rev"].delta.low, gains["rev"].delta.high),
+        "direction": component_directions(separation, evaluation.params),
+        "detectable": detectable_effects(evaluation, gains["rev"].delta.low, gains["rev"].delta.high),
     }
 
 
@@ -86,8 +86,10 @@ def _missing(evaluation: Evaluation) -> dict:
     missing = undefined(evaluation.refusal, len(evaluation.kept)).as_dict()
     kinds = [*METHODS, *(f"semi_{method}" for method in METHODS), "clustered", "permuted"]
     return {
-        "auroc": {name: dict.fromkeys(("bootstrap", "percentile", "delong", "permuted"), missing) for name in SEPARATED},
-        "added": {name: dict.fromkeys(baseline.Added.__dataclass_fields__, missing) for name in SCORES},
+        "auroc": {
+            name: dict.fromkeys(("bootstrap", "percentile", "delong", "permuted"), missing) for name in SCORES_AND_COVARIATES
+        },
+        "added": {name: dict.fromkeys(baseline.IncrementalValue.__dataclass_fields__, missing) for name in SCORES},
         "partial": {name: dict.fromkeys(kinds, missing) for name in SCORES},
         "holm": {},
         "nulls": {"permuted_labels": missing, "surface_ceiling": missing},
@@ -96,7 +98,7 @@ def _missing(evaluation: Evaluation) -> dict:
     }
 
 
-def direction(separation: dict, params: Params) -> dict[str, str]:
+def component_directions(separation: dict, params: Params) -> dict[str, str]:
     """Whether each component points where its preset sign says. Signs are never flipped to suit."""
     found = {}
     for name in COMPONENTS:
@@ -109,7 +111,7 @@ def direction(separation: dict, params: Params) -> dict[str, str]:
     return found
 
 
-def detectable(evaluation: Evaluation, low: float, high: float) -> dict[str, dict]:
+def detectable_effects(evaluation: Evaluation, low: float, high: float) -> dict[str, dict]:
     """Smallest AUROC and dAUC that this study finds with a probability of 0.8, two-sided at 1 - confidence.
 
     Clusters count, not items: those of one template or article are taken to be alike, which errs on the side of

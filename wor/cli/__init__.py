@@ -1,59 +1,13 @@
-"""The `wor` command. A module a group of commands; here is their order in the help, which is a user's."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-from typing import Annotated
-
-from wor import interrupt
-
-if Path(sys.argv[0]).name in ("wor", "-m"):  # being started as a command: what follows takes a third of a second
-    interrupt.watch()
-
-import os
-
-import typer
-
-from wor import stage
-from wor.cli import keep, look, prepare, study
-
-app = typer.Typer(
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done; 1 not so, or a fault of wor; 2 refused, with what to do about it; 130 after Ctrl-C.",
-)
-
-PANELS = {
-    "Check and prepare": (prepare.doctor, prepare.check, prepare.plan, prepare.freeze),
-    "Run a study": (study.run, study.reproduce),
-    "Look at results": (look.report, look.results, look.compare, look.registry, look.runs),
-    "Keep and share": (keep.record, keep.verify),
-}
-for panel, commands in PANELS.items():
-    for command in commands:
-        app.command(rich_help_panel=panel)(command)
-
-
-@app.callback()
-def settings(
-    context: typer.Context,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show where an error came from, in stages too (or set WOR_DEBUG=1).")
-    ] = False,
-) -> None:
-    """Measure reasoning effort inside small language models, as a DVC pipeline.
-
-    Start with wor doctor, then wor plan, then wor run.
-    """
-    if debug:
-        os.environ[stage.DEBUG] = "1"
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+"""The `wor` command."""
 
 
 def main() -> None:
-    with stage.one_line_errors():
+    """Run the command that the command line names; the entry point of `wor`."""
+    from wor.process import interrupt
+
+    interrupt.install_handlers()  # the imports that follow take a third of a second
+    from wor.cli.app import app
+    from wor.process.exit import one_line_errors
+
+    with one_line_errors():
         app(prog_name="wor")

@@ -26,7 +26,7 @@ def _quietly(offers: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
 def iterations() -> Iterable[str]:
     from wor.iterations import registry
 
-    return [folder.name for _, folder in sorted(registry.folders(paths.experiments()).items(), reverse=True)]
+    return [folder.name for _, folder in sorted(registry.iteration_folders(paths.experiments()).items(), reverse=True)]
 
 
 @_quietly
@@ -37,10 +37,10 @@ def profiles() -> Iterable[str]:
 @_quietly
 def settings() -> Iterable[str]:
     """``key=`` of every value in params.yaml, dotted."""
-    from wor import params
-    from wor.profiles import leaves
+    from wor.config import params
+    from wor.config.overrides import flatten
 
-    return [f"{key}=" for key, _ in leaves(params.read(paths.PARAMS))]
+    return [f"{key}=" for key, _ in flatten(params.read_yaml(paths.PARAMS))]
 
 
 @_quietly
@@ -55,6 +55,6 @@ def stages() -> Iterable[str]:
 @_quietly
 def datasets() -> Iterable[str]:
     """Those of params.yaml that have no frozen list yet."""
-    from wor import params
+    from wor.config import params
 
-    return [name for name in params.read(paths.PARAMS)["dataset_specs"] if not paths.frozen(name).is_file()]
+    return [name for name in params.read_yaml(paths.PARAMS)["dataset_specs"] if not paths.frozen(name).is_file()]

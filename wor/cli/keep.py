@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
-from wor import interrupt, paths, terminal
+from wor import paths
 from wor.cli.shared import AsJson, IterationName, print_json
 from wor.errors import UserError
-from wor.iterations import named, pointer
-from wor.iterations import record as recording
+from wor.iterations import named
 from wor.iterations import verify as verification
+from wor.process import interrupt
+from wor.recording import pointer
+from wor.recording import record as recording
+from wor.report import terminal
 
 
 def record(
@@ -23,8 +26,8 @@ def record(
 
     Example: wor record -m "Temperature 0.7"
     """
-    interrupt.words("the iterations are as they were; what is not yet recorded is when it is asked for again")
-    done = recording.record(message)
+    interrupt.set_message("the iterations are as they were; what is not yet recorded is when it is asked for again")
+    done = recording.record_iterations(message)
     say_tracked(done.tracked)
     if done.commit:
         typer.echo(f"Committed: {done.commit[:12]}. To send it: git push && dvc push")
@@ -58,12 +61,12 @@ def verify(
     if every and iteration:
         raise UserError("verify", f"{iteration!r} and --all", "Give one of the two")
     experiments = paths.experiments()
-    here = named.known(verification.folders(experiments), experiments)
-    chosen = list(here.values()) if every else [named.choose(iteration, here, experiments)]
+    here = named.require_any(verification.folders_by_name(experiments), experiments)
+    chosen = list(here.values()) if every else [named.find_iteration(iteration, here, experiments)]
     faults = []
     for one in chosen:
-        own = [f"{one.name}/{fault}" for fault in verification.faults_of(one)]
-        faults += own or pointer.faults(one)  # of a damaged folder the pointer's would be the same faults again
+        own = [f"{one.name}/{fault}" for fault in verification.folder_faults(one)]
+        faults += own or pointer.pointer_faults(one)  # of a damaged folder the pointer's would be the same faults again
     if every:
         faults += verification.registry_faults(experiments)
     found = {"iterations": [one.name for one in chosen], "intact": not faults, "faults": faults}

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from wor import paths, terminal
+from wor import paths
 from wor.cli import complete
-from wor.cli.shared import AsJson, IterationName, folder, print_json
+from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json
 from wor.errors import UserError
 from wor.iterations import registry as rows_of
-from wor.iterations import renumber
 from wor.iterations import results as statistics
-from wor.iterations.materialise import Outcome
+from wor.recording import renumber
+from wor.report import terminal
 
 
 def results(iteration: IterationName = "", as_json: AsJson = False) -> None:
@@ -23,11 +23,11 @@ def results(iteration: IterationName = "", as_json: AsJson = False) -> None:
 
     Example: wor results iteration_002
     """
-    found = folder(iteration)
+    found = iteration_folder(iteration)
     if as_json:
-        print_json(statistics.of(found))
+        print_json(statistics.load_results(found))
     else:
-        terminal.show_outcome(Outcome(found, new=False))
+        terminal.show_outcome(found, new=False)
 
 
 def report(
@@ -40,18 +40,18 @@ def report(
 
     Example: wor report iteration_001 iteration_002
     """
-    folders = [folder(name) for name in (iteration, other)[: 2 if other else 1]]
+    folders = [iteration_folder(name) for name in (iteration, other)[: 2 if other else 1]]
     if len(set(folders)) < len(folders):
         raise UserError("report", f"{iteration} beside itself", "Name two iterations, or one")
     for each in folders:
-        statistics.of(each)  # refuses what a version made that had other statistics
+        statistics.load_results(each)  # refuses what a version made that had other statistics
     path = folders[0] / paths.REPORT
     if other or output or not path.is_file():
         from wor.iterations.load import Iteration
         from wor.report import page  # with altair and scipy, which nobody waits for who asks where a report is
 
         path = output or paths.REPORTS / f"{'-'.join(each.name for each in folders)}.html"
-        page.write(path, *(Iteration(each) for each in folders))
+        page.write_page(path, *(Iteration(each) for each in folders))
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())
     typer.echo(path.relative_to(Path.cwd()) if inside else path)
     if show:
@@ -67,10 +67,10 @@ def compare(
 
     Example: wor compare iteration_001 iteration_002
     """
-    from wor.iterations.compare import comparison  # with scipy, which no other command waits for
+    from wor.iterations.compare import compare_iterations  # with scipy, which no other command waits for
 
-    base, *rest = (folder(name) for name in (first, *others))
-    found = [comparison(base, other) for other in rest]
+    base, *rest = (iteration_folder(name) for name in (first, *others))
+    found = [compare_iterations(base, other) for other in rest]
     if as_json:
         print_json(found)
         return
@@ -98,14 +98,14 @@ def registry(
         raise UserError("registry", "--json and --format csv", "Give one of the two")
     experiments = paths.experiments()
     if rebuild:
-        for line in renumber.settle(experiments):
+        for line in renumber.resolve_number_conflicts(experiments):
             typer.echo(line, err=True)
         if left := renumber.unmerged():
             typer.echo(f"Still unmerged, yours to decide; then wor record: {', '.join(left)}", err=True)
-    rows = rows_of.read(experiments)
+    rows = rows_of.read_rows(experiments)
     if not rows:
-        raise UserError(rows_of.path(experiments), "no iteration yet", "Make one with: make run")
-    if best and not (rows := rows_of.best(rows)):
+        raise UserError(rows_of.registry_path(experiments), "no iteration yet", "Make one with: make run")
+    if best and not (rows := rows_of.best_rows(rows)):
         raise UserError("--best", "no iteration has a dAUC", "Leave it out to see them all")
     if form is Form.csv:
         typer.echo(rows_of.as_csv(rows), nl=False)
@@ -122,7 +122,7 @@ def runs(as_json: AsJson = False) -> None:
 
     Example: wor runs
     """
-    from wor.iterations.runs import runs as every  # with dvc, which no other command waits for
+    from wor.iterations.runs import list_runs as every  # with dvc, which no other command waits for
 
     rows, varying = every()
     if as_json:

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from wor import params, preregistration, profiles, terminal
 from wor.cli import complete
 from wor.cli.shared import AsJson, Profile, Settings, print_json
+from wor.config import overrides, params
 from wor.errors import UserError
+from wor.pipeline import validation
+from wor.report import terminal
 
 
 def doctor(profile: Profile = "", as_json: AsJson = False) -> None:
@@ -41,8 +43,8 @@ def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
 
     Example: wor check -S temperature=0.7
     """
-    checked = profiles.check(profiles.settings(set_))
-    departures = preregistration.departures(preregistration.load(), checked)
+    checked = validation.check_run(overrides.parse_settings(set_))
+    departures = validation.check_study(checked)
     kind = "exploratory" if departures else "confirmatory"
     found = {"models": checked.models, "datasets": checked.datasets, "kind": kind, "departures": departures}
     if as_json:
@@ -59,12 +61,12 @@ def plan(profile: Profile = "", set_: Settings = [], as_json: AsJson = False) ->
 
     Example: wor plan --profile full
     """
-    changes = profiles.changes(profile, set_)
-    checked = profiles.check(changes)
+    changes = overrides.collect_overrides(profile, set_)
+    checked = validation.check_run(changes)
     os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported; what isn't in its cache is planned as a download
-    from wor.plan.plan import make  # with torch and dvc, which no other command waits for
+    from wor.plan.plan import make_plan  # with torch and dvc, which no other command waits for
 
-    found = make(checked, changes)
+    found = make_plan(checked, changes)
     if as_json:
         print_json({**asdict(found), "seconds": found.seconds})
     else:
@@ -79,9 +81,9 @@ def freeze(
 
     Example: wor freeze my-questions --n 400
     """
-    from wor.sources import frozen
+    from wor.data import frozen
 
-    settings = params.load()
+    settings = params.load_params()
     if dataset not in settings.dataset_specs:
         raise UserError("dataset", repr(dataset), f"dataset_specs has {', '.join(settings.dataset_specs)}")
     typer.echo(f"{n} items frozen in {frozen.freeze(dataset, settings.spec(dataset), n, settings.seed)}")

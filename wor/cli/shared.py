@@ -31,10 +31,10 @@ IterationName = Annotated[
 
 def print_json(found: object) -> None:
     """One document on stdout, what is not a number as null."""
-    typer.echo(json.dumps(storage.plain(found), indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(json.dumps(storage.to_plain(found), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def folder(iteration: str) -> Path:
+def iteration_folder(iteration: str) -> Path:
     """The folder of the complete iteration of this name; of the newest where the name is empty."""
     experiments = paths.experiments()
-    return named.choose(iteration, named.complete(experiments), experiments)
+    return named.find_iteration(iteration, named.complete_iterations(experiments), experiments)

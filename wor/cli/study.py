@@ -10,14 +10,18 @@ from typing import Annotated
 
 import typer
 
-from wor import commands, interrupt, notices, paths, profiles, terminal
+from wor import paths
 from wor.cli import complete
 from wor.cli.keep import say_tracked
-from wor.cli.shared import AsJson, IterationName, Profile, Settings, folder, print_json
+from wor.cli.shared import AsJson, IterationName, Profile, Settings, iteration_folder, print_json
+from wor.config import overrides
 from wor.errors import UserError
-from wor.iterations import record as recording
 from wor.iterations import registry
-from wor.iterations.materialise import Outcome, find
+from wor.pipeline import validation
+from wor.process import commands, interrupt, stage_flags
+from wor.recording import record as recording
+from wor.recording.create import find_current
+from wor.report import terminal
 
 
 def run(profile: Profile = "", set_: Settings = []) -> None:  # noqa: B006
@@ -27,36 +31,36 @@ def run(profile: Profile = "", set_: Settings = []) -> None:  # noqa: B006
 
     Example: wor run -S temperature=0.7
     """
-    changes = profiles.changes(profile, set_)
-    profiles.check(changes)
+    changes = overrides.collect_overrides(profile, set_)
+    validation.check_run(changes)
     if commands.git("rev-parse", "HEAD") is None:
         raise UserError("git", "no commit here", "An experiment starts from one: git init && git add -A && git commit -m Begin")
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     where = ["--temp"] if profile else []
-    command = commands.quiet_dvc("exp", "run", *where, *profiles.arguments(changes))
+    command = commands.quiet_dvc_command("exp", "run", *where, *overrides.dvc_arguments(changes))
     with tempfile.TemporaryDirectory() as name:
         told = Path(name)
-        code = commands.show(command, env=commands.environment(**{notices.FOLDER: name}), listens=True)
-        kept = told / notices.KEPT
+        code = commands.run_interactive(command, env=commands.child_environment(**{stage_flags.FOLDER: name}), listens=True)
+        kept = told / stage_flags.KEPT
         if code == commands.INTERRUPTED or kept.exists():
             part = f", and {kept.read_text(encoding='utf-8')}" if kept.exists() else ""
-            interrupt.words(f"kept are finished stages{part}; the same command goes on from there")
+            interrupt.set_message(f"kept are finished stages{part}; the same command goes on from there")
             raise SystemExit(commands.INTERRUPTED)
         if code:
-            raise SystemExit(UserError.exit_code if (told / notices.REFUSED).exists() else code)
-        shown = (told / notices.SHOWN).exists()
+            raise SystemExit(UserError.exit_code if (told / stage_flags.REFUSED).exists() else code)
+        shown = (told / stage_flags.SHOWN).exists()
     if not shown and not profile:  # nothing to do, or all of it from DVC's cache
-        found = find(profiles.check({})) or _of_workspace()
-        terminal.show_outcome(Outcome(found, new=False))
-    interrupt.words("the run is finished and its iteration is there; to commit it: wor record. This was")
-    tracked = recording.track(paths.experiments())
+        found = find_current(validation.check_run({})) or _of_workspace()
+        terminal.show_outcome(found, new=False)
+    interrupt.set_message("the run is finished and its iteration is there; to commit it: wor record. This was")
+    tracked = recording.track_iterations(paths.experiments())
     say_tracked(tracked)
     if tracked.names:
         typer.echo("To commit: wor record")
 
 
 def _of_workspace() -> Path:
-    return folder(registry.of_workspace() or "")
+    return iteration_folder(registry.workspace_iteration() or "")
 
 
 def reproduce(
@@ -84,14 +88,14 @@ def reproduce(
 
     Example: wor reproduce iteration_002 --from stats
     """
-    from wor.iterations import agreement  # with scipy, which no other command waits for
-    from wor.iterations.reproduce import reproduce as again_from
+    from wor.recording import agreement  # with scipy, which no other command waits for
+    from wor.recording.reproduce import recompute as again_from
 
-    recorded = folder(iteration)
+    recorded = iteration_folder(iteration)
     output = sys.stderr if as_json else None
     with again_from(recorded, start, partial(typer.echo, err=as_json), output) as again:
-        verdict = agreement.judge(recorded, again, tolerance)
-        found = agreement.described(recorded, again, verdict)
+        verdict = agreement.judge_agreement(recorded, again, tolerance)
+        found = agreement.describe_agreement(recorded, again, verdict)
         if as_json:
             print_json(found)
         else:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from wor import preregistration, profiles
+from wor.config import overrides
+from wor.config.params import Params
 from wor.doctor import data, hub, machine, repository, software
 from wor.doctor.finding import Finding, fail, ok, warn
 from wor.errors import UserError
-from wor.params import Params
+from wor.pipeline import validation
 
 __all__ = ["Finding", "examine", "look"]
 
@@ -23,7 +24,7 @@ Check = Callable[[], Iterable[Finding]]
 def examine(profile: str = "") -> dict[str, list[Finding]]:
     """Every finding, by group. ``profile``: an overlay of profiles/ to hold the machine against."""
     settings: list[Params] = []
-    parameters = look("params.yaml", partial(_parameters, profile, settings))
+    parameters = run_check("params.yaml", partial(_parameters, profile, settings))
     groups: dict[str, dict[str, Check]] = {
         "Software": {
             "Python": software.python,
@@ -51,18 +52,20 @@ def examine(profile: str = "") -> dict[str, list[Finding]]:
             "disk": partial(machine.disk, params),
         }
         groups["Study"] = {
-            "items": partial(data.lists, params),
-            "sources": partial(data.sources, params),
-            "weights": partial(data.weights_ready, params),
-            "hub": partial(hub.access, hub.specs(params)),
+            "items": partial(data.check_lists, params),
+            "sources": partial(data.check_sources, params),
+            "weights": partial(data.check_weights, params),
+            "hub": partial(hub.check_access, hub.hub_specs(params)),
         }
     # In another order than shown: the machine's load first.
-    found = {name: [finding for key, check in groups[name].items() for finding in look(key, check)] for name in sorted(groups)}
+    found = {
+        name: [finding for key, check in groups[name].items() for finding in run_check(key, check)] for name in sorted(groups)
+    }
     found["Study"] = parameters + found["Study"]
     return {name: found[name] for name in groups if found[name]}
 
 
-def look(name: str, check: Check) -> list[Finding]:
+def run_check(name: str, check: Check) -> list[Finding]:
     """What ``check`` finds; its own fault as a last finding called ``name``, whatever it is."""
     found = []
     try:
@@ -82,13 +85,13 @@ def _parameters(profile: str, into: list[Params]) -> Iterable[Finding]:
     """Check params.yaml with the profile, and leave the parameters in ``into`` for the checks that follow."""
     overlay = f" with profile {profile}" if profile else ""
     try:
-        params = profiles.check(profiles.changes(profile))
+        params = validation.check_run(overrides.collect_overrides(profile))
     except Exception:  # also a package that is not there
         yield warn(f"params{overlay}", "machine, data, weights and hub are not looked at", "Mend the fault below first")
         raise
     into.append(params)
     yield ok("params.yaml", f"{', '.join(params.models)} on {', '.join(params.datasets)}{overlay}: no fault")
-    departures = preregistration.departures(preregistration.load(), params)
+    departures = validation.check_study(params)
     more = f" and {len(departures) - 2} more" if len(departures) > 2 else ""
     standing = f"exploratory: {'; '.join(departures[:2])}{more}" if departures else "every registered parameter at its value"
     yield ok("prereg.yaml", standing)

@@ -33,7 +33,7 @@ def fail(name: str, found: str, remedy: str) -> Finding:
     return Finding(name, "fail", found, remedy)
 
 
-def shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     """``path`` from this folder, else from the user's home, else whole: a report that is passed on names no machine."""
     path = path.absolute()  # not resolved: a virtual environment's python is a link out of it
     for base, prefix in ((Path.cwd(), "."), (Path.home(), "~")):

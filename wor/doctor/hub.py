@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from wor.config.params import HubDataset, HubModel, Params
 from wor.doctor import reach
 from wor.doctor.finding import Finding, fail, ok, warn
-from wor.params import HubDataset, HubModel, Params
-from wor.sources.hub import token
+from wor.weights.hub import access_token
 
 SECONDS = 10  # for all of them together; most of it is the start of Python
 REMEDIES = {
@@ -22,40 +22,41 @@ REMEDIES = {
 Hub = HubModel | HubDataset
 
 
-def specs(params: Params) -> list[Hub]:
+def hub_specs(params: Params) -> list[Hub]:
     """What the study takes from the hub."""
     every = [*(params.model_specs[name] for name in params.models), *map(params.spec, params.datasets)]
     return [spec for spec in every if isinstance(spec, Hub)]
 
 
-def here(spec: Hub) -> Path | None:
+def cached_folder(spec: Hub) -> Path | None:
     """The folder of ``spec`` in the hub's cache, where a stage would find all that it needs; else None."""
-    from wor.sources import tables, weights  # with packages that may be what is missing
+    from wor.data import tables  # with packages that may be what is missing
+    from wor.weights import identity_card
 
-    return weights.here(spec) if isinstance(spec, HubModel) else tables.here(spec)
+    return identity_card.find_folder(spec) if isinstance(spec, HubModel) else tables.cached_folder(spec)
 
 
-def access(wanted: list[Hub]) -> Iterator[Finding]:
+def check_access(wanted: list[Hub]) -> Iterator[Finding]:
     """The hub is asked for what its cache here does not have, and for nothing else."""
     if not wanted:
         yield ok("hub", "not needed: no hub source in use")
         return
     from huggingface_hub import constants, get_token
 
-    missing = [spec for spec in wanted if here(spec) is None]
+    missing = [spec for spec in wanted if cached_folder(spec) is None]
     if have := [spec.repo for spec in wanted if spec not in missing]:
         yield ok("hub's cache", f"has {', '.join(have)}")
     if not missing:
         return
-    away = ", ".join(f"{spec.repo} at {spec.at}" for spec in missing)
+    away = ", ".join(f"{spec.repo} at {spec.pinned_revision}" for spec in missing)
     if constants.HF_HUB_OFFLINE:
         name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         yield fail("hub", f"{name} is set, and its cache has no {away}", f"unset {name}, or bring the cache of another machine")
         return
-    said_token = "a token is set" if token() or get_token() else "no token is set"  # never which
-    asked = [f"{'model' if isinstance(spec, HubModel) else 'dataset'}:{spec.repo}@{spec.at}" for spec in missing]
+    said_token = "a token is set" if access_token() or get_token() else "no token is set"  # never which
+    asked = [f"{'model' if isinstance(spec, HubModel) else 'dataset'}:{spec.repo}@{spec.pinned_revision}" for spec in missing]
     try:
-        answers = json.loads(reach.ask("hub", *asked, seconds=SECONDS))
+        answers = json.loads(reach.ask_in_subprocess("hub", *asked, seconds=SECONDS))
     except TimeoutError:
         yield fail("hub", f"no answer within {SECONDS} s; {said_token}; its cache has no {away}", REMEDIES["unreachable"])
         return

@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from wor import commands, needs, paths
+from wor import paths
+from wor.config.params import HubModel, ModelSpec, Params
 from wor.doctor import data, hub
-from wor.doctor.finding import Finding, fail, gib, ok, shown, warn
-from wor.engine import cgroup
-from wor.iterations import environment
-from wor.params import HubModel, ModelSpec, Params
-from wor.sources.hub import cache
+from wor.doctor.finding import Finding, fail, gib, ok, short_path, warn
+from wor.machine import control_groups, environment, resources
+from wor.process import commands
+from wor.weights.hub import cache_folder
 
 GIB = 2**30
 ROOM = 1 * GIB  # beside the weights: with less, groups are small and the engine slow
@@ -29,7 +29,9 @@ SIDE = 1024
 
 
 def load(params: Params) -> Iterator[Finding]:
-    yield judge_load(os.getloadavg()[0], params.compute.threads or cgroup.cores(), cgroup.cores())
+    yield judge_load(
+        os.getloadavg()[0], params.compute.threads or control_groups.available_cores(), control_groups.available_cores()
+    )
 
 
 def judge_load(load: float, threads: int, have: int) -> Finding:
@@ -46,21 +48,21 @@ def judge_load(load: float, threads: int, have: int) -> Finding:
 
 
 def cpu(params: Params, seconds: float = MEASURED) -> Iterator[Finding]:
-    threads = params.compute.threads or cgroup.cores()
-    yield judge_threads(threads, cgroup.cores(), cgroup.cpu_quota())
+    threads = params.compute.threads or control_groups.available_cores()
+    yield judge_threads(threads, control_groups.available_cores(), control_groups.cpu_quota())
     import torch
 
     torch.set_num_threads(threads)
     used = [name for name in ("mkl", "mkldnn") if getattr(torch.backends, name).is_available()]
     libraries = " and ".join({"mkl": "MKL", "mkldnn": "oneDNN"}[name] for name in used) or "neither MKL nor oneDNN"
     capability = torch.backends.cpu.get_cpu_capability()
-    yield ok("torch", f"{torch.__version__} with {libraries}, {capability}; {environment.blas()}")
+    yield ok("torch", f"{torch.__version__} with {libraries}, {capability}; {environment.blas_name()}")
     single, half = (speed(dtype, seconds) for dtype in (torch.float32, torch.bfloat16))
     yield judge_speed(single, half, params.compute.dtype)
 
 
 def judge_threads(threads: int, have: int, quota: float | None) -> Finding:
-    found = f"{environment.cpu()}: {have} cores, {threads} threads"
+    found = f"{environment.cpu_name()}: {have} cores, {threads} threads"
     if quota is not None and quota < threads:
         found += f"; the control group allows {quota:g} cores' time, and threads that are put to sleep hold up the others"
         return warn("CPU", found, f"wor run -S compute.threads={max(1, int(quota))}")
@@ -134,16 +136,16 @@ def without_gpu(asked: str, built_for: str | None, card: bool) -> Finding:
 def memory(params: Params) -> Iterator[Finding]:
     import psutil
 
-    need = needs.LIBRARIES + _weights(params)
-    yield judge_memory(psutil.virtual_memory().available, cgroup.memory_left(), need, params.compute.memory_gib)
-    if unknown := [name for name in params.models if needs.n_params(params.model_specs[name]) is None]:
+    need = resources.LIBRARIES + _weights(params)
+    yield judge_memory(psutil.virtual_memory().available, control_groups.memory_left(), need, params.compute.memory_gib)
+    if unknown := [name for name in params.models if resources.n_params(params.model_specs[name]) is None]:
         yield ok("memory", f"{', '.join(unknown)}: not counted in, its size is not known before it is here")
 
 
 def _weights(params: Params) -> int:
     """The largest model's bytes and its twin's: stage nulls has both."""
-    sizes = [needs.n_params(params.model_specs[name]) or 0 for name in params.models]
-    return needs.in_memory(max(sizes), params.compute.dtype, twins=1)
+    sizes = [resources.n_params(params.model_specs[name]) or 0 for name in params.models]
+    return resources.weights_in_memory(max(sizes), params.compute.dtype, twins=1)
 
 
 def judge_memory(host: int, group: int | None, need: int, memory_gib: float) -> Finding:
@@ -163,14 +165,16 @@ def judge_memory(host: int, group: int | None, need: int, memory_gib: float) -> 
 
 def disk(params: Params) -> Iterator[Finding]:
     """A line a file system: what it has against what a run may put there. A model of unknown size counts nothing."""
-    outputs = OTHER + len(params.models) * needs.output(params, needs.items(params))
-    again = len(params.models) * needs.output(params, sum(params.spec(name).n for name in params.datasets))  # in the iteration
+    outputs = OTHER + len(params.models) * resources.output_bytes(params, resources.observed_items(params))
+    again = len(params.models) * resources.output_bytes(
+        params, sum(params.spec(name).n for name in params.datasets)
+    )  # in the iteration
     places = [("repository", paths.project(), outputs + again), ("temporary files", Path(tempfile.gettempdir()), SCRATCH)]
     if Path(".dvc").is_dir():
         places.append(("DVC's cache", commands.dvc_cache(Path.cwd()), outputs))
-    places.append(("converted weights", paths.cache(), _files(data.to_make(params)) + SCRATCH))
-    if away := [spec for spec in hub.specs(params) if hub.here(spec) is None]:
-        places.append(("hub's cache", cache(), _files(spec for spec in away if isinstance(spec, HubModel)) + SCRATCH))
+    places.append(("converted weights", paths.cache(), _files(data.models_to_convert(params)) + SCRATCH))
+    if away := [spec for spec in hub.hub_specs(params) if hub.cached_folder(spec) is None]:
+        places.append(("hub's cache", cache_folder(), _files(spec for spec in away if isinstance(spec, HubModel)) + SCRATCH))
     systems: dict[int, list[tuple[str, Path, float]]] = {}
     for name, folder, need in places:
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -178,13 +182,13 @@ def disk(params: Params) -> Iterator[Finding]:
     for group in systems.values():
         names, need = ", ".join(name for name, _, _ in group), sum(need for _, _, need in group)
         about = os.statvfs(group[0][1])
-        closed = [shown(there) for _, there, _ in group if about.f_flag & os.ST_RDONLY or not os.access(there, os.W_OK)]
+        closed = [short_path(there) for _, there, _ in group if about.f_flag & os.ST_RDONLY or not os.access(there, os.W_OK)]
         inodes = about.f_favail if about.f_files else None
         yield judge_disk(names, about.f_bavail * about.f_frsize, need, inodes, closed)
 
 
 def _files(specs: Iterable[ModelSpec]) -> int:
-    return sum(needs.in_files(needs.n_params(spec) or 0) for spec in specs)
+    return sum(resources.weights_on_disk(resources.n_params(spec) or 0) for spec in specs)
 
 
 def judge_disk(names: str, free: float, need: float, inodes: int | None, closed: list[str]) -> Finding:

@@ -9,22 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wor import commands
-from wor.sources.hub import token
+from wor.process import commands
+from wor.weights.hub import access_token
 
 TIMEOUT = 4  # seconds, of one request to the hub
 
 
-def ask(*arguments: str, seconds: float) -> str:
-    """What this module prints. Raises TimeoutError after ``seconds``, commands.Failed with the reason."""
+def ask_in_subprocess(*arguments: str, seconds: float) -> str:
+    """What this module prints. Raises TimeoutError after ``seconds``, commands.CommandFailed with the reason."""
     command = [sys.executable, "-m", __name__, *arguments]
-    patient = commands.environment(AWS_MAX_ATTEMPTS="1")  # five tries take S3 13 seconds
+    patient = commands.child_environment(AWS_MAX_ATTEMPTS="1")  # five tries take S3 13 seconds
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=patient, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise TimeoutError from None
     if done.returncode:
-        raise commands.Failed(command, done.returncode, done.stderr)
+        raise commands.CommandFailed(command, done.returncode, done.stderr)
     return done.stdout
 
 
@@ -48,7 +48,7 @@ def hub(kind: str, repo: str, revision: str) -> tuple[str, str]:
     """``there``, ``gated``, ``missing``, ``limited`` or ``unreachable``, and a few words."""
     from huggingface_hub import HfApi, errors
 
-    api = HfApi(token=token())
+    api = HfApi(token=access_token())
     try:
         about = api.repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
         if about.gated:

@@ -8,11 +8,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from wor import commands, paths
-from wor.commands import git
+from wor import paths
 from wor.doctor import reach
-from wor.doctor.finding import Finding, fail, ok, shown, warn
-from wor.iterations import environment, pointer, record, registry
+from wor.doctor.finding import Finding, fail, ok, short_path, warn
+from wor.iterations import registry
+from wor.machine import environment
+from wor.process import commands
+from wor.process.commands import git
+from wor.recording import record
 
 DVC = Path(".dvc")
 SECONDS = 10  # for the remote; the start of DVC takes two
@@ -43,7 +46,7 @@ def git_state() -> Iterator[Finding]:
         if own:
             found = f"{', '.join(own[:3])}: git was never told of it, and a run that uses it cannot be reproduced"
             yield warn("untracked", found, f"git add {' '.join(own[:3])}")
-    if record.under_way():
+    if record.merge_in_progress():
         yield warn("merge", "a merge or rebase is under way: `wor record` will not commit", "git status says how to end it")
     if git("var", "GIT_COMMITTER_IDENT") is None:
         yield warn("identity", "git does not know who you are: `wor record` will not commit", record.IDENTITY)
@@ -59,7 +62,7 @@ def dvc_state() -> Iterator[Finding]:
 
     config = Config(str(DVC.absolute()))
     levels = {level: config.load_one(level) for level in config.LEVELS}
-    yield ok("cache", shown(commands.dvc_cache(Path.cwd())))
+    yield ok("cache", short_path(commands.dvc_cache(Path.cwd())))
     kinds = config["cache"].get("type") or ["reflink", "copy"]  # DVC's own default
     if links := [kind for kind in kinds if kind in ("hardlink", "symlink")]:
         level = next(name for name in reversed(config.LEVELS) if levels[name].get("cache", {}).get("type"))
@@ -130,15 +133,15 @@ def remote() -> Iterator[Finding]:
         yield fail("remote", f"core.remote is {name}, and there is none of that name", f"dvc remote add {name} URL")
         return
     url = str(config["remote"][name].get("url", ""))
-    where = f"{name} ({PASSWORD_IN_URL.sub('...@', url) if '://' in url else shown(Path(url))})"
+    where = f"{name} ({PASSWORD_IN_URL.sub('...@', url) if '://' in url else short_path(Path(url))})"
     otherwise = f"dvc remote modify {name} url URL"
     try:
-        state = json.loads(reach.ask("remote", seconds=SECONDS))
+        state = json.loads(reach.ask_in_subprocess("remote", seconds=SECONDS))
     except TimeoutError:
         remedy = f"Look at the network, or: {otherwise}"
         yield warn("remote", f"{where}: no answer within {SECONDS} s, and a push would hang", remedy)
         return
-    except commands.Failed as failed:
+    except commands.CommandFailed as failed:
         remedy = f"Look at the network and at the credentials in the environment, or: {otherwise}"
         yield warn("remote", f"{where}: {failed.line}", remedy)
         return
@@ -150,11 +153,11 @@ def remote() -> Iterator[Finding]:
 
 def iterations() -> Iterator[Finding]:
     experiments = paths.experiments()
-    here = registry.folders(experiments)
-    rows = [registry.as_values(row) for row in registry.read(experiments)]  # for its faults
+    here = registry.iteration_folders(experiments)
+    rows = [registry.as_values(row) for row in registry.read_rows(experiments)]  # for its faults
     away = [path.stem for path in sorted(experiments.glob("iteration_*.dvc")) if not path.with_suffix("").is_dir()]
     found = f"{len(here)} here, {len(rows)} in the registry"
-    if waiting := [folder.name for folder in here.values() if not pointer.path(folder).is_file()]:
+    if waiting := [folder.name for folder in here.values() if not paths.pointer(folder).is_file()]:
         found += f"; {len(waiting)} not recorded: wor record"
     if away:
         found += f"; {len(away)} recorded and not here: dvc pull"

@@ -10,10 +10,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from wor import commands, paths
-from wor.doctor.finding import Finding, fail, ok, shown, warn
+from wor import paths
+from wor.doctor.finding import Finding, fail, ok, short_path, warn
 from wor.errors import UserError
-from wor.iterations.environment import version
+from wor.machine.environment import package_version
+from wor.process import commands
 
 REQUIREMENTS = Path("requirements.txt")
 
@@ -37,7 +38,7 @@ def packages(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
     pinned = [Requirement(line) for line in lines if line and not line.startswith("-")]
     alike = 0
     for one in pinned:
-        have = version(one.name)
+        have = package_version(one.name)
         if have is None:
             yield fail(one.name, f"not installed ({requirements} pins {one.specifier})", "make setup")
         elif have not in one.specifier:
@@ -51,29 +52,31 @@ def packages(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
 
 def code() -> Iterator[Finding]:
     """Whether the `wor` that runs now is this folder's: the stages always run this folder's."""
-    running, here = Path(commands.__file__).resolve().parents[1], Path.cwd()
+    running, here = Path(paths.__file__).resolve().parents[1], Path.cwd()
     if not (here / "wor").is_dir():
-        yield fail("wor", f"no study in this folder ({shown(here)})", "Run from the top of the repository")
+        yield fail("wor", f"no study in this folder ({short_path(here)})", "Run from the top of the repository")
     elif running != here:
         remedy = "pip install --no-deps --no-build-isolation -e ."
-        yield warn("wor", f"this command runs the code of {shown(running)}, the stages this folder's", remedy)
+        yield warn("wor", f"this command runs the code of {short_path(running)}, the stages this folder's", remedy)
     else:
-        yield ok("wor", f"{version('wor') or 'not installed, run'} from this folder")
+        yield ok("wor", f"{package_version('wor') or 'not installed, run'} from this folder")
 
 
 def tools() -> Iterator[Finding]:
     found = shutil.which("python")
-    activate = f". {shown(Path(sys.prefix))}/bin/activate"
+    activate = f". {short_path(Path(sys.prefix))}/bin/activate"
     if found is None:
         yield fail("python", "none on the path: `dvc exp run` starts the stages with `python -m`", activate)
     else:
-        prefix = commands.run([found, "-c", "import sys; print(sys.prefix)"], env=dict(os.environ)).strip()
+        prefix = commands.run_captured([found, "-c", "import sys; print(sys.prefix)"], env=dict(os.environ)).strip()
         if Path(prefix).resolve() == Path(sys.prefix).resolve():
             yield ok("python", "the first on the path, which runs the stages, is this environment's")
         else:
-            yield fail("python", f"`dvc exp run` would run the stages with {shown(Path(found))}, not this environment", activate)
+            yield fail(
+                "python", f"`dvc exp run` would run the stages with {short_path(Path(found))}, not this environment", activate
+            )
     try:
-        yield ok("dvc", f"{version('dvc')} at {shown(Path(commands.dvc()[0]))}")
+        yield ok("dvc", f"{package_version('dvc')} at {short_path(Path(commands.dvc_command()[0]))}")
     except UserError as error:
         yield fail("dvc", str(error.value), error.remedy)
     said = commands.git("--version")

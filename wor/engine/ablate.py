@@ -15,16 +15,16 @@ from typing import Literal
 import torch
 from torch import nn
 
-from wor.engine import attention, memory, vocabulary
-from wor.engine.anatomy import Layer
-from wor.engine.capture import Clean, Span, capture, hooks
+from wor.engine import attention, memory, unembed
+from wor.engine.architectures import Layer
+from wor.engine.capture import CleanRun, Span, capture, registered_hooks
 from wor.engine.model import LM
 
 LayerPart = Literal["mlp", "attention", "layer"]
 
 
 @torch.inference_mode()
-def layer_kl(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
+def layer_kl(lm: LM, clean: CleanRun, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
     """KL at each window position when a part of a layer gives ``stand_in`` over the window, for every layer.
 
     Parameters
@@ -36,16 +36,16 @@ def layer_kl(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> t
     -------
     [L, W] KL(clean || changed) in nats, >= 0.
     """
-    return _kl(lm, clean, _layer_entrants(lm, clean, part, stand_in), copies=1)
+    return _kl(lm, clean, _layer_patches(lm, clean, part, stand_in), copies=1)
 
 
 @torch.inference_mode()
-def residual(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
+def patched_residual(lm: LM, clean: CleanRun, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
     """The final residual stream under the interventions of `layer_kl`: ``[L, W, D]``."""
-    return _widen(lm, clean, _layer_entrants(lm, clean, part, stand_in), range(lm.n_layers))
+    return _run_patched_layers(lm, clean, _layer_patches(lm, clean, part, stand_in), range(lm.n_layers))
 
 
-def _layer_entrants(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tensor) -> Callable[[int], torch.Tensor]:
+def _layer_patches(lm: LM, clean: CleanRun, part: LayerPart, stand_in: torch.Tensor) -> Callable[[int], torch.Tensor]:
     """The residual stream after a layer whose part gave ``stand_in``, by layer: ``[1, W, D]``."""
     stand_in = stand_in.to(lm.device, lm.dtype)
     stand_in = stand_in[:, None] if stand_in.ndim == 2 else stand_in
@@ -55,14 +55,14 @@ def _layer_entrants(lm: LM, clean: Clean, part: LayerPart, stand_in: torch.Tenso
         if part == "layer":
             return clean.hidden[index] + given
         if part == "mlp":
-            return clean.middle(index) + given
-        return _with_mlp(lm.layers[index], clean.hidden[index] + given, clean.mlp_out[index])
+            return clean.resid_mid(index) + given
+        return _apply_mlp(lm.layers[index], clean.hidden[index] + given, clean.mlp_out[index])
 
     return entrants
 
 
 @torch.inference_mode()
-def head_kl(lm: LM, clean: Clean, stand_in: torch.Tensor) -> torch.Tensor:
+def head_kl(lm: LM, clean: CleanRun, stand_in: torch.Tensor) -> torch.Tensor:
     """KL at each window position when one head gives ``stand_in`` over the window, for every head.
 
     Parameters
@@ -80,7 +80,7 @@ def head_kl(lm: LM, clean: Clean, stand_in: torch.Tensor) -> torch.Tensor:
     def entrants(index: int) -> torch.Tensor:
         change = stand_in[index] - clean.head_out[index]  # [W, H, Dh]
         moved = torch.einsum("whk,hkd->hwd", change, lm.layers[index].columns(lm.n_heads))
-        return _with_mlp(lm.layers[index], clean.middle(index) + moved, clean.mlp_out[index])
+        return _apply_mlp(lm.layers[index], clean.resid_mid(index) + moved, clean.mlp_out[index])
 
     return _kl(lm, clean, entrants, copies=lm.n_heads).unflatten(0, (lm.n_layers, lm.n_heads))
 
@@ -120,16 +120,18 @@ def removal_accuracy(
 
     def score(chosen: torch.Tensor) -> torch.Tensor:
         layers = enumerate(lm.layers)
-        with hooks(*((layer.projection.register_forward_pre_hook, replace(i, chosen)) for i, layer in layers)):
+        with registered_hooks(*((layer.projection.register_forward_pre_hook, replace(i, chosen)) for i, layer in layers)):
             hidden = _window_pass(lm, clean, {0: lambda hidden: hidden.expand(len(chosen), -1, -1)})
-        return (vocabulary.best(lm, hidden) == targets).float().mean(-1)
+        return (unembed.argmax_token(lm, hidden) == targets).float().mean(-1)
 
-    found = memory.in_groups(lm, "remove heads", len(plans), _bytes_a_copy(lm, clean), lambda group: score(removed[group]))
+    found = memory.run_in_batches(lm, "remove heads", len(plans), _bytes_per_copy(lm, clean), lambda group: score(removed[group]))
     return torch.cat(found).tolist()
 
 
 @contextmanager
-def replaced(lm: LM, layer: int, part: Literal["mlp", "attention"], window: Span, stand_in: torch.Tensor) -> Iterator[None]:
+def replaced_output(
+    lm: LM, layer: int, part: Literal["mlp", "attention"], window: Span, stand_in: torch.Tensor
+) -> Iterator[None]:
     """The plain way, for any call of ``lm.hf``: inside, the part gives ``stand_in`` over ``window``, [D] or [W, D]."""
 
     def hook(module: nn.Module, args: tuple, output):
@@ -138,16 +140,16 @@ def replaced(lm: LM, layer: int, part: Literal["mlp", "attention"], window: Span
         return out if part == "mlp" else (out, *output[1:])
 
     module = lm.layers[layer].mlp if part == "mlp" else lm.layers[layer].attention
-    with hooks((module.register_forward_hook, hook)):
+    with registered_hooks((module.register_forward_hook, hook)):
         yield
 
 
-def _with_mlp(layer: Layer, middle: torch.Tensor, clean_mlp: torch.Tensor) -> torch.Tensor:
+def _apply_mlp(layer: Layer, middle: torch.Tensor, clean_mlp: torch.Tensor) -> torch.Tensor:
     """The residual stream after a layer whose attention was changed: ``[C, W, D] -> [C, W, D]``."""
     return middle + (clean_mlp if layer.parallel else layer.mlp(layer.mlp_norm(middle)))
 
 
-def _window_pass(lm: LM, clean: Clean, on_input: dict[int, Callable[[torch.Tensor], torch.Tensor]]) -> torch.Tensor:
+def _window_pass(lm: LM, clean: CleanRun, on_input: dict[int, Callable[[torch.Tensor], torch.Tensor]]) -> torch.Tensor:
     """Run the window alone on the clean prefix; ``on_input[l]`` changes what goes into layer l.
 
     It may change the number of copies too. The last entry, at ``lm.n_layers``, has the final residual
@@ -165,12 +167,15 @@ def _window_pass(lm: LM, clean: Clean, on_input: dict[int, Callable[[torch.Tenso
 
     registrations = [(lm.layers[i].block.register_forward_pre_hook, entering(i)) for i in on_input if i < lm.n_layers]
     positions = torch.arange(start, end, device=lm.device)[None]
-    with attention.sharing(clean.keys, clean.values), hooks(*registrations, (lm.norm.register_forward_pre_hook, on_norm)):
+    with (
+        attention.sharing(clean.keys, clean.values),
+        registered_hooks(*registrations, (lm.norm.register_forward_pre_hook, on_norm)),
+    ):
         lm.base(clean.ids[:, start:end], position_ids=positions, use_cache=False)
     return final[0]
 
 
-def _widen(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor], layers: Sequence[int]) -> torch.Tensor:
+def _run_patched_layers(lm: LM, clean: CleanRun, entrants: Callable[[int], torch.Tensor], layers: Sequence[int]) -> torch.Tensor:
     """Final residual stream of the copies changed in ``layers``, ascending: ``[copies, W, D]``, in that order.
 
     ``entrants(l)`` gives the copies changed in layer l, as the residual stream after l. Up to the first of
@@ -186,17 +191,17 @@ def _widen(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor], layers
     return _window_pass(lm, clean, {layers[0] + 1: first} | {index + 1: join(index) for index in layers[1:]})
 
 
-def _kl(lm: LM, clean: Clean, entrants: Callable[[int], torch.Tensor], copies: int) -> torch.Tensor:
+def _kl(lm: LM, clean: CleanRun, entrants: Callable[[int], torch.Tensor], copies: int) -> torch.Tensor:
     """KL of every copy, ``copies`` of them a layer: ``[L * copies, W]``. Layers go together as memory allows."""
 
     def some(group: slice) -> torch.Tensor:
         layers = range(lm.n_layers)[group]
-        return vocabulary.kl(lm, clean.hidden[-1], _widen(lm, clean, entrants, layers))
+        return unembed.kl(lm, clean.hidden[-1], _run_patched_layers(lm, clean, entrants, layers))
 
-    return torch.cat(memory.in_groups(lm, "ablate layers", lm.n_layers, copies * _bytes_a_copy(lm, clean), some))
+    return torch.cat(memory.run_in_batches(lm, "ablate layers", lm.n_layers, copies * _bytes_per_copy(lm, clean), some))
 
 
-def _bytes_a_copy(lm: LM, clean: Clean) -> int:
+def _bytes_per_copy(lm: LM, clean: CleanRun) -> int:
     """What one more copy of the window takes at its peak, in a layer's MLP; attention rows come a few at a time."""
     width, size = len(clean.window), torch.finfo(lm.dtype).bits // 8
     inner = getattr(lm.hf.config, "intermediate_size", None) or 4 * lm.width

@@ -43,7 +43,7 @@ def _one_query(query, key, value, mask, scaling) -> torch.Tensor:
     scores = (grouped * scaling) @ key.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    rows = scores.softmax(-1, dtype=full(query.dtype)).to(query.dtype)
+    rows = scores.softmax(-1, dtype=accumulation_dtype(query.dtype)).to(query.dtype)
     return (rows @ value).flatten(1, 2)[:, None]
 
 
@@ -52,7 +52,7 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 @contextmanager
-def _within(mode):
+def _mode_set(mode):
     token = _mode.set(mode)
     try:
         yield mode
@@ -60,7 +60,7 @@ def _within(mode):
         _mode.reset(token)
 
 
-def full(dtype: torch.dtype) -> torch.dtype:
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     """float32, or float64 where the model is in it: what softmaxes and sums are taken in."""
     return torch.promote_types(dtype, torch.float32)
 
@@ -92,7 +92,7 @@ class Rows:
 
     def record(self, query, key, value, scaling, out) -> None:
         """query [1, H, T, Dh], key and value [1, KV, T, Dh], out [1, T, H, Dh]."""
-        kv, dtype = key.shape[1], full(query.dtype)
+        kv, dtype = key.shape[1], accumulation_dtype(query.dtype)
         queries = query[0, :, self.start : self.end].unflatten(0, (kv, -1))  # [KV, G, W, Dh]
         keys = key[0, :, None, : self.end]
         scores = queries.to(dtype) @ keys.to(dtype).transpose(-1, -2) * scaling
@@ -137,16 +137,16 @@ class Prefix:
         own = (query.flatten(2, 3) @ key.transpose(-1, -2)).unflatten(2, (group, width))  # [KV, C, G, W, W]
         own.masked_fill_(torch.ones(width, width, dtype=torch.bool, device=query.device).triu(1), -torch.inf)
         before = (query.reshape(kv, -1, dim) @ before_k.transpose(-1, -2)).view(kv, copies, group, width, length)
-        rows = torch.cat([before, own], dim=-1).softmax(-1, dtype=full(query.dtype)).to(query.dtype)
+        rows = torch.cat([before, own], dim=-1).softmax(-1, dtype=accumulation_dtype(query.dtype)).to(query.dtype)
         out = (rows[..., :length].reshape(kv, copies * group * width, length) @ before_v).view(query.shape)
         return out.add_((rows[..., length:].flatten(2, 3) @ value).view(query.shape))
 
 
 def recording(start: int, end: int, checked: bool = False):
     """Context manager: entropies of the queries start..end, and the keys and values before them."""
-    return _within(Rows(start, end, checked))
+    return _mode_set(Rows(start, end, checked))
 
 
 def sharing(keys: list[torch.Tensor], values: list[torch.Tensor]):
     """Context manager: a batch is copies of one window, each continuing this prefix."""
-    return _within(Prefix(keys, values))
+    return _mode_set(Prefix(keys, values))

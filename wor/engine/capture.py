@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
-from wor.engine import attention, vocabulary
+from wor.engine import attention, unembed
 from wor.engine.model import LM
 
 
@@ -26,7 +26,7 @@ class Span:
 
 
 @dataclass
-class Clean:
+class CleanRun:
     """An undisturbed pass. W window positions, L layers, H heads, D width, K = Dh head width.
 
     entropy : [L, H, W] attention entropy of each window query over its visible keys, nats.
@@ -46,17 +46,17 @@ class Clean:
     attention_out: torch.Tensor
     mlp_out: torch.Tensor
     head_out: torch.Tensor
-    scores: vocabulary.Scores
+    scores: unembed.Scores
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
 
-    def middle(self, layer: int) -> torch.Tensor:
+    def resid_mid(self, layer: int) -> torch.Tensor:
         """[W, D] residual stream with the layer's attention added, its MLP not."""
         return self.hidden[layer] + self.attention_out[layer]
 
 
 @contextmanager
-def hooks(*registrations: tuple[Callable, Callable]) -> Iterator[None]:
+def registered_hooks(*registrations: tuple[Callable, Callable]) -> Iterator[None]:
     """Register ``(register_method, hook)`` pairs; every hook comes off again, whatever happens."""
     handles = []
     try:
@@ -75,7 +75,7 @@ def token_ids(lm: LM, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None) -> Clean:
+def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None) -> CleanRun:
     """Run ``ids`` once and keep what Clean lists, for the positions of ``window``.
 
     ``scored_from``, at least 1, is the first position whose token is scored; scoring goes to the end of ``ids``. None:
@@ -104,10 +104,10 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
             (layer.mlp.register_forward_hook, on_mlp),
         ]
     registrations.append((lm.norm.register_forward_pre_hook, lambda module, args: last.append(args[0][0])))
-    with attention.recording(window.start, window.end) as seen, hooks(*registrations):
+    with attention.recording(window.start, window.end) as seen, registered_hooks(*registrations):
         lm.base(tokens, use_cache=False)
     first = len(ids) if scored_from is None else scored_from
-    return Clean(
+    return CleanRun(
         window=window,
         ids=tokens,
         entropy=torch.stack(seen.entropy),
@@ -116,29 +116,29 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
         attention_out=torch.stack(attention_out),
         mlp_out=torch.stack(mlp_out),
         head_out=torch.stack(head_out).unflatten(-1, (lm.n_heads, lm.head_dim)),
-        scores=vocabulary.scores(lm, last[0][first - 1 : -1], tokens[0, first:]),
+        scores=unembed.scores(lm, last[0][first - 1 : -1], tokens[0, first:]),
         keys=seen.keys,
         values=seen.values,
     )
 
 
 @torch.inference_mode()
-def scores(lm: LM, ids: Sequence[int], first: int = 1) -> vocabulary.Scores:
+def score_continuation(lm: LM, ids: Sequence[int], first: int = 1) -> unembed.Scores:
     """Of each of ``ids[first:]`` given all before it: ``[len(ids) - first]``."""
     tokens = token_ids(lm, [ids])
     last: list[torch.Tensor] = []
-    with hooks((lm.norm.register_forward_pre_hook, lambda module, args: last.append(args[0][0]))):
+    with registered_hooks((lm.norm.register_forward_pre_hook, lambda module, args: last.append(args[0][0]))):
         lm.base(tokens, use_cache=False)
-    return vocabulary.scores(lm, last[0][first - 1 : -1], tokens[0, first:])
+    return unembed.scores(lm, last[0][first - 1 : -1], tokens[0, first:])
 
 
 @torch.inference_mode()
-def beliefs(lm: LM, clean: Clean, sequences: Sequence[Sequence[int]], windows: Sequence[Span]) -> torch.Tensor:
+def beliefs(lm: LM, clean: CleanRun, sequences: Sequence[Sequence[int]], windows: Sequence[Span]) -> torch.Tensor:
     """Mean residual stream over each sequence's window, at every layer: ``[N, L + 1, D]``, float32.
 
     The sequences share a batch. What they all begin with as ``clean`` does, a chat template say, is not computed again.
     """
-    known = _begin_alike([clean.ids[0].tolist(), *sequences], min(window.start for window in [clean.window, *windows]))
+    known = _shared_prefix_length([clean.ids[0].tolist(), *sequences], min(window.start for window in [clean.window, *windows]))
     cache, means = DynamicCache(), []
     for index, pair in enumerate(zip(clean.keys, clean.values, strict=True)):
         cache.update(*(part[None, :, :known].expand(len(sequences), -1, -1, -1) for part in pair), index)
@@ -148,12 +148,12 @@ def beliefs(lm: LM, clean: Clean, sequences: Sequence[Sequence[int]], windows: S
         means.append(torch.stack([row[place].float().mean(0) for row, place in zip(args[0], places, strict=True)]))
 
     inputs = [*(layer.block for layer in lm.layers), lm.norm]
-    with hooks(*((module.register_forward_pre_hook, on_input) for module in inputs)):
+    with registered_hooks(*((module.register_forward_pre_hook, on_input) for module in inputs)):
         lm.base(token_ids(lm, [ids[known:] for ids in sequences]), past_key_values=cache, use_cache=True)
     return torch.stack(means, dim=1)
 
 
-def _begin_alike(sequences: Sequence[Sequence[int]], most: int) -> int:
+def _shared_prefix_length(sequences: Sequence[Sequence[int]], most: int) -> int:
     """How many tokens all sequences begin with alike, at most ``most``."""
     columns = zip(*sequences, strict=False)
     return next((place for place, column in enumerate(columns) if place == most or len(set(column)) > 1), most)

@@ -13,19 +13,19 @@ from torch import nn
 from transformers import Cache, LogitsProcessor, LogitsProcessorList, PretrainedConfig
 from transformers.cache_utils import DynamicLayer
 
-from wor.engine import anatomy, cost, memory
-from wor.engine.capture import hooks
-from wor.engine.keyed import generator
+from wor.engine import architectures, cost, memory
+from wor.engine.capture import registered_hooks
 from wor.engine.model import LM
+from wor.engine.seeding import generator_for
 
-LEAST = 2.0**-53  # of a uniform draw: 0 itself would be infinite noise
+SMALLEST_UNIFORM = 2.0**-53  # of a uniform draw: 0 itself would be infinite noise
 _WORKERS = ThreadPoolExecutor()  # numpy draws outside Python's lock
 
 
 def gumbel(seed: int, name: str, step: int, size: int) -> np.ndarray:
     """``size`` standard Gumbel draws that depend on ``(seed, name, step)`` alone: numpy's own, in a third of the time."""
-    uniform = generator(seed, name, step).random(size)
-    return -np.log(-np.log(1 - np.maximum(uniform, LEAST))).astype(np.float32)
+    uniform = generator_for(seed, name, step).random(size)
+    return -np.log(-np.log(1 - np.maximum(uniform, SMALLEST_UNIFORM))).astype(np.float32)
 
 
 class KeyedNoise(LogitsProcessor):
@@ -60,7 +60,7 @@ class KeyedNoise(LogitsProcessor):
         return scores
 
 
-class Roomy(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """A layer's keys and values with room for every token to come, so that a step does not copy all that were before."""
 
     def __init__(self, room: int):
@@ -127,7 +127,7 @@ def generate(
         at = [temperatures[index] for index in chosen]
         noise = KeyedNoise(seed, [names[index] for index in chosen], at, longest, lambda: next(tokens) and send(step))
         try:
-            with hooks(*((layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers)):
+            with registered_hooks(*((layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers)):
                 out = lm.hf.generate(
                     input_ids=ids.to(lm.device),
                     attention_mask=mask.to(lm.device),
@@ -135,7 +135,7 @@ def generate(
                     do_sample=False,
                     pad_token_id=pad,
                     logits_processor=LogitsProcessorList([noise]),
-                    past_key_values=Cache(layer_class_to_replicate=partial(Roomy, longest + max_new_tokens)),
+                    past_key_values=Cache(layer_class_to_replicate=partial(PreallocatedLayer, longest + max_new_tokens)),
                 )
         except BaseException:
             advance(-sent)  # the batch is begun again, in halves
@@ -145,15 +145,17 @@ def generate(
         advance(len(chosen) - sent)  # a batch may end early
 
     longest = max(map(len, prompts), default=0) + max_new_tokens
-    a_row = bytes_a_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)
-    memory.in_groups(lm, "generate", len(prompts), a_row, continue_batch, most)
+    a_row = bytes_per_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)
+    memory.run_in_batches(lm, "generate", len(prompts), a_row, continue_batch, most)
     return found
 
 
-def bytes_a_row(config: PretrainedConfig, length: int, size: int) -> int:
+def bytes_per_row(config: PretrainedConfig, length: int, size: int) -> int:
     """A sequence's keys and values of ``size`` bytes each, as much for its prompt's pass, and its logits while noised."""
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    return 2 * 2 * config.num_hidden_layers * kv_heads * anatomy.head_dim(config) * length * size + 4 * 4 * config.vocab_size
+    return (
+        2 * 2 * config.num_hidden_layers * kv_heads * architectures.head_dim(config) * length * size + 4 * 4 * config.vocab_size
+    )
 
 
 def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from wor.engine import anatomy, attention, cgroup, memory, selftest
+from wor.engine import architectures, attention, selftest
 from wor.engine.model import LM
 from wor.errors import UserError
 
@@ -22,7 +22,7 @@ class Placement:
     threads: int
 
 
-def place(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placement:
+def choose_device(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placement:
     """Choose device, dtype and threads. ``auto`` takes an accelerator where there is one, and float32.
 
     Measures are differences of nearly equal distributions, so float32 is the default also where bfloat16
@@ -36,13 +36,13 @@ def place(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placem
     reason = f"compute.dtype is {dtype}"
     if dtype == "auto":
         dtype, reason = "float32", "auto: KL and entropy differences are taken in full precision"
-        reason += f"; bfloat16 is {'faster' if fast_bfloat16(device) else 'no faster'} here"
-    threads = threads or cgroup.cores()
+        reason += f"; bfloat16 is {'faster' if has_fast_bfloat16(device) else 'no faster'} here"
+    threads = threads or torch.get_num_threads()
     torch.set_num_threads(threads)
     return Placement(device, dtype, reason, threads)
 
 
-def fast_bfloat16(device: str) -> bool:
+def has_fast_bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware; elsewhere it is slower than float32."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -51,16 +51,15 @@ def fast_bfloat16(device: str) -> bool:
     return False
 
 
-def load(folder: Path, placement: Placement, memory_gib: float = 0, template: str = "{prompt}\n\n") -> LM:
+def load(folder: Path, placement: Placement, template: str = "{prompt}\n\n") -> LM:
     """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model.
 
-    ``memory_gib`` is what the engine may use beside the weights; 0 is half of what is free once they are there.
     ``template`` is for a model without a chat template; see LM.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    anatomy.check((config.architectures or ["unknown"])[0], config)
+    architectures.require_supported((config.architectures or ["unknown"])[0], config)
     hf = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, placement.dtype),
@@ -70,6 +69,6 @@ def load(folder: Path, placement: Placement, memory_gib: float = 0, template: st
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     hf = hf.to(placement.device)
-    lm = LM(hf, tokenizer, *memory.budget(memory_gib, placement.device), template)
-    selftest.run(lm)
+    lm = LM(hf, tokenizer, template=template)
+    selftest.run_selftest(lm)
     return lm

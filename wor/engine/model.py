@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 
-from wor.engine import anatomy, attention
+from wor.engine import architectures, attention
 from wor.errors import UserError
 
 
@@ -41,29 +41,33 @@ class LM:
         reason: str = "the engine's default",
         template: str = "{prompt}\n\n",
     ):
-        anatomy.check(type(hf).__name__, hf.config)
+        architectures.require_supported(type(hf).__name__, hf.config)
         backend = hf.config._attn_implementation
         if backend not in (attention.NAME, "sdpa"):
             remedy = "It gives no attention rows of chosen queries; load the model with attn_implementation='sdpa'"
             raise UserError("attention", backend, remedy)
         hf.set_attn_implementation(attention.NAME)
         self.hf, self.tokenizer, self.template = hf.eval().requires_grad_(False), tokenizer, template
-        self.memory, self.budget = memory, (memory, reason)
+        self.set_memory(memory, reason)
         self.groups: dict[str, int] = {}
-        self.base, self.layers = hf.base_model, anatomy.layers(hf)
-        self.norm, self.unembed = anatomy.norm(hf), hf.get_output_embeddings()
+        self.base, self.layers = hf.base_model, architectures.layers(hf)
+        self.norm, self.unembed = architectures.final_norm(hf), hf.get_output_embeddings()
         if getattr(self.unembed, "bias", None) is not None:
             raise UserError("lm_head", "has a bias", "The engine unembeds without one; use another model")
         config = hf.config
         self.n_layers, self.n_heads = config.num_hidden_layers, config.num_attention_heads
         self.width, self.context = config.hidden_size, config.max_position_embeddings
-        self.head_dim = anatomy.head_dim(config)
+        self.head_dim = architectures.head_dim(config)
         ends = hf.generation_config.eos_token_id
         ends = config.eos_token_id if ends is None else ends
         self._ends = frozenset([] if ends is None else ends if isinstance(ends, list) else [ends])
         hf.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
         self.device = next(hf.parameters()).device
         self.dtype = next(hf.parameters()).dtype
+
+    def set_memory(self, memory: int, reason: str) -> None:
+        """Let the engine use ``memory`` bytes beside the weights; ``reason`` says where the number comes from."""
+        self.memory, self.budget = memory, (memory, reason)
 
     @property
     def end_tokens(self) -> frozenset[int]:

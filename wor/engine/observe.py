@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from wor.engine import ablate, vocabulary
-from wor.engine.capture import Span, beliefs, capture, scores
+from wor.engine import ablate, unembed
+from wor.engine.capture import Span, beliefs, capture, score_continuation
 from wor.engine.model import LM
-from wor.engine.vocabulary import Scores
+from wor.engine.unembed import Scores
 
 
 @dataclass(frozen=True)
-class Continued:
+class PromptAndContinuation:
     """A prompt with the model's continuation, and the window within the continuation."""
 
     prompt: list[int]
@@ -38,7 +38,7 @@ class Continued:
         return Span(len(self.prompt) + self.start, len(self.prompt) + self.end)
 
 
-class Fluency(NamedTuple):
+class TokenScores(NamedTuple):
     """Mean log-probability at temperature 1, NaN over no tokens (the prompt's first token has none); and of each token
     of the continuation its own, and the entropy of the prediction that it followed, in nats."""
 
@@ -50,13 +50,13 @@ class Fluency(NamedTuple):
 
 def observe(
     lm: LM,
-    case: Continued,
+    case: PromptAndContinuation,
     paraphrases: Sequence[list[int]],
     part: ablate.LayerPart,
     stand_in: torch.Tensor,
     belief: torch.Tensor,
     lens: bool,
-) -> tuple[dict[str, np.ndarray], Fluency]:
+) -> tuple[dict[str, np.ndarray], TokenScores]:
     """What one item showed. W window positions, L layers, H heads, P paraphrases.
 
     Parameters
@@ -81,7 +81,7 @@ def observe(
     cosine, belief = torch.zeros(0, lm.n_layers + 1), belief.to(lm.device)
     if paraphrases:
         own = clean.hidden.float().mean(1) - belief
-        others = [Continued(prompt, case.continuation, case.start, case.end) for prompt in paraphrases]
+        others = [PromptAndContinuation(prompt, case.continuation, case.start, case.end) for prompt in paraphrases]
         theirs = beliefs(lm, clean, [other.ids_to_window for other in others], [other.window for other in others])
         cosine = torch.cosine_similarity(own, theirs - belief, dim=-1)
     arrays = {
@@ -92,18 +92,18 @@ def observe(
         "cosine": cosine,
     }
     if lens:
-        arrays["jsd"] = vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1])
-    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _fluency(clean.scores, case)
+        arrays["jsd"] = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
+    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _token_scores(clean.scores, case)
 
 
-def fluency(lm: LM, case: Continued) -> Fluency:
+def score_tokens(lm: LM, case: PromptAndContinuation) -> TokenScores:
     """An item's fluency alone, for one that has no window."""
-    return _fluency(scores(lm, case.ids), case)
+    return _token_scores(score_continuation(lm, case.ids), case)
 
 
-def _fluency(scored: Scores, case: Continued) -> Fluency:
+def _token_scores(scored: Scores, case: PromptAndContinuation) -> TokenScores:
     """``scored``: every token after the first."""
     first = len(case.prompt) - 1
     of_prompt, of_continuation = scored.log_prob[:first], scored.log_prob[first:]
     means = (part.cpu().double().mean().item() for part in (of_continuation, of_prompt))
-    return Fluency(*means, of_continuation.cpu().numpy(), scored.entropy[first:].cpu().numpy())
+    return TokenScores(*means, of_continuation.cpu().numpy(), scored.entropy[first:].cpu().numpy())

@@ -15,7 +15,7 @@ from wor.engine.model import LM
 Entry, Found = TypeVar("Entry"), TypeVar("Found")
 
 
-def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], advance: Callable[[], None]) -> list[Found]:
+def map_items(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], advance: Callable[[], None]) -> list[Found]:
     """``work(lm, entry)`` of each entry, in the order of ``entries``; ``advance()`` as each is done.
 
     On a CPU as many at a time as torch has threads here, in models that share ``lm``'s weights and nothing else: neither
@@ -30,7 +30,7 @@ def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], a
             advance()
         return found
     models = SimpleQueue()
-    beside = _beside(lm, max(1, min(torch.get_num_threads(), len(entries))))
+    beside = _with_shared_weights(lm, max(1, min(torch.get_num_threads(), len(entries))))
     for model in beside:
         models.put(model)
 
@@ -57,7 +57,7 @@ def each(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], a
     return [one.result() for one in begun]
 
 
-def _beside(lm: LM, count: int) -> list[LM]:
+def _with_shared_weights(lm: LM, count: int) -> list[LM]:
     """Models on the weights of ``lm``, with modules of their own."""
     shared = {id(tensor): tensor for tensor in (*lm.hf.parameters(), *lm.hf.buffers())}
     share = lm.memory // count

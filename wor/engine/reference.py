@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from wor.engine.ablate import LayerPart
-from wor.engine.capture import Clean
-from wor.engine.keyed import generator
+from wor.engine.capture import CleanRun
+from wor.engine.seeding import generator_for
 
 Part = LayerPart | Literal["head"]
 Mode = Literal["mean", "zero", "resample"]
-SAMPLES = 64  # positions kept for `resample`, at least
+MIN_SAMPLES = 64  # positions kept for `resample`, at least
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Reference:
     attention_samples: torch.Tensor
     head_samples: torch.Tensor
 
-    def stand_in(self, part: Part, mode: Mode, width: int, seed: int = 0, name: str = "") -> torch.Tensor:
+    def replacement(self, part: Part, mode: Mode, width: int, seed: int = 0, name: str = "") -> torch.Tensor:
         """What a part gives over a window of ``width`` positions once it is taken out.
 
         mean : its mean, the same at each position: ``[L, ...]``.
@@ -45,17 +45,17 @@ class Reference:
         ``...`` is D, or H, Dh for heads. ``layer`` is attention and MLP at once.
         """
         if part == "layer":
-            parts = [self.stand_in(one, mode, width, seed, name) for one in ("attention", "mlp")]
+            parts = [self.replacement(one, mode, width, seed, name) for one in ("attention", "mlp")]
             return parts[0] + parts[1]
         if mode == "resample":
             samples = getattr(self, f"{part}_samples")
-            drawn = generator(seed, f"resample\x1f{name}").integers(len(samples), size=width)
+            drawn = generator_for(seed, f"resample\x1f{name}").integers(len(samples), size=width)
             return samples[torch.from_numpy(drawn)].transpose(0, 1)
         mean = getattr(self, part)
         return torch.zeros_like(mean) if mode == "zero" else mean
 
 
-def summarise(clean: Clean, samples: int) -> dict[str, np.ndarray]:
+def summarise_run(clean: CleanRun, samples: int) -> dict[str, np.ndarray]:
     """One pass's sums over its window, in float64, and ``samples`` of its positions, evenly spread."""
     parts = {"mlp": clean.mlp_out, "attention": clean.attention_out, "head": clean.head_out}
     spread = ((torch.arange(samples) + 0.5) * len(clean.window) / samples).long()
@@ -64,7 +64,7 @@ def summarise(clean: Clean, samples: int) -> dict[str, np.ndarray]:
     return {"positions": np.array(len(clean.window))} | {name: array.numpy() for name, array in found.items()}
 
 
-def pool(summaries: dict[str, np.ndarray]) -> Reference:
+def pool_summaries(summaries: dict[str, np.ndarray]) -> Reference:
     """The reference of all passes: `summarise` of each, stacked along a first axis. Positions weigh alike."""
     total = summaries["positions"].sum()
     means = {name: summaries[name].sum(0) / total for name in ("mlp", "attention", "head", "belief")}

@@ -15,7 +15,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 0.05, torc
 
 
 @torch.inference_mode()
-def run(lm: LM) -> None:
+def run_selftest(lm: LM) -> None:
     """Checks on a short sequence; UserError names the first that fails.
 
     own pass : the residual stream that `capture` keeps gives the model's own logits.
@@ -27,7 +27,9 @@ def run(lm: LM) -> None:
     """
     ids = [(7 * place + 11) % lm.unembed.weight.shape[0] for place in range(LENGTH)]
     window = Span(START, LENGTH)
-    logits = lm.hf(torch.tensor([ids], device=lm.device), use_cache=False).logits[0, START:].to(attention.full(lm.dtype))
+    logits = (
+        lm.hf(torch.tensor([ids], device=lm.device), use_cache=False).logits[0, START:].to(attention.accumulation_dtype(lm.dtype))
+    )
     scale = logits.std().clamp_min(torch.finfo(lm.dtype).tiny)
 
     def hold(check: str, difference: float | torch.Tensor) -> None:
@@ -47,11 +49,11 @@ def run(lm: LM) -> None:
         lm.base(clean.ids, use_cache=False)
     hold("attention rows", seen.error)
     for part, own in (("mlp", clean.mlp_out), ("attention", clean.attention_out)):
-        hold_logits(f"no-op {part}", lm.logits(ablate.residual(lm, clean, part, own)))
+        hold_logits(f"no-op {part}", lm.logits(ablate.patched_residual(lm, clean, part, own)))
     zero, middle = torch.zeros(lm.n_layers, lm.width), lm.n_layers // 2
-    with ablate.replaced(lm, middle, "mlp", window, zero[middle].to(lm.device, lm.dtype)):
+    with ablate.replaced_output(lm, middle, "mlp", window, zero[middle].to(lm.device, lm.dtype)):
         hooked = lm.hf(clean.ids, use_cache=False).logits[0, START:].to(logits.dtype)
-    hold_logits("skipped mlp", lm.logits(ablate.residual(lm, clean, "mlp", zero)[middle]), hooked)
+    hold_logits("skipped mlp", lm.logits(ablate.patched_residual(lm, clean, "mlp", zero)[middle]), hooked)
     cache = lm.hf(clean.ids[:, :-1], use_cache=True).past_key_values
     step = lm.hf(clean.ids[:, -1:], past_key_values=cache, use_cache=True).logits[0].to(logits.dtype)
     hold_logits("decoding", step, logits[-1:])

@@ -23,6 +23,6 @@ def random_twin(lm: LM, seed: int) -> LM:
     hf = hf.to(device=lm.device, dtype=lm.dtype)
     weights = sum(part.numel() * part.element_size() for part in hf.parameters())
     reason = f"{lm.budget[1]}; less the twin's weights"
-    twin = LM(hf, lm.tokenizer, max(memory.LEAST, lm.memory - weights), reason, lm.template)
-    selftest.run(twin)
+    twin = LM(hf, lm.tokenizer, max(memory.MIN_BUDGET, lm.memory - weights), reason, lm.template)
+    selftest.run_selftest(twin)
     return twin

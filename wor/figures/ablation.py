@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from wor.config.params import Params
 from wor.figures import style
 from wor.figures.captions import caption, counts
-from wor.figures.panels import missing, number, placed
-from wor.params import Params
+from wor.figures.panels import estimate_columns, missing_values, with_panels
 
 TEXT = {"reasoning": "gold solutions", "control": "control text"}
 KINDS = {"ranked": (style.REASONING, "o-"), "random": (style.NEUTRAL, "s--")}
@@ -22,16 +22,16 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
             "model": model,
             "label": result["label"],
             **{key: entry[key] for key in ("role", "kind", "share", "n_heads", "draws", "draws_low", "draws_high")},
-            **number(entry, "percentile"),
+            **estimate_columns(entry, "percentile"),
         }
         for model, result in results.items()
         for entry in result["heads"]
     ]
     table = pd.DataFrame(rows)
-    return placed(table, table["label"] + ", " + table["role"], table["kind"])
+    return with_panels(table, table["label"] + ", " + table["role"], table["kind"])
 
 
-@style.styled
+@style.with_style
 def draw(points: pd.DataFrame) -> Figure:
     """A row of panels a model, a column a role: ranked heads against random ones matched by layer, with bands."""
     models = points["model"].unique()
@@ -51,12 +51,12 @@ def draw(points: pd.DataFrame) -> Figure:
                 if kind == "random":
                     for edge in ("draws_low", "draws_high"):
                         axis.plot(drawn["percent"], drawn[edge], ":", color=colour, linewidth=0.8, label="range")
-            style.head(axis, f"{text}, n = {counts(rows)}")
+            style.set_heading(axis, f"{text}, n = {counts(rows)}")
             if rows["value"].isna().all():
-                style.explain(axis, rows["reason"].unique())
+                style.write_reasons(axis, rows["reason"].unique())
             else:
-                said += missing(rows, _names(rows))
-        style.head(row[0], of_model["label"].iloc[0], style.not_there(said), row[0].get_title(loc="left"))
+                said += missing_values(rows, _names(rows))
+        style.set_heading(row[0], of_model["label"].iloc[0], style.missing_line(said), row[0].get_title(loc="left"))
         row[0].set_ylabel("Token accuracy")
     style.hide_empty_scales(axes)
     for axis in axes[-1]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from wor.figures.panels import missing
-from wor.figures.style import not_there
-from wor.params import Params
+from wor.config.params import Params
+from wor.figures.panels import missing_values
+from wor.figures.style import missing_line
 
 
 def caption(title: str, drawn: list[str], rows: pd.DataFrame, names: pd.Series, x: str, resampled: str, params: Params) -> dict:
@@ -21,12 +21,12 @@ def caption(title: str, drawn: list[str], rows: pd.DataFrame, names: pd.Series, 
     resampled : what a bootstrap draw takes again.
     """
     gone = [
-        f"{label}: {'; '.join(missing(of_model, names))}"
+        f"{label}: {'; '.join(missing_values(of_model, names))}"
         for label, of_model in rows.groupby("label", sort=False)
         if of_model["value"].isna().any()
     ]
     sentences = [f"{title}.", *drawn, *_intervals(rows, resampled, params), *_notes(rows)]
-    sentences += [f"{not_there(gone)}." if gone else "", f"Datasets: {', '.join(params.datasets)}."]
+    sentences += [f"{missing_line(gone)}." if gone else "", f"Datasets: {', '.join(params.datasets)}."]
     return {
         "title": title,
         "caption": " ".join(sentence for sentence in sentences if sentence),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from wor.figures.panels import placed
+from wor.figures.panels import with_panels
 from wor.measures.registry import SCORES
 
 
@@ -19,7 +19,7 @@ def roc(items: pd.DataFrame, model: str) -> pd.DataFrame:
             fpr, tpr, _ = roc_curve(kept["role"] == "reasoning", kept[score])
             rows.append(pd.DataFrame({"score": score, "fpr": fpr, "tpr": tpr}))
     table = pd.concat([part for part in rows if len(part)] or rows, ignore_index=True)
-    return placed(table, table["score"], model)
+    return with_panels(table, table["score"], model)
 
 
 def distributions(items: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -31,11 +31,11 @@ def distributions(items: pd.DataFrame, model: str) -> pd.DataFrame:
             share = np.arange(1, len(values) + 1) / max(len(values), 1)
             rows.append(pd.DataFrame({"measure": score, "role": role, "value": values, "share": share}))
     table = pd.concat(rows, ignore_index=True)
-    return placed(table, table["measure"] + ", " + model, table["role"])
+    return with_panels(table, table["measure"] + ", " + model, table["role"])
 
 
 def layer_profile(layers: pd.DataFrame, model: str) -> pd.DataFrame:
     """Mean over items of log10 of each layer's ablation KL, by class."""
     kept = layers[layers["ablation_kl"] > 0]
     table = kept.assign(log10_kl=np.log10(kept["ablation_kl"])).groupby(["role", "layer"], as_index=False)["log10_kl"].mean()
-    return placed(table, model, table["role"])
+    return with_panels(table, model, table["role"])

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import vl_convert
 
-from wor import paths, stage, storage
+from wor import paths, storage
 from wor.errors import UserError
+from wor.process.exit import one_line_errors
 
 PAGE = Path(".dvc/plots/page.html")
 OFFLINE = Path(".dvc/plots/offline.html")  # .dvc/config names it
@@ -24,12 +25,12 @@ NOTICE = """/*! Vega {vega}, Vega-Lite {lite}, Vega-Embed {embed}: Copyright Uni
 and contributors, BSD-3-Clause. D3: Copyright Mike Bostock, ISC. As bundled by vl-convert {bundler}, BSD-3-Clause. */"""
 
 
-def script() -> str:
+def vega_script() -> str:
     """`bundle`, from set-up's copy where that is there and of these versions: to bundle takes seconds."""
     kept = paths.project() / SCRIPT
     if kept.is_file() and (text := kept.read_text(encoding="utf-8")).startswith(_notice()):
         return text
-    return bundle()
+    return bundle_vega()
 
 
 def _notice() -> str:
@@ -41,7 +42,7 @@ def _notice() -> str:
     )
 
 
-def bundle() -> str:
+def bundle_vega() -> str:
     """Vega, Vega-Lite and Vega-Embed as one classic script that defines ``window.vegaEmbed``.
 
     A module would come too late: browsers defer it, and DVC's plots call vegaEmbed as the page is read.
@@ -52,7 +53,7 @@ def bundle() -> str:
     return f"{_notice()}\n(() => {{\n{inner}\n}})();"
 
 
-def page(template: str, script: str) -> str:
+def fill_page(template: str, script: str) -> str:
     """``template`` with ``script`` in its place; DVC fills in the plots.
 
     Raises
@@ -67,11 +68,11 @@ def page(template: str, script: str) -> str:
 
 def write() -> None:
     """Write the page and the script, over those that are there."""
-    made = bundle()
+    made = bundle_vega()
     storage.write_text(SCRIPT, made)
-    storage.write_text(OFFLINE, page(PAGE.read_text(encoding="utf-8"), made))
+    storage.write_text(OFFLINE, fill_page(PAGE.read_text(encoding="utf-8"), made))
 
 
 if __name__ == "__main__":
-    with stage.one_line_errors():
+    with one_line_errors():
         write()

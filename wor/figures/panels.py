@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 
-def placed(table: pd.DataFrame, panel: pd.Series | str, line: pd.Series | str) -> pd.DataFrame:
+def with_panels(table: pd.DataFrame, panel: pd.Series | str, line: pd.Series | str) -> pd.DataFrame:
     """``table`` with the ``panel`` that a row is drawn in, its ``line`` there, and its ``order`` along the line."""
     table = table.assign(panel=panel, line=line)
     return table.assign(order=table.groupby(["panel", "line"]).cumcount())
 
 
-def number(estimate: dict, method: str) -> dict:
+def estimate_columns(estimate: dict, method: str) -> dict:
     """An estimate as columns of a table; ``interval`` names its method, or is empty where there is none.
 
     Read from JSON, which has no NaN: a missing number comes as None.
@@ -26,7 +26,7 @@ def number(estimate: dict, method: str) -> dict:
     }
 
 
-def missing(points: pd.DataFrame, names: pd.Series) -> list[str]:
+def missing_values(points: pd.DataFrame, names: pd.Series) -> list[str]:
     """Which values are not there, and why: a line a reason. ``names`` has a name for each row of ``points``."""
     gone = points[points["value"].isna()].assign(name=names)
     return [f"{', '.join(rows['name'].unique())} ({reason})" for reason, rows in gone.groupby("reason", sort=False)]

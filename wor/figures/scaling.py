@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
+from wor.analysis import criteria
+from wor.config.params import Params
 from wor.figures import style
 from wor.figures.captions import caption
-from wor.figures.panels import missing, number, placed
-from wor.params import Params
-from wor.statistics import criteria
+from wor.figures.panels import estimate_columns, missing_values, with_panels
 
 REV, BASELINE, DELTA = "AUROC of REV", "AUROC of the baseline", "dAUC"
 
@@ -28,7 +28,7 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
         size = result["n_params"]
         about = {"model": model, "label": result["label"], "n_params": size}
         about |= {f"n_{role}": result["n"][role] for role in ("reasoning", "control")}
-        asked = [least for criterion, least in wanted.items() if criteria.counts_for(size, criterion)]
+        asked = [least for criterion, least in wanted.items() if criteria.is_about_size(size, criterion)]
         added = result["added"]["rev"]
         for quantity, estimate, method in (
             (REV, result["auroc"]["rev"]["bootstrap"], "BCa"),
@@ -36,12 +36,12 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
             (DELTA, added["delta"], "percentile"),
         ):
             least = asked[0] if asked and quantity == DELTA else np.nan
-            rows.append({**about, "quantity": quantity, **number(estimate, method), "wanted": least})
+            rows.append({**about, "quantity": quantity, **estimate_columns(estimate, method), "wanted": least})
     found = pd.DataFrame(rows).sort_values(["quantity", "n_params"], ignore_index=True, kind="stable")
-    return placed(found, found["quantity"], "by size")
+    return with_panels(found, found["quantity"], "by size")
 
 
-@style.styled
+@style.with_style
 def draw(points: pd.DataFrame) -> Figure:
     """AUROC over dAUC, on a logarithmic size axis; a colour and a marker a model."""
     models = points.drop_duplicates("model").sort_values("n_params", kind="stable")
@@ -59,11 +59,11 @@ def draw(points: pd.DataFrame) -> Figure:
             axis.plot(place, row["value"], marker, color=colour, markerfacecolor=face, markersize=4.5, zorder=3)
             axis.vlines(place, row["low"], row["high"], color=colour, linewidth=1)
             axis.plot(place, row["wanted"], "_", color="black", markersize=18, markeredgewidth=1)
-        gone = missing(rows, rows["label"] + (", " + rows["quantity"] if len(quantities) > 1 else ""))
+        gone = missing_values(rows, rows["label"] + (", " + rows["quantity"] if len(quantities) > 1 else ""))
         if rows["value"].isna().all():
-            style.explain(axis, rows["reason"].unique())
+            style.write_reasons(axis, rows["reason"].unique())
         else:
-            style.head(axis, style.not_there(gone))
+            style.set_heading(axis, style.missing_line(gone))
             axis.axhline(rest, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
     above.set_ylabel("AUROC")
     below.set_ylabel("dAUC")

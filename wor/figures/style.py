@@ -57,7 +57,7 @@ METADATA = {
 }
 
 
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+def with_style(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw under these settings, whatever matplotlib's own are."""
 
     @wraps(draw)
@@ -87,15 +87,15 @@ def band(axis: Axes, rows: pd.DataFrame, x: str, colour: str, line: str, label: 
     axis.vlines(alone[x], alone["low"], alone["high"], color=colour, linewidth=0.8, linestyle=line[1:])
 
 
-def head(axis: Axes, *lines: str) -> None:
+def set_heading(axis: Axes, *lines: str) -> None:
     """Lines over a panel; over the left of two they may reach over the right."""
     # The layout keeps a place for a title's middle only: one whose middle is beyond its panel pushes the panels apart.
     axis.set_title("\n".join(textwrap.fill(line, 44 if _in_pair(axis) else 54) for line in lines if line))
 
 
-def explain(axis: Axes, reasons: Iterable[str]) -> None:
+def write_reasons(axis: Axes, reasons: Iterable[str]) -> None:
     """Say in an empty panel why it is empty."""
-    text = textwrap.fill(not_there(reasons), 19 if _in_pair(axis) else 46)
+    text = textwrap.fill(missing_line(reasons), 19 if _in_pair(axis) else 46)
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=NEUTRAL)
 
 
@@ -111,7 +111,7 @@ def hide_empty_scales(axes: np.ndarray) -> None:
             axis.set_yticks([])
 
 
-def not_there(reasons: Iterable[str]) -> str:
+def missing_line(reasons: Iterable[str]) -> str:
     """One line; empty where nothing is missing."""
     listed = "; ".join(reasons)
     return f"Not there: {listed}" if listed else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from wor.config.params import Params
 from wor.figures import style
 from wor.figures.captions import caption, counts
-from wor.figures.panels import missing, number, placed
-from wor.params import Params
+from wor.figures.panels import estimate_columns, missing_values, with_panels
 
 
 def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
             "label": result["label"],
             "temperature": entry["temperature"],
             "series": series,
-            **number(entry[series], "BCa" if series == "auroc" else "percentile"),
+            **estimate_columns(entry[series], "BCa" if series == "auroc" else "percentile"),
         }
         for model, result in results.items()
         for entry in result["temperatures"]["by_temperature"]
@@ -27,10 +27,10 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows)
     panel = table["series"].map({"auroc": "AUROC of REV"}).fillna("mean REV")
-    return placed(table, table["label"] + ", " + panel, table["series"])
+    return with_panels(table, table["label"] + ", " + panel, table["series"])
 
 
-@style.styled
+@style.with_style
 def draw(points: pd.DataFrame) -> Figure:
     """A row of panels a model: mean REV by class, and AUROC, each with its band."""
     models = points["model"].unique()
@@ -44,10 +44,10 @@ def draw(points: pd.DataFrame) -> Figure:
         for axis, of_auroc in ((left, False), (right, True)):
             there = rows[(rows["series"] == "auroc") == of_auroc]
             if there["value"].isna().all():
-                style.explain(axis, there["reason"].unique())
+                style.write_reasons(axis, there["reason"].unique())
             else:
-                said += missing(there, _names(there))
-        style.head(left, rows["label"].iloc[0], style.not_there(said), f"n = {_n(rows)}")
+                said += missing_values(there, _names(there))
+        style.set_heading(left, rows["label"].iloc[0], style.missing_line(said), f"n = {_n(rows)}")
         if rows.loc[rows["series"] == "auroc", "value"].notna().any():
             right.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
         left.set_ylabel("Mean REV (sd)")

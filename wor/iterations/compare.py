@@ -8,8 +8,8 @@ import pandas as pd
 import yaml
 
 from wor import storage
+from wor.config.overrides import flatten
 from wor.measures.registry import SCORES
-from wor.profiles import leaves
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
 
@@ -20,29 +20,29 @@ DRAWS = 10_000
 
 def differences(first: dict, second: dict) -> dict[str, tuple[object, object]]:
     """Dotted keys whose values differ, with both."""
-    one, two = dict(leaves(first)), dict(leaves(second))
+    one, two = dict(flatten(first)), dict(flatten(second))
     keys = list(dict.fromkeys([*one, *two]))
     return {key: (one.get(key, ABSENT), two.get(key, ABSENT)) for key in keys if one.get(key, ABSENT) != two.get(key, ABSENT)}
 
 
-def comparison(first: Path, second: Path) -> dict:
+def compare_iterations(first: Path, second: Path) -> dict:
     """All of it: ``parameters`` and ``environment`` that differ, ``metrics`` by model, and ``paired``, a row a measure."""
-    pairs = paired(first, second)
+    pairs = paired_differences(first, second)
     return {
         "first": first.name,
         "second": second.name,
-        "parameters": parameters(first, second),
-        "environment": environment(first, second),
-        "metrics": metrics(first, second),
+        "parameters": changed_parameters(first, second),
+        "environment": changed_environment(first, second),
+        "metrics": headline_metrics(first, second),
         "paired": pairs.astype(object).where(pairs.notna(), None).to_dict("records"),
     }
 
 
-def parameters(first: Path, second: Path) -> dict[str, tuple[object, object]]:
+def changed_parameters(first: Path, second: Path) -> dict[str, tuple[object, object]]:
     return differences(*(yaml.safe_load((folder / "config_used.yaml").read_text()) for folder in (first, second)))
 
 
-def environment(first: Path, second: Path) -> dict[str, tuple[object, object]]:
+def changed_environment(first: Path, second: Path) -> dict[str, tuple[object, object]]:
     """Commit, code, packages and machine where they differ."""
     both = [storage.read_json(folder / "env_info.json") for folder in (first, second)]
     found = differences(*both)
@@ -50,7 +50,7 @@ def environment(first: Path, second: Path) -> dict[str, tuple[object, object]]:
     return {key: values for key, values in found.items() if any(key == name or key.startswith(f"{name}.") for name in wanted)}
 
 
-def metrics(first: Path, second: Path) -> dict[str, dict[str, tuple[dict | None, dict | None]]]:
+def headline_metrics(first: Path, second: Path) -> dict[str, dict[str, tuple[dict | None, dict | None]]]:
     """Per model the headline estimates of both; None where an iteration has no such model."""
     both = [storage.read_json(folder / "results" / "aggregate_statistics.json")["models"] for folder in (first, second)]
     found = {}
@@ -70,7 +70,7 @@ def _headline(result: dict) -> dict[str, dict]:
     return found
 
 
-def paired(first: Path, second: Path, seed: int = 0) -> pd.DataFrame:
+def paired_differences(first: Path, second: Path, seed: int = 0) -> pd.DataFrame:
     """Mean difference, second minus first, over the items that both have, by model, class and score.
 
     An item is the same when its ID and the length of its prompt are. The interval resamples clusters within
@@ -97,6 +97,6 @@ def _mean(items: pd.DataFrame, change: pd.Series, seed: int) -> Estimate:
     items, change = items[change.notna()], change.dropna().to_numpy(float)
     if not len(items):
         return undefined("no item has a value in both")
-    drawn = bootstrap.weights(items["cluster"], items["dataset"], DRAWS, seed)
+    drawn = bootstrap.cluster_weights(items["cluster"], items["dataset"], DRAWS, seed)
     samples = drawn @ change / drawn.sum(1)
-    return Estimate(float(change.mean()), *bootstrap.percentile(samples, 0.95), n=len(items))
+    return Estimate(float(change.mean()), *bootstrap.percentile_interval(samples, 0.95), n=len(items))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from wor.params import Params
+    from wor.config.params import Params
 
 RANGES = ["window_start", "window_end", "answer_start", "answer_end"]
 ASKED = ["item_id", "prompt", "paraphrases", "gold", "expected"]
@@ -37,7 +37,7 @@ class Iteration:
 
     @cached_property
     def manifest(self) -> dict:
-        return registry.manifest(self.folder)
+        return registry.read_manifest(self.folder)
 
     @cached_property
     def config(self) -> dict:
@@ -49,9 +49,9 @@ class Iteration:
     @cached_property
     def params(self) -> Params:
         """The same, checked, as wor.analysis and wor.figures take them. UserError where this version's are others."""
-        from wor import params
+        from wor.config import params
 
-        return params.load(self._config)
+        return params.load_params(self._config)
 
     @property
     def _config(self) -> Path:
@@ -206,7 +206,7 @@ def load_iteration(iteration: str | Path = "") -> Iteration:
     folder = Path(iteration)
     if iteration == "" or not (folder / paths.MANIFEST).is_file():
         experiments = _study() / "experiments"
-        folder = named.choose(str(iteration), named.complete(experiments), experiments)
+        folder = named.find_iteration(str(iteration), named.complete_iterations(experiments), experiments)
     return Iteration(folder.resolve())
 
 

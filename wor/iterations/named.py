@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wor import paths
 from wor.errors import UserError
-from wor.iterations import pointer, registry
+from wor.iterations import registry
 
 
-def complete(experiments: Path) -> dict[str, Path]:
+def complete_iterations(experiments: Path) -> dict[str, Path]:
     """Every complete iteration by name, oldest first. Raises UserError when there is none."""
-    return known({folder.name: folder for _, folder in sorted(registry.folders(experiments).items())}, experiments)
+    return require_any(
+        {folder.name: folder for _, folder in sorted(registry.iteration_folders(experiments).items())}, experiments
+    )
 
 
-def known(found: dict[str, Path], experiments: Path) -> dict[str, Path]:
+def require_any(found: dict[str, Path], experiments: Path) -> dict[str, Path]:
     """``found``, or a UserError when it is empty."""
     if not found:
         away = list(experiments.glob("iteration_*.dvc"))
@@ -22,10 +25,10 @@ def known(found: dict[str, Path], experiments: Path) -> dict[str, Path]:
     return found
 
 
-def choose(iteration: str, found: dict[str, Path], experiments: Path) -> Path:
+def find_iteration(iteration: str, found: dict[str, Path], experiments: Path) -> Path:
     """The one of that name, the newest for "". Raises UserError when there is none."""
     if iteration and iteration not in found:
-        recorded = pointer.path(experiments / iteration)
+        recorded = paths.pointer(experiments / iteration)
         if recorded.is_file():
             raise UserError("iteration", f"{iteration} is recorded, and not here", f"Bring it back: dvc pull {recorded}")
         raise UserError("iteration", f"{iteration!r} is not in {experiments}", f"There are: {', '.join(found)}")

@@ -8,7 +8,7 @@ from wor import storage
 from wor.errors import UserError
 
 
-def of(folder: Path) -> dict:
+def load_results(folder: Path) -> dict:
     """``iteration``, its name, and what its aggregate_statistics.json holds: ``models`` and ``criteria``."""
     found = storage.read_json(folder / "results" / "aggregate_statistics.json")
     if any("preregistration" not in result for result in found["models"].values()):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from wor import params, paths, storage
+from wor import paths, storage
+from wor.config import params
+from wor.config.overrides import flatten
 from wor.errors import UserError
-from wor.profiles import leaves
 
 HEADLINE = ("AUROC", "dAUC", "low", "high", "partial_r", "n")
 
 
-def runs() -> tuple[list[dict], list[str]]:
+def list_runs() -> tuple[list[dict], list[str]]:
     """Rows newest first, the workspace at their head if it has a run, and the dotted keys in which they differ.
 
     A row: ``experiment`` (its name, or the commit's), ``state`` (empty, Queued, Running, Failed), ``iteration``,
@@ -23,7 +24,7 @@ def runs() -> tuple[list[dict], list[str]]:
         found = dvc.api.exp_show(num=-1)
     except (DvcException, SCMError) as error:
         raise UserError("dvc exp show", error, "Run from the top of a repository with a commit") from None
-    keys = list(dict(leaves(params.read(paths.PARAMS))))
+    keys = list(dict(flatten(params.read_yaml(paths.PARAMS))))
     # A workspace without a run of its own, as after runs of a profile, has parameters that no row's numbers come from.
     rows = [row for row in found if row["Experiment"] or (row["rev"] == "workspace" and _number(row.get("iteration")))]
     seen = {key: {str(row.get(key)) for row in rows} for key in keys}
@@ -36,10 +37,10 @@ def _row(row: dict, varying: list[str]) -> dict:
         "experiment": row["Experiment"] or row["rev"],
         "state": row["State"] or "",
         **{key: _number(row.get(key)) for key in ("iteration", *HEADLINE)},
-        **{key: storage.plain(row.get(key)) for key in varying},
+        **{key: storage.to_plain(row.get(key)) for key in varying},
     }
 
 
 def _number(value: object) -> float | None:
     """DVC says '!' for a file that it can't read, 'None' for a null, '' for what isn't there."""
-    return storage.plain(value) if isinstance(value, (int, float)) else None
+    return storage.to_plain(value) if isinstance(value, (int, float)) else None

@@ -12,13 +12,13 @@ from wor.iterations import registry
 YOURS = ("comments",)  # registry columns that are a person's
 
 
-def folders(experiments: Path) -> dict[str, Path]:
+def folders_by_name(experiments: Path) -> dict[str, Path]:
     """Everything that has an iteration's name, by name, oldest first: also what has lost its manifest."""
     found = sorted(experiments.glob("iteration_*"), key=lambda path: (len(path.name), path.name))  # 999 before 1000
     return {path.name: path for path in found if path.is_dir()}
 
 
-def faults_of(folder: Path) -> list[str]:
+def folder_faults(folder: Path) -> list[str]:
     """What differs from the manifest, a line a file; none for an intact iteration. Notes may be edited."""
     try:
         manifest = storage.read_json(folder / paths.MANIFEST)
@@ -44,11 +44,11 @@ def faults_of(folder: Path) -> list[str]:
 
 def registry_faults(experiments: Path) -> list[str]:
     """Where the registry is not what the folders' manifests give, by iteration and column."""
-    listed = registry.read(experiments)
+    listed = registry.read_rows(experiments)
     rows = {row["iteration_id"]: row for row in listed}
     counts = Counter(row["iteration_id"] for row in listed)
     found = [f"registry: {name} has {count} rows" for name, count in counts.items() if count > 1]
-    here = folders(experiments)
+    here = folders_by_name(experiments)
     for name, folder in here.items():
         if name not in rows:
             found.append(f"registry: {name} has no row")

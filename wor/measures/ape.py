@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from wor.measures.item import Observed
-from wor.params import Measures
+from wor.config.params import Measures
+from wor.measures.item_arrays import ItemArrays
 
 
-def by_layer(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> np.ndarray:
+def ape_by_layer(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> np.ndarray:
     """Mean over window positions of H / log k, k the number of visible keys: ``[L, W] -> [L]`` in [0, 1].
 
     Parameters
@@ -40,10 +40,10 @@ def ape(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> floa
 
     Rows that spread evenly over all keys give 1, rows on a single key 0.
     """
-    return float(by_layer(entropy, first_position, skipped_keys).mean())
+    return float(ape_by_layer(entropy, first_position, skipped_keys).mean())
 
 
-def of(item: Observed, settings: Measures) -> float:
+def compute(item: ItemArrays, settings: Measures) -> float:
     """`ape` of an item's stored entropies, over all keys or without the first."""
     if settings.ape == "no_sink":
         return ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1)

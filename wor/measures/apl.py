@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wor.measures.item import Observed
-from wor.params import Measures
+from wor.config.params import Measures
+from wor.measures.item_arrays import ItemArrays
 
 
 def layer_effects(kl: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ def apl(effects: np.ndarray, threshold: np.ndarray) -> float:
     return float((effects > threshold).mean())
 
 
-def of(item: Observed, settings: Measures) -> float:
+def compute(item: ItemArrays, settings: Measures) -> float:
     """`apl` of an item's stored KLs."""
     return apl(layer_effects(item.arrays["kl"]), item.thresholds)
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from wor.measures.item import Observed
-from wor.params import Measures
+from wor.config.params import Measures
+from wor.measures.item_arrays import ItemArrays
 
 
 def settling_depth(jsd: np.ndarray, g: float) -> np.ndarray:
@@ -38,6 +38,6 @@ def dtr(jsd: np.ndarray, g: float, rho: float) -> float:
     return float((settling_depth(used, g) >= math.ceil(rho * len(used))).mean())
 
 
-def of(item: Observed, settings: Measures) -> float:
+def compute(item: ItemArrays, settings: Measures) -> float:
     """`dtr` of an item's stored divergences."""
     return dtr(item.arrays["jsd"], settings.dtr_g, settings.dtr_rho)

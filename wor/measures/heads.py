@@ -7,7 +7,7 @@ import numpy as np
 Head = tuple[int, int]
 
 
-def ranked(effect: np.ndarray, share: float) -> list[Head]:
+def top_heads(effect: np.ndarray, share: float) -> list[Head]:
     """The ``share`` of heads with the largest effect: ``[L, H]`` -> (layer, head) pairs, best first.
 
     Ties go to the earlier layer and head.
@@ -17,7 +17,7 @@ def ranked(effect: np.ndarray, share: float) -> list[Head]:
     return [(int(layer), int(head)) for layer, head in zip(*np.unravel_index(order, effect.shape), strict=True)]
 
 
-def matched_random(chosen: list[Head], n_heads: int, generator: np.random.Generator) -> list[Head]:
+def random_heads_by_layer(chosen: list[Head], n_heads: int, generator: np.random.Generator) -> list[Head]:
     """As many heads in each layer as ``chosen`` has there, drawn at random without replacement.
 
     A layer of which every head is chosen has only itself to offer.

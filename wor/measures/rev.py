@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def scale(calibration: np.ndarray) -> tuple[float, float]:
+def calibration_scale(calibration: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation (ddof 1) over calibration controls; NaN left out.
 
     The deviation is NaN when fewer than two values are left or all are equal: then nothing can be put on

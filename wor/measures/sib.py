@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from wor.measures.item import Observed
-from wor.params import Measures
+from wor.config.params import Measures
+from wor.measures.item_arrays import ItemArrays
 
 
-def layer_at(depth: float, n_layers: int) -> int:
+def layer_index(depth: float, n_layers: int) -> int:
     """Index into [L + 1] hidden states at a share of the depth: 0 the embedding, 1 the last layer's output."""
     return round(depth * n_layers)
 
@@ -33,7 +33,7 @@ def sib(cosine: np.ndarray, layer: int) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def of(item: Observed, settings: Measures) -> float:
+def compute(item: ItemArrays, settings: Measures) -> float:
     """`sib` of an item's stored cosines, at the preset depth."""
     cosine = item.arrays["cosine"]
-    return sib(cosine, layer_at(settings.sib_depth, cosine.shape[1] - 1))
+    return sib(cosine, layer_index(settings.sib_depth, cosine.shape[1] - 1))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from wor.config.params import Params
 from wor.measures import ape, apl, rev
-from wor.measures.item import Observed
-from wor.measures.registry import COMPONENTS, measured
-from wor.params import Params
+from wor.measures.item_arrays import ItemArrays
+from wor.measures.registry import COMPONENTS, compute_measures
 
 ITEM_COLUMNS = [
     "item_id", "dataset", "role", "split", "cluster", "token_len", "cot_len", "n_generated", "avg_logprob",
@@ -40,7 +40,7 @@ def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params
     effects = apl.layer_effects(arrays["kl"])
     thresholds = apl.thresholds(effects, params.measures.tau)
     raw = raw_measures(frame, arrays, thresholds, params)
-    scales = {name: rev.scale(raw[name].to_numpy()) for name in COMPONENTS}
+    scales = {name: rev.calibration_scale(raw[name].to_numpy()) for name in COMPONENTS}
     return Calibration(thresholds, scales, int((~np.isnan(effects).any(1)).sum()))
 
 
@@ -49,10 +49,10 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
     effects = apl.layer_effects(arrays["kl"])
     rows = []
     for index, first in enumerate(frame["window_start"]):
-        item = Observed({name: array[index] for name, array in arrays.items()}, first, thresholds)
+        item = ItemArrays({name: array[index] for name, array in arrays.items()}, first, thresholds)
         rows.append(
             {
-                **measured(item, params.measures),
+                **compute_measures(item, params.measures),
                 "apl_depth": apl.mean_depth(effects[index]),
                 "ape_all_keys": ape.ape(item.arrays["entropy"], first),
                 "ape_no_sink": ape.ape(item.arrays["entropy_no_sink"], first, skipped_keys=1),
@@ -65,7 +65,7 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
     return table
 
 
-def measure(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Calibration, params: Params) -> pd.DataFrame:
+def measure_items(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Calibration, params: Params) -> pd.DataFrame:
     """Every measure of every item: raw, as a z-score over calibration controls, and REV."""
     table = raw_measures(frame, arrays, calibration.thresholds, params)
     z = {name: rev.zscore(table[name].to_numpy(), *calibration.scales[name]) for name in COMPONENTS}
@@ -85,13 +85,13 @@ def measure(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Cal
     return table
 
 
-def layers(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
+def layer_table(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
     """One row an item and layer: what APE, APL and SIB are made from, so that they can be recomputed by hand."""
     n_items, n_layers, _ = arrays["kl"].shape
 
     def per_layer(name: str, skipped: int) -> np.ndarray:
         firsts = frame["window_start"]
-        return np.concatenate([ape.by_layer(rows, first, skipped) for rows, first in zip(arrays[name], firsts, strict=True)])
+        return np.concatenate([ape.ape_by_layer(rows, first, skipped) for rows, first in zip(arrays[name], firsts, strict=True)])
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)  # an item without a window

@@ -7,14 +7,18 @@ from itertools import chain
 
 import psutil
 
-from wor import needs, session, windows
-from wor.engine.load import Placement, place
-from wor.params import HubModel, Params, WheelModel, whole
+from wor.config.params import HubModel, Params, WheelModel, base_spec
+from wor.data import windows
+from wor.engine.load import Placement, choose_device
+from wor.machine import resources
+from wor.machine.control_groups import available_cores
+from wor.pipeline import session
 from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
 from wor.plan.speed import Speed
-from wor.plan.work import Asked, Work, of_model
-from wor.sources import weights
+from wor.plan.work import PlannedItem, Work, count_work, peak_memory
+from wor.weights import identity_card
+from wor.weights.families import find_config
 
 MEASURING = 14.0  # seconds, beside the imports
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
@@ -53,16 +57,16 @@ class Plan:
         return sum(line.seconds or 0.0 for line in self.lines)
 
 
-def make(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
+def make_plan(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
     """What `dvc exp run` with ``changes``, which make ``params``, will do. Speeds are measured here and now.
 
     A package's weights are converted if need be: their tokenizer says how long prompts are. A model that is not here and
     of no known family leaves its stages without numbers; ``assumed`` says so.
     """
-    plan = Plan([Line(name, cached) for name, cached in skips.stages(changes).items()])
+    plan = Plan([Line(name, cached) for name, cached in skips.cached_stages(changes).items()])
     lines = {line.stage: line for line in plan.lines if not line.cached}
     models = {model: stages for model in params.models if (stages := [name for name in _stages(params, model) if name in lines])}
-    imported = speed.imports() if lines else 0.0
+    imported = speed.import_seconds() if lines else 0.0
     if models:
         session.quiet_libraries()
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
@@ -70,45 +74,45 @@ def make(params: Params, changes: dict[str, object], measuring: float = MEASURIN
                 f"the machine stays as busy with other work as it is ({busy:.0%}); alone it is several times faster"
             )
         for model in {*models, params.control.length_model}:
-            if isinstance(origin := whole(params.model_specs[model]), WheelModel):
-                weights.resolve(origin)
-        placement = place(params.compute.device, params.compute.dtype, params.compute.threads)
-        found = entries.built(params, plan.assumed)
+            if isinstance(origin := base_spec(params.model_specs[model]), WheelModel):
+                identity_card.resolve_folder(origin)
+        placement = choose_device(params.compute.device, params.compute.dtype, params.compute.threads or available_cores())
+        found = entries.build_if_available(params, plan.assumed)
     for model, stages in models.items():
         own = _shape(params, model, plan)
         if own is None:
             for stage in stages:
                 lines[stage].seconds = None
             continue
-        asked, literal = entries.asked(params, found, entries.counter(params, model, plan.assumed))
-        rate, timed = times(params, own, asked, literal, placement, imported, measuring / len(models))
+        asked, literal = entries.planned_items(params, found, entries.token_counter(params, model, plan.assumed))
+        rate, timed = stage_times(params, own, asked, literal, placement, imported, measuring / len(models))
         plan.measured.append(f"{model}: {rate}")
         for work, seconds in timed:
             if line := lines.get(_stage(work.name, model)):
                 line.items, line.tokens, line.flops, line.seconds = work.items, work.tokens, work.total(own), seconds
-                plan.memory = max(plan.memory, needs.peak(work, own, placement, params))
+                plan.memory = max(plan.memory, peak_memory(work, own, placement, params))
                 copies = 3 if work.name.startswith("activations") else 2  # here, in DVC's cache, in the iteration
-                plan.disk += copies * needs.output(params, work.items, own.layers, own.heads)
+                plan.disk += copies * resources.output_bytes(params, work.items, own.layers, own.heads)
     n = sum(params.spec(name).n for name in params.datasets)
     for stage in lines.keys() - set(chain(*models.values())):
         lines[stage].seconds = LIGHT * imported + DVC + without_model(stage, params, n)
     return plan
 
 
-def times(
+def stage_times(
     params: Params,
     own: Shape,
-    asked: list[Asked],
-    literal: list[Asked],
+    asked: list[PlannedItem],
+    literal: list[PlannedItem],
     placement: Placement,
     imported: float,
     measuring: float,
 ) -> tuple[Speed, list[tuple[Work, float]]]:
     """The speed of a model of this shape, from some ``measuring`` seconds, and each of its stages with its seconds at that."""
     typical = sorted(item.tokens for item in asked)[len(asked) // 2] + params.max_new_tokens
-    width = windows.widest(params.window, params.max_new_tokens)
-    rate = speed.measure(own, placement, imported, typical, width, measuring)
-    return rate, [(work, rate.seconds(work, own) + DVC) for work in of_model(params, own, asked, literal)]
+    width = windows.max_window_length(params.window, params.max_new_tokens)
+    rate = speed.measure_speed(own, placement, imported, typical, width, measuring)
+    return rate, [(work, rate.seconds(work, own) + DVC) for work in count_work(params, own, asked, literal)]
 
 
 def _stages(params: Params, model: str) -> list[str]:
@@ -125,15 +129,15 @@ def _stage(work: str, model: str) -> str:
 
 def _shape(params: Params, model: str, plan: Plan) -> Shape | None:
     spec = params.model_specs[model]
-    config = shape.find(spec)
+    config = find_config(spec)
     if config is None:
         plan.assumed.append(
             f"{model} is not here and its sizes are not known: its stages have no numbers, and no part in the sums"
         )
         return None
-    own = shape.of(config)
-    if weights.here(spec) is None:
-        files = needs.in_files(own.n_params)
+    own = shape.shape_from_config(config)
+    if identity_card.find_folder(spec) is None:
+        files = resources.weights_on_disk(own.n_params)
         if isinstance(spec, HubModel):
             plan.download[model] = files
             plan.assumed.append(f"{model} is not here: sizes as its family is published, 4 bytes a parameter to download")

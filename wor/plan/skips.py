@@ -14,8 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from wor import commands, paths, profiles, storage
+from wor import paths, storage
+from wor.config import overrides
 from wor.errors import UserError
+from wor.process import commands
 
 QUICK = ("check", "ids")
 OWN = (
@@ -30,7 +32,7 @@ OWN = (
 )  # what stages depend on
 
 
-def stages(changes: dict[str, object]) -> dict[str, bool]:
+def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
     """Each stage of the run with ``changes``, in order: whether DVC has its result.
 
     DVC is given every stage whose inputs are known, and takes it from its run cache or doesn't. `check` and `ids`
@@ -59,7 +61,7 @@ def stages(changes: dict[str, object]) -> dict[str, bool]:
 
 
 def _done(command: str, folder: Path, project: Path) -> bool:
-    environment = commands.environment(DVC_ROOT=str(project), PYTHONPATH=str(folder))
+    environment = commands.child_environment(DVC_ROOT=str(project), PYTHONPATH=str(folder))
     return not subprocess.run([sys.executable, *command.split()[1:]], cwd=folder, env=environment, capture_output=True).returncode
 
 
@@ -76,7 +78,7 @@ def _copy(changes: dict[str, object]) -> Iterator[Path]:
             elif part.exists():
                 shutil.copy(part, folder / part)
         if changes:
-            storage.write_text(folder / paths.PARAMS, yaml.safe_dump(profiles.merged(changes), sort_keys=False))
+            storage.write_text(folder / paths.PARAMS, yaml.safe_dump(overrides.merge_overrides(changes), sort_keys=False))
         else:  # as it is: the last stage depends on its bytes
             shutil.copy(paths.PARAMS, folder / paths.PARAMS)
         (folder / ".dvc").mkdir()

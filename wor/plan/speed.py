@@ -12,14 +12,17 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoModelForCausalLM
 
-from wor.engine import ablate, attention, memory, selftest, vocabulary
+from wor.engine import ablate, attention, selftest, unembed
 from wor.engine.capture import Span, beliefs, capture
 from wor.engine.generate import generate
 from wor.engine.load import Placement
 from wor.engine.model import LM
-from wor.engine.parallel import each
-from wor.plan.shape import Shape, first, of
-from wor.plan.work import TOGETHER, Work
+from wor.engine.parallel import map_items
+from wor.machine.memory import memory_budget
+from wor.pipeline.observation import GENERATION_BATCH
+from wor.plan.shape import Shape, shape_from_config
+from wor.plan.work import Work
+from wor.weights.families import first_layers
 
 MOST_PARAMS = 150e6  # of the model that is timed: a larger one's layers are alike, so some of them will do
 READ = 0.3e9  # bytes of weights a second that a stage hashes, reads and places
@@ -48,22 +51,29 @@ class Speed:
         return self.start + passes + spoken
 
 
-def imports() -> float:
+def import_seconds() -> float:
     """Seconds until a stage's process has its libraries."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import gc; gc.disable(); import wor.session, wor.observation, wor.stage"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import gc; gc.disable(); import wor.pipeline.session, wor.pipeline.observation, wor.pipeline.stage",
+        ],
+        check=True,
+    )
     return time.perf_counter() - began
 
 
-def measure(shape: Shape, placement: Placement, imported: float, tokens: int, width: int, seconds: float) -> Speed:
+def measure_speed(shape: Shape, placement: Placement, imported: float, tokens: int, width: int, seconds: float) -> Speed:
     """Time each kind of pass on items of ``tokens`` with a window of ``width``, for some ``seconds`` in all.
 
     Medians, as a machine is never alone. Weights are random: no time depends on them.
     """
     began = time.perf_counter()
     lm = _model(shape, placement)
-    checked = _timed(lambda: selftest.run(lm))
-    own, window = of(lm.hf.config), Span(tokens - width, tokens)
+    checked = _timed(lambda: selftest.run_selftest(lm))
+    own, window = shape_from_config(lm.hf.config), Span(tokens - width, tokens)
     ids = [(7 * place + 11) % lm.unembed.weight.shape[0] for place in range(tokens)]
     clean = capture(lm, ids, window, scored_from=1)
     others = [ids[::-1]] * 3  # which begin otherwise: no part of them is shared
@@ -82,14 +92,14 @@ def measure(shape: Shape, placement: Placement, imported: float, tokens: int, wi
         ),
         "lens": (
             own.unembedding(width * own.layers),
-            lambda lm, _: vocabulary.divergence(lm, clean.hidden[1:], clean.hidden[-1]),
+            lambda lm, _: unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1]),
         ),
     }
     found: dict[str, list[float]] = {kind: [] for kind in timed}
     steps: dict[int, list[float]] = {rows: [] for rows in ROWS}
     while not found["forward"] or time.perf_counter() - began < seconds:
         for kind, (flops, work) in timed.items():
-            found[kind].append(len(items) * flops / _timed(lambda work=work: each(lm, work, items, lambda: None)))
+            found[kind].append(len(items) * flops / _timed(lambda work=work: map_items(lm, work, items, lambda: None)))
         for rows in ROWS:
             steps[rows].append(_step(lm, rows))
     scale = (shape.layers * shape.layer + shape.head) / (own.layers * own.layer + own.head)
@@ -105,13 +115,13 @@ def measure(shape: Shape, placement: Placement, imported: float, tokens: int, wi
 
 def _model(shape: Shape, placement: Placement) -> LM:
     fitting = int((MOST_PARAMS - shape.head) / shape.layer)
-    config = first(shape.config, max(2, min(shape.layers, fitting)))
+    config = first_layers(shape.config, max(2, min(shape.layers, fitting)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         hf = AutoModelForCausalLM.from_config(config, attn_implementation=attention.NAME)
     hf.generation_config.eos_token_id = config.vocab_size - 1  # not one that random weights would soon draw
     hf = hf.to(device=placement.device, dtype=getattr(torch, placement.dtype))
-    return LM(hf, None, *memory.budget(0, placement.device))
+    return LM(hf, None, *memory_budget(0, placement.device))
 
 
 def _step(lm: LM, rows: int) -> float:
@@ -120,7 +130,9 @@ def _step(lm: LM, rows: int) -> float:
 
     def spoken(tokens: int) -> float:
         warm = [0.2] * rows
-        return _timed(lambda: generate(lm, prompts, names, temperatures=warm, max_new_tokens=tokens, seed=0, most=TOGETHER))
+        return _timed(
+            lambda: generate(lm, prompts, names, temperatures=warm, max_new_tokens=tokens, seed=0, most=GENERATION_BATCH)
+        )
 
     return max(spoken(7) - spoken(1), 1e-4) / 6
 

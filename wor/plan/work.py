@@ -6,14 +6,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from wor import windows
-from wor.observation import TOGETHER
-from wor.params import Params
+from wor.config.params import Params
+from wor.data import windows
+from wor.engine.generate import bytes_per_row
+from wor.engine.load import Placement
+from wor.engine.unembed import LENS_LAYERS
+from wor.machine import resources
+from wor.machine.memory import memory_budget
+from wor.pipeline.observation import GENERATION_BATCH
 from wor.plan.shape import Shape
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedItem:
     """An item as far as planning goes: tokens of its prompt, and of each paraphrase."""
 
     role: str
@@ -51,7 +56,7 @@ class Work:
         )
 
 
-def of_model(params: Params, shape: Shape, items: Sequence[Asked], literal: Sequence[Asked]) -> list[Work]:
+def count_work(params: Params, shape: Shape, items: Sequence[PlannedItem], literal: Sequence[PlannedItem]) -> list[Work]:
     """The stages that run a model of this shape, in their order. Continuations are counted at their full length."""
     controls = [item for item in items if item.calibrates]
     scored = {name: [item for item in items if item.dataset == name and not item.calibrates] for name in params.datasets}
@@ -79,7 +84,7 @@ class _Counter:
     def __init__(self, params: Params, shape: Shape):
         self.params, self.shape, self.works = params, shape, []
         self.room = params.max_new_tokens
-        self.width = windows.widest(params.window, self.room)
+        self.width = windows.max_window_length(params.window, self.room)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -88,18 +93,18 @@ class _Counter:
         yield
         self.works.append(self.work)
 
-    def ask(self, items: Sequence[Asked]) -> None:
+    def ask(self, items: Sequence[PlannedItem]) -> None:
         lengths = sorted(item.tokens for item in items)
-        for first in range(0, len(lengths), TOGETHER):
-            part = lengths[first : first + TOGETHER]
+        for first in range(0, len(lengths), GENERATION_BATCH):
+            part = lengths[first : first + GENERATION_BATCH]
             self.work.batches.append((len(part), part[-1]))
         self.work.items += len(items)
         self.work.tokens += sum(lengths) + self.room * len(items)
 
-    def average(self, items: Sequence[Asked]) -> None:
+    def average(self, items: Sequence[PlannedItem]) -> None:
         self._add("forward", sum(self.shape.forward(item.tokens + self.room) for item in items))
 
-    def observe(self, items: Sequence[Asked], lens: bool, paraphrases: int | None = None) -> None:
+    def observe(self, items: Sequence[PlannedItem], lens: bool, paraphrases: int | None = None) -> None:
         shape, width = self.shape, self.width
         for item in items:
             length = item.tokens + self.room
@@ -112,7 +117,9 @@ class _Counter:
                 self._add("lens", shape.unembedding(width * shape.layers))
             self.work.tokens += sum(item.paraphrases[:paraphrases]) + length
 
-    def nulls(self, literal: Sequence[Asked], controls: Sequence[Asked], scored: dict[str, list[Asked]]) -> None:
+    def nulls(
+        self, literal: Sequence[PlannedItem], controls: Sequence[PlannedItem], scored: dict[str, list[PlannedItem]]
+    ) -> None:
         settings = self.params.nulls
         if literal:
             self.ask(literal)
@@ -125,7 +132,7 @@ class _Counter:
         self.work.items += len(reading)
         self.work.twins = 1
 
-    def heads(self, items: Sequence[Asked]) -> None:
+    def heads(self, items: Sequence[PlannedItem]) -> None:
         settings, shape = self.params.heads, self.shape
         plans = sum(1 + settings.random_draws * bool(round(share * shape.layers * shape.heads)) for share in settings.shares)
         for split, n in (("calibration", settings.n_rank), ("evaluation", settings.n_test)):
@@ -145,3 +152,18 @@ class _Counter:
 
     def _add(self, kind: str, flops: float) -> None:
         self.work.flops[kind] += flops
+
+
+def peak_memory(work: Work, own: Shape, placement: Placement, params: Params) -> int:
+    """Return at most how many bytes a stage takes at its peak.
+
+    Libraries, the model's weights and its twins', the largest batch of generation that the budget allows, and the
+    logits of the items that are observed in parallel.
+    """
+    size = resources.weights_in_memory(1, placement.dtype)
+    budget, _ = memory_budget(params.compute.memory_gib, placement.device)
+    batch = max((rows * bytes_per_row(own.config, tokens + work.steps, size) for rows, tokens in work.batches), default=0)
+    width = windows.max_window_length(params.window, params.max_new_tokens)
+    logits = 3 * LENS_LAYERS * width * own.config.vocab_size * size  # and as many exponentials and products
+    weights = resources.weights_in_memory(own.n_params, placement.dtype, work.twins)
+    return resources.LIBRARIES + weights + min(batch, budget) + placement.threads * logits

@@ -14,21 +14,21 @@ import numpy as np
 
 from wor import paths, storage
 from wor.measures import dtr, sib
-from wor.measures.registry import NAMES
+from wor.measures.registry import LABELS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wor.iterations.load import Iteration
 
-MOST = 3_200_000  # bytes of base64
+MAX_BYTES = 3_200_000  # bytes of base64
 TINY = 1e-9  # stands for an effect that rounds to 0, so that it has a logarithm
 OPENING = 160  # characters of a prompt that are kept of an item without detail
 TEXTS = {"item_id", "dataset", "role", "split", "cluster", "answer", "template", "reason"}
 ASKED = {"prompt": "", "paraphrases": [], "paraphrase_shares": [], "answer": ""}
 
 
-def pack(iterations: list[Iteration], most: int = MOST) -> str:
+def pack_items(iterations: list[Iteration], most: int = MAX_BYTES) -> str:
     """One or two iterations as base64 of deflate (raw) of JSON, in at most ``most`` bytes.
 
     Beyond ``most``, the layers x window maps go first. Then items lose their detail (continuation, tokens, paraphrases,
@@ -39,7 +39,7 @@ def pack(iterations: list[Iteration], most: int = MOST) -> str:
     (``attention``), hundredths of log10 (``kl``, nats; ``apart``, 1 - cosine), tenths in ``kl_map``; 4 digits of a measure.
     """
     book = [_read(iteration) for iteration in iterations]
-    order = _in_turn(book)
+    order = _interleaved(book)
     detailed = len(order)
     packed = ""
     if _map_bytes(book) < most:
@@ -52,7 +52,7 @@ def pack(iterations: list[Iteration], most: int = MOST) -> str:
     return packed
 
 
-def unpack(packed: str) -> dict:
+def unpack_items(packed: str) -> dict:
     """What `pack` packed."""
     return json.loads(zlib.decompress(base64.b64decode(packed), wbits=-15))
 
@@ -71,7 +71,7 @@ def _packed(book: list[dict], detailed: set[str], items: int, maps: bool) -> str
         told.append({**iteration, "models": models})
     questions = [json.loads(question) for question in asked]
     columns = {name: [question[name] for question in questions] for name in ASKED}
-    whole = {"asked": columns, "iterations": told, "items": items, "detailed": len(detailed), "scores": NAMES}
+    whole = {"asked": columns, "iterations": told, "items": items, "detailed": len(detailed), "scores": LABELS}
     text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
     return base64.b64encode(squeeze.compress(text.encode("utf-8", "replace")) + squeeze.flush()).decode()
@@ -92,7 +92,7 @@ def _question(row: dict, detailed: bool) -> dict:
     return row["question"] if detailed else {**ASKED, "prompt": row["question"]["prompt"][:OPENING]}
 
 
-def _in_turn(book: list[dict]) -> list[str]:
+def _interleaved(book: list[dict]) -> list[str]:
     by_dataset: dict[str, dict[str, None]] = {}
     for iteration in book:
         for model in iteration["models"]:
@@ -140,7 +140,7 @@ def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
         "label": iteration.label(model),
         "n_layers": n_layers,
         "thresholds": _log(thresholds),
-        "sib_layer": sib.layer_at(rule["sib_depth"], n_layers),
+        "sib_layer": sib.layer_index(rule["sib_depth"], n_layers),
         "deep_layer": math.ceil(rule["dtr_rho"] * n_layers),
         "measures": {name: [_digits(value) for value in measures[name]] for name in measures},
         **{name: [_word(value) for value in frame[name]] for name in ("item_id", "dataset", "role", "answer", "reason")},
@@ -181,7 +181,7 @@ def _said(frame: pd.DataFrame, arrays: dict[str, np.ndarray], rule: dict) -> lis
 def _whole(values: np.ndarray) -> list:
     """Rounded, NaN as None."""
     whole = np.rint(values)
-    return whole.astype(int).tolist() if np.isfinite(whole).all() else storage.plain(whole)
+    return whole.astype(int).tolist() if np.isfinite(whole).all() else storage.to_plain(whole)
 
 
 def _log(values: Sequence[float | None]) -> list[int | None]:

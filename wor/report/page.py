@@ -11,22 +11,22 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from wor import storage, words
+from wor import storage
 from wor.figures import offline
 from wor.iterations import compare
 from wor.iterations.load import Iteration
-from wor.report import charts, sides, tables
+from wor.report import charts, formatting, sides, tables
 from wor.report import items as packed
 from wor.report.charts import Chart
 
-MOST = 4_900_000  # bytes of a page
-LEAST = 1_000_000  # of them for items, whatever the number of models
+MAX_PAGE_BYTES = 4_900_000  # bytes of a page
+MIN_ITEM_BYTES = 1_000_000  # of them for items, whatever the number of models
 ASSETS = resources.files("wor.report") / "assets"
 STYLES = ("report.css", "items.css")
 SCRIPTS = ("report.js", "items.js")
 
 
-def write(path: Path, iteration: Iteration, other: Iteration | None = None) -> None:
+def write_page(path: Path, iteration: Iteration, other: Iteration | None = None) -> None:
     """Write the report of ``iteration``, or of two side by side: one HTML file without an outside reference."""
     if other is None:
         storage.write_text(path, _page("iteration.html.j2", _iteration(iteration)))
@@ -34,7 +34,7 @@ def write(path: Path, iteration: Iteration, other: Iteration | None = None) -> N
         storage.write_text(path, _page("compare.html.j2", _pair(iteration, other)))
 
 
-class Drawn(dict[str, Chart]):
+class ChartSet(dict[str, Chart]):
     """The page's charts, by the ID of the element that each is drawn in."""
 
     def place(self, **found: Chart | None) -> dict[str, dict | None]:
@@ -52,7 +52,7 @@ class Drawn(dict[str, Chart]):
 
 
 def _iteration(iteration: Iteration) -> dict:
-    drawn, row = Drawn(), iteration.manifest["registry"]
+    drawn, row = ChartSet(), iteration.manifest["registry"]
     models = [_model(iteration, key, drawn) for key in iteration.models]
     return {
         "title": f"{iteration.name}: reasoning effort",
@@ -79,7 +79,7 @@ def _sections(first: str, models: list[dict]) -> list[tuple[str, str]]:
     return [("verdict", first), *results, ("figures", "Figures"), ("items", "Items"), ("environment", "Environment")]
 
 
-def _model(iteration: Iteration, key: str, drawn: Drawn) -> dict:
+def _model(iteration: Iteration, key: str, drawn: ChartSet) -> dict:
     result, items = iteration.statistics[key], iteration.items(key)
     label = result["label"]
     return {
@@ -103,8 +103,8 @@ def _model(iteration: Iteration, key: str, drawn: Drawn) -> dict:
 
 
 def _pair(first: Iteration, second: Iteration) -> dict:
-    drawn, names = Drawn(), (first.name, second.name)
-    headlines = compare.metrics(first.folder, second.folder)
+    drawn, names = ChartSet(), (first.name, second.name)
+    headlines = compare.headline_metrics(first.folder, second.folder)
     models, missing = [], []
     for key, found in headlines.items():
         there = [each for each in (first, second) if key in each.statistics]
@@ -120,11 +120,11 @@ def _pair(first: Iteration, second: Iteration) -> dict:
         "sections": _sections("What differs", models),
         "models": models,
         "missing": missing,
-        "parameters": sides.changed("Parameters that differ", compare.parameters(first.folder, second.folder), names),
+        "parameters": sides.changed("Parameters that differ", compare.changed_parameters(first.folder, second.folder), names),
         "criteria": sides.criteria(first, second),
         "paired": sides.paired(first, second),
         "figures": [[{**_figure(each.figures[name]), "iteration": each.name} for each in (first, second)] for name in kept],
-        "environment": sides.changed("Environment that differs", compare.environment(first.folder, second.folder), names),
+        "environment": sides.changed("Environment that differs", compare.changed_environment(first.folder, second.folder), names),
         "commands": [f"wor compare {first.name} {second.name}            # the same in a terminal"],
         "specs": drawn.specs(),
         "iterations": [first, second],
@@ -136,13 +136,13 @@ def _made(iteration: Iteration) -> str:
     return f"{row['date'][:10]}, {row['n_items']} items, {row['kind']}"
 
 
-def _model_of_both(first: Iteration, second: Iteration, key: str, found: dict, drawn: Drawn) -> dict:
+def _model_of_both(first: Iteration, second: Iteration, key: str, found: dict, drawn: ChartSet) -> dict:
     names, both = (first.name, second.name), (first, second)
     results = {each.name: each.statistics[key] for each in both}
     items = {each.name: each.items(key) for each in both}
     return {
         "label": first.label(key),
-        "metrics": sides.metrics(found, names, words.confidence(results.values())),
+        "metrics": sides.metrics(found, names, formatting.format_confidence(results.values())),
         "hypotheses": sides.hypotheses(*results.values(), names),
         "charts": drawn.place(
             estimates=charts.estimates(results),
@@ -169,9 +169,9 @@ def headline(result: dict) -> list[str]:
         if entry["decisive"]:
             lines.append(f"The hypothesis that decides ({key}: {entry['claim']}) is {entry['status']}: {entry['why']}.")
     lines.append(
-        f"AUROC of REV {words.estimate(result['auroc']['rev']['bootstrap'])}; dAUC over the baseline "
-        f"{words.estimate(result['added']['rev']['delta'], sign=True)}; partial r "
-        f"{words.estimate(result['partial']['rev']['clustered'], sign=True)}; {result['n']['used']} items."
+        f"AUROC of REV {formatting.format_estimate(result['auroc']['rev']['bootstrap'])}; dAUC over the baseline "
+        f"{formatting.format_estimate(result['added']['rev']['delta'], sign=True)}; partial r "
+        f"{formatting.format_estimate(result['partial']['rev']['clustered'], sign=True)}; {result['n']['used']} items."
     )
     lines.append(f"Twin with random weights: {result['twin']['verdict']}.")
     auroc = result["auroc"]["rev"]["bootstrap"]
@@ -206,7 +206,7 @@ def _commands(iteration: Iteration) -> list[str]:
 def _page(template: str, context: dict) -> str:
     """``template`` filled in, with its styles and scripts inside and named in its policy by their hashes."""
     style = Markup("".join(_asset(name) for name in STYLES))
-    scripts = [Markup(offline.script()), *(Markup(_asset(name)) for name in SCRIPTS)]
+    scripts = [Markup(offline.vega_script()), *(Markup(_asset(name)) for name in SCRIPTS)]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wor.report"),
         autoescape=True,
@@ -219,8 +219,8 @@ def _page(template: str, context: dict) -> str:
     def rendered(items: str) -> str:
         return environment.get_template(template).render(items=_data(items), **context)
 
-    room = max(LEAST, MOST - len(rendered("").encode()))
-    return rendered(packed.pack(context["iterations"], room))
+    room = max(MIN_ITEM_BYTES, MAX_PAGE_BYTES - len(rendered("").encode()))
+    return rendered(packed.pack_items(context["iterations"], room))
 
 
 def _asset(name: str) -> str:
@@ -229,7 +229,7 @@ def _asset(name: str) -> str:
 
 def _data(value: object) -> Markup:
     """JSON for a script element: nothing in it can end the element or begin another."""
-    return Markup(json.dumps(storage.plain(value), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+    return Markup(json.dumps(storage.to_plain(value), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def policy(style: str, scripts: list[str]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wor import words
 from wor.iterations import compare
 from wor.iterations.load import Iteration
-from wor.report.table import Mark, Table, verdict
+from wor.report import formatting
+from wor.report.table import Mark, Table, verdict_mark
 
 
 def changed(title: str, found: dict[str, tuple[object, object]], names: tuple[str, str]) -> Table:
@@ -15,7 +15,7 @@ def changed(title: str, found: dict[str, tuple[object, object]], names: tuple[st
 
 def criteria(first: Iteration, second: Iteration) -> Table:
     keys = dict.fromkeys([*first.criteria, *second.criteria])
-    rows = [[words.criterion(key), *(_status(each.criteria.get(key)) for each in (first, second))] for key in keys]
+    rows = [[formatting.criterion_label(key), *(_status(each.criteria.get(key)) for each in (first, second))] for key in keys]
     return Table("Success criteria", ["criterion", first.name, second.name], rows)
 
 
@@ -33,7 +33,7 @@ def hypotheses(first: dict, second: dict, names: tuple[str, str]) -> Table:
 
 
 def _status(entry: dict | None) -> Mark | str:
-    return verdict(entry["status"]) if entry else "not in this run"
+    return verdict_mark(entry["status"]) if entry else "not in this run"
 
 
 def metrics(found: dict[str, tuple[dict | None, dict | None]], names: tuple[str, str], confidence: str) -> Table:
@@ -41,15 +41,21 @@ def metrics(found: dict[str, tuple[dict | None, dict | None]], names: tuple[str,
     rows = []
     for name, both in found.items():
         there = [None if entry is None else entry["value"] for entry in both]
-        difference = "" if None in there else words.number(there[1] - there[0], "+.3f")
-        rows.append([name, *(words.estimate(entry, sign=not name.startswith("AUROC")) for entry in both), difference])
+        difference = "" if None in there else formatting.format_number(there[1] - there[0], "+.3f")
+        rows.append([name, *(formatting.format_estimate(entry, sign=not name.startswith("AUROC")) for entry in both), difference])
     return Table(f"Estimates ({confidence} intervals)", ["", *names, "B − A"], rows, range(1, 4))
 
 
 def paired(first: Iteration, second: Iteration) -> Table:
-    found = compare.paired(first.folder, second.folder)
+    found = compare.paired_differences(first.folder, second.folder)
     rows = [
-        [row["model"], row["role"], words.name(row["score"]), str(row["n"]), words.estimate(row, sign=True)]
+        [
+            row["model"],
+            row["role"],
+            formatting.measure_label(row["score"]),
+            str(row["n"]),
+            formatting.format_estimate(row, sign=True),
+        ]
         for row in found.astype(object).where(found.notna(), None).to_dict("records")
     ]
     title = f"The same items, {second.name} less {first.name}"

@@ -28,5 +28,5 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def verdict(status: str) -> Mark:
+def verdict_mark(status: str) -> Mark:
     return Mark(status, KINDS.get(status, "open"))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from wor import words
 from wor.iterations import results as results_of
 from wor.iterations.load import Iteration
-from wor.report.table import Table, verdict
+from wor.report import formatting
+from wor.report.table import Table, verdict_mark
 
 
 def criteria(iteration: Iteration) -> Table:
-    rows = [[words.criterion(key), verdict(entry["status"]), entry["why"]] for key, entry in iteration.criteria.items()]
+    rows = [
+        [formatting.criterion_label(key), verdict_mark(entry["status"]), entry["why"]]
+        for key, entry in iteration.criteria.items()
+    ]
     return Table("Success criteria, set before the run", ["criterion", "verdict", "why"], rows)
 
 
 def hypotheses(result: dict) -> Table:
     registered = result["preregistration"]
     rows = [
-        [f"{key} (decisive)" if entry["decisive"] else key, entry["claim"], verdict(entry["status"]), entry["why"]]
+        [f"{key} (decisive)" if entry["decisive"] else key, entry["claim"], verdict_mark(entry["status"]), entry["why"]]
         for key, entry in registered["hypotheses"].items()
     ]
     return Table(f"Hypotheses of prereg.yaml ({registered['kind']})", ["", "claim", "status", "why"], rows)
@@ -28,15 +31,15 @@ def results(result: dict) -> Table:
     for key in result["added"]:
         rows.append(
             [
-                words.name(key),
-                words.estimate(result["auroc"][key]["bootstrap"]),
-                words.estimate(result["added"][key]["delta"], sign=True),
-                words.estimate(result["partial"][key]["clustered"], sign=True),
-                words.p_value(result["holm"].get(f"partial_{key}")),
+                formatting.measure_label(key),
+                formatting.format_estimate(result["auroc"][key]["bootstrap"]),
+                formatting.format_estimate(result["added"][key]["delta"], sign=True),
+                formatting.format_estimate(result["partial"][key]["clustered"], sign=True),
+                formatting.format_p(result["holm"].get(f"partial_{key}")),
                 result["direction"].get(key, ""),
             ]
         )
-    rows.append(["baseline alone", words.estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
+    rows.append(["baseline alone", formatting.format_estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
     notes = [
         "AUROC: bootstrap of whole clusters, BCa. dAUC: gain over a logistic regression on prompt length, tokens before the "
         "answer, log-probability and perplexity, cross-fitted. Partial r: with the class, given prompt length and perplexity; "
@@ -52,11 +55,15 @@ def nulls(result: dict) -> Table:
     twin, found, curve = result["twin"], result["nulls"], result["specification_curve"]
     n = sum(twin["n"].values())
     rows = [
-        ["REV of a twin with random weights", words.estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
-        ["REV of the model on the same items", words.estimate(twin["auroc"]["rev_real"]), f"{n} items"],
-        ["shuffled labels", words.estimate(found["permuted_labels"]), "what chance gives at this size"],
-        ["wording alone (TF-IDF of the prompt)", words.estimate(found["surface_ceiling"]), "no model at all"],
-        ["sparse logistic on all heads' entropies", words.estimate(result["rivals"]["auroc_heads"]), "trained on these classes"],
+        ["REV of a twin with random weights", formatting.format_estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
+        ["REV of the model on the same items", formatting.format_estimate(twin["auroc"]["rev_real"]), f"{n} items"],
+        ["shuffled labels", formatting.format_estimate(found["permuted_labels"]), "what chance gives at this size"],
+        ["wording alone (TF-IDF of the prompt)", formatting.format_estimate(found["surface_ceiling"]), "no model at all"],
+        [
+            "sparse logistic on all heads' entropies",
+            formatting.format_estimate(result["rivals"]["auroc_heads"]),
+            "trained on these classes",
+        ],
     ]
     literal = result["literal"]
     if "reason" not in literal:
@@ -66,18 +73,18 @@ def nulls(result: dict) -> Table:
             rows.append(
                 [
                     f"REV with articles {shown}",
-                    words.estimate(group["auroc"]["rev"]),
-                    why + words.estimate(group["auroc"]["token_len"]),
+                    formatting.format_estimate(group["auroc"]["rev"]),
+                    why + formatting.format_estimate(group["auroc"]["token_len"]),
                 ]
             )
     notes = [f"Matching: {literal['reason']}."] if "reason" in literal else []
     least = ", ".join(
-        f"{shown} from {words.number(result['detectable'][key]['value'], '.2f') or 'none'}"
+        f"{shown} from {formatting.format_number(result['detectable'][key]['value'], '.2f') or 'none'}"
         for key, shown in (("auroc", "AUROC"), ("delta_auc", "dAUC"))
     )
     notes.append(f"A study of this size finds with a probability of 0.8: {least}.")
     agree = ", ".join(
-        f"{shown} keeps its sign in {words.share(curve[key]['agree']) or 'no setting that has a value'}"
+        f"{shown} keeps its sign in {formatting.format_share(curve[key]['agree']) or 'no setting that has a value'}"
         for key, shown in (("auroc", "AUROC"), ("delta_auc", "dAUC"))
     )
     notes.append(f"Over {curve['settings']} settings of window, tau, normalisation, components and matching, {agree}.")
@@ -89,9 +96,9 @@ def nulls(result: dict) -> Table:
 def rivals(result: dict) -> Table:
     rows = [
         [
-            f"REV − {words.name(key) if key != 'heads' else 'heads'}",
-            words.estimate(entry, sign=True),
-            words.p_value(entry["p_holm"]),
+            f"REV − {formatting.measure_label(key) if key != 'heads' else 'heads'}",
+            formatting.format_estimate(entry, sign=True),
+            formatting.format_p(entry["p_holm"]),
         ]
         for key, entry in result["rivals"]["difference"].items()
     ]
@@ -102,9 +109,12 @@ def rivals(result: dict) -> Table:
 def balance(result: dict) -> Table:
     rows = []
     for key, entry in result["balance"].items():
-        sides = [f"{words.number(entry[role]['mean'])} ({words.number(entry[role]['sd'])})" for role in ("reasoning", "control")]
+        sides = [
+            f"{formatting.format_number(entry[role]['mean'])} ({formatting.format_number(entry[role]['sd'])})"
+            for role in ("reasoning", "control")
+        ]
         smd = entry["smd"]
-        rows.append([words.name(key), *sides, words.number(smd, "+.2f")])
+        rows.append([formatting.measure_label(key), *sides, formatting.format_number(smd, "+.2f")])
     notes = ["Mean (sd). SMD: standardised mean difference; below 0.1 in size is commonly read as balanced."]
     return Table("Balance of the classes", ["", "reasoning", "control", "SMD"], rows, range(1, 4), notes)
 
@@ -113,9 +123,12 @@ def spread(result: dict) -> Table:
     groups = list(result["spread"])
     rows = []
     for group in groups:
-        cells = [f"{words.number(entry['mean'])} ({words.number(entry['sd'])})" for entry in result["spread"][group].values()]
+        cells = [
+            f"{formatting.format_number(entry['mean'])} ({formatting.format_number(entry['sd'])})"
+            for entry in result["spread"][group].values()
+        ]
         rows.append([group, str(result["spread"][group]["rev"]["n"]), *cells])
-    head = ["", "n", *(words.name(key) for key in result["spread"][groups[0]])]
+    head = ["", "n", *(formatting.measure_label(key) for key in result["spread"][groups[0]])]
     return Table(
         "Measures by class and dataset", head, rows, range(1, len(head)), ["Mean (sd) over items with a value; n: with a REV."]
     )
@@ -129,9 +142,9 @@ def answers(result: dict) -> Table:
             [
                 dataset,
                 str(entry["n"]),
-                words.share(entry["accuracy"]),
-                words.share(entry["unparsed"]),
-                words.estimate(right["auroc"]["rev"]) if right else "",
+                formatting.format_share(entry["accuracy"]),
+                formatting.format_share(entry["unparsed"]),
+                formatting.format_estimate(right["auroc"]["rev"]) if right else "",
             ]
         )
     head = ["dataset", "n", "right", "no answer read", "AUROC of REV, right over wrong"]
@@ -140,7 +153,12 @@ def answers(result: dict) -> Table:
 
 def dose(result: dict) -> Table:
     rows = [
-        [dataset, words.name(key), words.estimate(entry, sign=True), words.estimate(found["given_length"][key], sign=True)]
+        [
+            dataset,
+            formatting.measure_label(key),
+            formatting.format_estimate(entry, sign=True),
+            formatting.format_estimate(found["given_length"][key], sign=True),
+        ]
         for dataset, found in result["dose_response"].items()
         for key, entry in found["trend"].items()
     ]
@@ -166,7 +184,7 @@ def model(iteration: Iteration, key: str) -> Table:
     rows = [
         ["source", f"{source['source']}: {origin}"],
         ["architecture", f"{card['architecture']}, {result['n_layers']} layers, {result['n_heads']} heads"],
-        ["parameters", words.parameters(result["n_params"])],
+        ["parameters", formatting.format_parameters(result["n_params"])],
         ["chat template", "yes" if card.get("chat_template") else "no: prompt.template"],
         *([f"sha256 of {name}", digest] for name, digest in card["files"].items() if name.endswith((".safetensors", ".gguf"))),
     ]
@@ -174,12 +192,12 @@ def model(iteration: Iteration, key: str) -> Table:
 
 
 def settings(iteration: Iteration) -> Table:
-    from wor.profiles import leaves
+    from wor.config.overrides import flatten
 
     config = iteration.config
     kept = {key: value for key, value in config.items() if key not in ("model_specs", "dataset_specs", "compute")}
     kept["dataset_specs"] = {name: config["dataset_specs"][name] for name in config["datasets"]}
-    rows = [[key, str(value)] for key, value in leaves(kept) if value not in (None, "")]
+    rows = [[key, str(value)] for key, value in flatten(kept) if value not in (None, "")]
     return Table("Parameters", ["parameter", "value"], rows)
 
 
@@ -220,7 +238,8 @@ def _device(compute: dict) -> str:
 def timing(iteration: Iteration) -> Table:
     found = iteration.timing
     rows = [
-        [stage["stage"], words.duration(stage["seconds"]), f"{stage['peak_memory_mib']:,.0f} MiB"] for stage in found["stages"]
+        [stage["stage"], formatting.format_seconds(stage["seconds"]), f"{stage['peak_memory_mib']:,.0f} MiB"]
+        for stage in found["stages"]
     ]
-    rows.append(["in all", words.duration(found["total_seconds"]), f"{found['peak_memory_mib']:,.0f} MiB"])
+    rows.append(["in all", formatting.format_seconds(found["total_seconds"]), f"{found['peak_memory_mib']:,.0f} MiB"])
     return Table("Time and memory of each stage", ["stage", "time", "peak memory"], rows, range(1, 3))

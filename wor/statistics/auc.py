@@ -9,22 +9,22 @@ from scipy import stats
 
 from wor.statistics.result import Estimate, undefined
 
-LEAST = 10  # items a class: with fewer, neither DeLong's normal limit nor a bootstrap says much
+MIN_PER_CLASS = 10  # items a class: with fewer, neither DeLong's normal limit nor a bootstrap says much
 
 
-def too_few(label: np.ndarray) -> str:
+def why_too_few(label: np.ndarray) -> str:
     """Why classes of these sizes allow no estimate; empty when they do."""
     if not len(label):
         return "no items"
     counts = int((label == 1).sum()), int((label == 0).sum())
     if 0 in counts:
         return "one class only"
-    if min(counts) < LEAST:
-        return f"fewer than {LEAST} items in a class ({counts[0]} positive, {counts[1]} negative)"
+    if min(counts) < MIN_PER_CLASS:
+        return f"fewer than {MIN_PER_CLASS} items in a class ({counts[0]} positive, {counts[1]} negative)"
     return ""
 
 
-def usable(label: np.ndarray, score: np.ndarray) -> str:
+def why_unusable(label: np.ndarray, score: np.ndarray) -> str:
     """Why an estimate of these is refused; empty when it is not."""
     if not len(label):
         return "no items"
@@ -32,7 +32,7 @@ def usable(label: np.ndarray, score: np.ndarray) -> str:
         return "every score is NaN"
     if np.isnan(score).any():
         return "scores hold NaN"
-    return too_few(label) or ("constant score" if np.ptp(score) == 0 else "")
+    return why_too_few(label) or ("constant score" if np.ptp(score) == 0 else "")
 
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
@@ -78,7 +78,7 @@ def delong(label: np.ndarray, score: np.ndarray, confidence: float = 0.95) -> Es
     which understates what is unknown; the bootstrap's does too.
     """
     label, score = np.asarray(label), np.asarray(score, float)
-    if reason := usable(label, score):
+    if reason := why_unusable(label, score):
         return undefined(reason, len(label))
     (value,), ((variance,),) = covariance(label, score[None])
     half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(variance)
@@ -92,7 +92,7 @@ def delong_difference(label: np.ndarray, first: np.ndarray, second: np.ndarray, 
     label = np.asarray(label)
     scores = np.stack([np.asarray(first, float), np.asarray(second, float)])
     for score in scores:
-        if reason := usable(label, score):
+        if reason := why_unusable(label, score):
             return undefined(reason, len(label))
     values, matrix = covariance(label, scores)
     difference = float(values[0] - values[1])
@@ -116,7 +116,7 @@ def delong_unpaired(
     parts = []
     for label, score in (first, second):
         label, score = np.asarray(label), np.asarray(score, float)
-        if reason := usable(label, score):
+        if reason := why_unusable(label, score):
             return undefined(reason, len(label))
         (value,), ((variance,),) = covariance(label, score[None])
         parts.append((float(value), float(variance), len(label)))

@@ -16,13 +16,13 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from wor.statistics import bootstrap
-from wor.statistics.auc import delong_difference, too_few, usable
+from wor.statistics.auc import delong_difference, why_too_few, why_unusable
 from wor.statistics.result import Estimate, undefined
 
 SEPARATED = "the covariates separate the classes perfectly: the fit is penalised, and nothing can be added"
 
 
-def ridge():
+def ridge_logistic():
     """L2-penalised, so that classes which a covariate separates perfectly still give finite log-odds."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
 
@@ -44,7 +44,7 @@ class CrossFit:
         for score, fold in zip(self.log_odds, self.fold, strict=True):
             positive, negative = fold[label == 1][:, None], fold[label == 0][None, :]
             same = ((positive == negative) & (positive >= 0)).astype(float)
-            wins = wins + same * bootstrap.pairs(label, score)
+            wins = wins + same * bootstrap.pairwise_wins(label, score)
             counted = counted + same
         return wins, counted
 
@@ -53,26 +53,26 @@ class CrossFit:
         return float(wins.sum() / counted.sum())
 
     def sampled(self, label: np.ndarray, drawn: np.ndarray) -> tuple[float, np.ndarray]:
-        """The AUROC, and that of each sample of `bootstrap.weights`."""
+        """The AUROC, and that of each sample of `bootstrap.cluster_weights`."""
         wins, counted = self.pairs(label)
         return float(wins.sum() / counted.sum()), bootstrap.weighted_auroc(label, drawn, wins, counted)
 
     def estimate(self, label: np.ndarray, drawn: np.ndarray, confidence: float = 0.95) -> Estimate:
         """The AUROC with its percentile interval."""
         value, samples = self.sampled(label, drawn)
-        return Estimate(value, *bootstrap.percentile(samples, confidence), n=len(label))
+        return Estimate(value, *bootstrap.percentile_interval(samples, confidence), n=len(label))
 
 
 Splits = list[list[tuple[np.ndarray, np.ndarray]]]
 
 
-def splits(label: np.ndarray, cluster: np.ndarray, folds: int, repeats: int, seed: int) -> Splits:
+def make_splits(label: np.ndarray, cluster: np.ndarray, folds: int, repeats: int, seed: int) -> Splits:
     """Train and test items of each fold of each repeat: stratified by class, clusters kept together."""
     each = (StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat) for repeat in range(repeats))
     return [list(one.split(label, label, cluster)) for one in each]
 
 
-def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Callable = ridge) -> CrossFit:
+def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Callable = ridge_logistic) -> CrossFit:
     """Repeated cross-fitting of a classifier (default: logistic regression) over `splits`.
 
     ``features`` may be anything that is indexed by rows, texts too. A fold without both classes to learn from
@@ -89,16 +89,16 @@ def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Cal
     return CrossFit(log_odds, fold)
 
 
-def unfit(label: np.ndarray, cluster: np.ndarray, folds: int) -> str:
+def why_not_cross_fitted(label: np.ndarray, cluster: np.ndarray, folds: int) -> str:
     """Why these cannot be cross-fitted with clusters kept together over so many folds; empty when they can."""
-    if reason := too_few(label):
+    if reason := why_too_few(label):
         return reason
     smallest = min(len(np.unique(cluster[label == value])) for value in (0, 1))
     return f"a class has {smallest} clusters, fewer than {folds} folds" if smallest < folds else ""
 
 
 @dataclass(frozen=True)
-class Added:
+class IncrementalValue:
     """What a score adds to the covariates."""
 
     baseline: Estimate
@@ -118,7 +118,7 @@ class Baseline:
     Parameters
     ----------
     label : [N] of 0 and 1. covariates : [N, K]. cluster : [N], the cross-fitting's and the bootstrap's unit.
-    drawn : [draws, N] from `bootstrap.weights`. The intervals reflect the drawing of items; the fits are not
+    drawn : [draws, N] from `bootstrap.cluster_weights`. The intervals reflect the drawing of items; the fits are not
         repeated within them.
     """
 
@@ -133,7 +133,7 @@ class Baseline:
 
     @cached_property
     def _splits(self) -> Splits:
-        return splits(self.label, self.cluster, self.folds, self.repeats, self.seed)
+        return make_splits(self.label, self.cluster, self.folds, self.repeats, self.seed)
 
     def _cross_fit(self, features: np.ndarray) -> CrossFit:
         return cross_fit(self.label, features, self._splits)
@@ -155,7 +155,7 @@ class Baseline:
         """Why there is no fit; empty when there is."""
         if np.isnan(self.covariates).any():
             return "covariates hold NaN"
-        return unfit(self.label, self.cluster, self.folds)
+        return why_not_cross_fitted(self.label, self.cluster, self.folds)
 
     def estimate(self) -> Estimate:
         """The baseline's own cross-fitted AUROC."""
@@ -163,24 +163,24 @@ class Baseline:
             return undefined(self.refusal, len(self.label))
         value, samples = self._sampled
         note = SEPARATED if self._separated else ""
-        return Estimate(value, *bootstrap.percentile(samples, self.confidence), n=len(self.label), note=note)
+        return Estimate(value, *bootstrap.percentile_interval(samples, self.confidence), n=len(self.label), note=note)
 
     def delta(self, score: np.ndarray) -> tuple[Estimate, Estimate, CrossFit | None]:
         """AUROC(covariates + score) - AUROC(covariates); AUROC(covariates + score); its fit."""
         n = len(self.label)
-        if reason := usable(self.label, score) or self.refusal:
+        if reason := why_unusable(self.label, score) or self.refusal:
             return undefined(reason, n), undefined(reason, n), None
         fit = self._cross_fit(np.column_stack([self.covariates, score]))
         (value, samples), (before, samples_before) = fit.sampled(self.label, self.drawn), self._sampled
         change = samples - samples_before
         note = SEPARATED if self._separated else ""
         return (
-            Estimate(value - before, *bootstrap.percentile(change, self.confidence), n=n, note=note),
-            Estimate(value, *bootstrap.percentile(samples, self.confidence), n=n),
+            Estimate(value - before, *bootstrap.percentile_interval(change, self.confidence), n=n, note=note),
+            Estimate(value, *bootstrap.percentile_interval(samples, self.confidence), n=n),
             fit,
         )
 
-    def added(self, score: np.ndarray) -> Added:
+    def added(self, score: np.ndarray) -> IncrementalValue:
         """dAUC = AUROC(covariates + score) - AUROC(covariates), both cross-fitted on the same folds.
 
         ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold log-odds
@@ -191,9 +191,9 @@ class Baseline:
         """
         delta, full, fit = self.delta(score)
         if fit is None:
-            return Added(self.estimate(), full, delta, delta, delta)
+            return IncrementalValue(self.estimate(), full, delta, delta, delta)
         log_odds = [each.log_odds.mean(0) for each in (fit, self.fit)]
-        return Added(
+        return IncrementalValue(
             baseline=self.estimate(),
             full=full,
             delta=delta,

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from wor.statistics.auc import usable
+from wor.statistics.auc import why_unusable
 from wor.statistics.result import Estimate, undefined
 
-TOGETHER = 256  # draws that share a histogram, so that it stays in the processor's cache
+DRAWS_PER_BLOCK = 256  # draws that share a histogram, so that it stays in the processor's cache
 
 
-def weights(cluster: np.ndarray, stratum: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def cluster_weights(cluster: np.ndarray, stratum: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """How often each item occurs in each bootstrap sample: ``[draws, N]``.
 
     Within a stratum as many clusters are drawn, with replacement, as it has. A cluster is what shares a
@@ -27,21 +27,21 @@ def weights(cluster: np.ndarray, stratum: np.ndarray, draws: int, seed: int) -> 
         members = np.flatnonzero(stratum == name)
         _, owner = np.unique(cluster[members], return_inverse=True)
         count = owner.max() + 1
-        for first in range(0, draws, TOGETHER):
-            rows = np.arange(min(TOGETHER, draws - first))[:, None]
+        for first in range(0, draws, DRAWS_PER_BLOCK):
+            rows = np.arange(min(DRAWS_PER_BLOCK, draws - first))[:, None]
             chosen = rows * count + generator.integers(count, size=(len(rows), count), dtype=np.int32)
             times = np.bincount(chosen.ravel(), minlength=len(rows) * count).reshape(len(rows), count)
             drawn[first : first + len(rows), members] = times[:, owner]
     return drawn
 
 
-def left_out(cluster: np.ndarray) -> np.ndarray:
+def jackknife_weights(cluster: np.ndarray) -> np.ndarray:
     """The jackknife's samples as weights, one cluster left out in each: ``[clusters, N]``."""
     _, owner = np.unique(np.asarray(cluster), return_inverse=True)
     return (np.arange(owner.max() + 1)[:, None] != owner).astype(np.float32)
 
 
-def pairs(label: np.ndarray, score: np.ndarray) -> np.ndarray:
+def pairwise_wins(label: np.ndarray, score: np.ndarray) -> np.ndarray:
     """For each positive and negative, whether the positive scores higher (1), the same (1/2) or lower (0)."""
     positive, negative = score[label == 1][:, None], score[label == 0][None, :]
     return (positive > negative) + 0.5 * (positive == negative)
@@ -62,7 +62,7 @@ def weighted_auroc(label: np.ndarray, drawn: np.ndarray, wins: np.ndarray, count
     return np.divide(won, total, out=np.full(len(drawn), np.nan), where=total > 0)
 
 
-def percentile(samples: np.ndarray, confidence: float) -> tuple[float, float]:
+def percentile_interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
     """Percentile interval of the bootstrap samples that are defined."""
     samples = samples[~np.isnan(samples)]
     if not len(samples):
@@ -72,7 +72,7 @@ def percentile(samples: np.ndarray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bca(samples: np.ndarray, value: float, jackknife: np.ndarray, confidence: float) -> tuple[float, float]:
+def bca_interval(samples: np.ndarray, value: float, jackknife: np.ndarray, confidence: float) -> tuple[float, float]:
     """Bias-corrected and accelerated interval (Efron 1987).
 
     samples : [draws] of the bootstrap; value : the estimate itself; jackknife : [clusters] of `left_out`.
@@ -101,10 +101,10 @@ def auroc_interval(
     """AUROC with its interval over the samples of `weights`: percentile, or BCa when ``cluster`` is given."""
     if cluster is not None:
         return auroc_intervals(label, score, drawn, cluster, confidence)[0]
-    if reason := usable(label, score):
+    if reason := why_unusable(label, score):
         return undefined(reason, len(label))
-    wins = pairs(label, score)
-    return Estimate(float(wins.mean()), *percentile(weighted_auroc(label, drawn, wins), confidence), n=len(label))
+    wins = pairwise_wins(label, score)
+    return Estimate(float(wins.mean()), *percentile_interval(weighted_auroc(label, drawn, wins), confidence), n=len(label))
 
 
 def auroc_intervals(
@@ -115,12 +115,12 @@ def auroc_intervals(
     Where there is no BCa interval, as for classes that the score separates perfectly, it is the percentiles', and
     ``note`` says so.
     """
-    if reason := usable(label, score):
+    if reason := why_unusable(label, score):
         return undefined(reason, len(label)), undefined(reason, len(label))
-    wins = pairs(label, score)
+    wins = pairwise_wins(label, score)
     value, samples = float(wins.mean()), weighted_auroc(label, drawn, wins)
-    plain = Estimate(value, *percentile(samples, confidence), n=len(label))
-    low, high = bca(samples, value, weighted_auroc(label, left_out(cluster), wins), confidence)
+    plain = Estimate(value, *percentile_interval(samples, confidence), n=len(label))
+    low, high = bca_interval(samples, value, weighted_auroc(label, jackknife_weights(cluster), wins), confidence)
     if math.isnan(low):
         return replace(plain, note="no BCa interval, as the samples do not vary about the estimate"), plain
     return Estimate(value, low, high, n=len(label)), plain

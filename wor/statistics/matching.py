@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wor.statistics.baseline import ridge
+from wor.statistics.baseline import ridge_logistic
 
 CALIPER = 0.2  # standard deviations of the propensity's log-odds (Austin 2011)
 
@@ -18,7 +18,7 @@ def caliper_pairs(label: np.ndarray, covariates: np.ndarray, caliper: float = CA
     """
     if len(np.unique(label)) < 2:
         return np.array([], int)
-    log_odds = ridge().fit(covariates, label).decision_function(covariates)
+    log_odds = ridge_logistic().fit(covariates, label).decision_function(covariates)
     limit = caliper * log_odds.std(ddof=1)
     free, kept = list(np.flatnonzero(label == 0)), []
     positives = np.flatnonzero(label == 1)

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from wor.statistics import bootstrap
-from wor.statistics.auc import auroc, usable
-from wor.statistics.baseline import cross_fit, splits, unfit
+from wor.statistics.auc import auroc, why_unusable
+from wor.statistics.baseline import cross_fit, make_splits, why_not_cross_fitted
 from wor.statistics.result import Estimate, undefined
 
 
@@ -24,7 +24,7 @@ def permuted_auroc(
     larger clusters, the test is conservative if it has the fewer of them (20 of 4 items against 80 of 1: 1 % in
     place of 5 %) and rejects too often if it has the more (40 of 4 against 10 of 1: 9 to 15 %).
     """
-    if reason := usable(label, score):
+    if reason := why_unusable(label, score):
         return undefined(reason, len(label))
     _, first, owner = np.unique(np.asarray(cluster), return_index=True, return_inverse=True)
     if (label[first][owner] != label).any():
@@ -36,10 +36,10 @@ def permuted_auroc(
     null = (shuffled @ stats.rankdata(score) - positives * (positives + 1) / 2)[pairs > 0] / pairs[pairs > 0]
     extreme = np.abs(null - 0.5) >= abs(auroc(label, score) - 0.5) - 1e-12
     p = (1 + extreme.sum()) / (len(null) + 1)
-    return Estimate(float(null.mean()), *bootstrap.percentile(null, confidence), p=float(p), n=len(label))
+    return Estimate(float(null.mean()), *bootstrap.percentile_interval(null, confidence), p=float(p), n=len(label))
 
 
-def surface_ceiling(
+def bag_of_words_auroc(
     label: np.ndarray,
     texts: list[str],
     cluster: np.ndarray,
@@ -54,11 +54,11 @@ def surface_ceiling(
     How well the classes can be told apart without any model looked into. It is near 1 wherever the tasks
     differ in wording, and then no measure can show that it sees more than wording by its AUROC alone.
     """
-    if reason := unfit(label, cluster, folds):
+    if reason := why_not_cross_fitted(label, cluster, folds):
         return undefined(reason, len(label))
-    fit = cross_fit(label, np.array(texts, object), splits(label, cluster, folds, 1, seed), _bag_of_words)
+    fit = cross_fit(label, np.array(texts, object), make_splits(label, cluster, folds, 1, seed), _tfidf_logistic)
     return fit.estimate(label, drawn, confidence)
 
 
-def _bag_of_words():
+def _tfidf_logistic():
     return make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000))

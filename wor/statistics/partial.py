@@ -60,7 +60,7 @@ def clustered_partial(
 ) -> Estimate:
     """The partial correlation with an interval and p from the cluster bootstrap, for items that come in clusters.
 
-    ``drawn``: [draws, N] from `bootstrap.weights`. Both are on Fisher's z, with the bootstrap's standard error and
+    ``drawn``: [draws, N] from `bootstrap.cluster_weights`. Both are on Fisher's z, with the bootstrap's standard error and
     the normal distribution. Ranks are taken once, before drawing.
     """
     plain = partial_correlation(x, y, given, method, confidence)

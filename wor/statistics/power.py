@@ -6,7 +6,7 @@ import math
 
 from scipy import optimize, stats
 
-MOST = 0.9999  # an AUROC of 1 has no variance under the binormal model
+MAX_AUROC = 0.9999  # an AUROC of 1 has no variance under the binormal model
 
 
 def binormal_variance(auroc: float, positives: int, negatives: int) -> float:
@@ -21,7 +21,7 @@ def binormal_variance(auroc: float, positives: int, negatives: int) -> float:
     return 0.0099 * math.exp(-(a**2) / 2) * ((5 * a**2 + 8) + (a**2 + 8) / ratio) / positives
 
 
-def power(auroc: float, positives: int, negatives: int, alpha: float = 0.05) -> float:
+def auroc_power(auroc: float, positives: int, negatives: int, alpha: float = 0.05) -> float:
     """Probability that a two-sided test of AUROC = 0.5 at level ``alpha`` finds a true ``auroc``."""
     threshold = stats.norm.ppf(1 - alpha / 2) * math.sqrt(binormal_variance(0.5, positives, negatives))
     return float(
@@ -31,9 +31,9 @@ def power(auroc: float, positives: int, negatives: int, alpha: float = 0.05) -> 
 
 def detectable_auroc(positives: int, negatives: int, wanted: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest AUROC above 0.5 that is found with probability ``wanted``; NaN when none is."""
-    if min(positives, negatives) < 2 or power(MOST, positives, negatives, alpha) < wanted:
+    if min(positives, negatives) < 2 or auroc_power(MAX_AUROC, positives, negatives, alpha) < wanted:
         return math.nan
-    return float(optimize.brentq(lambda value: power(value, positives, negatives, alpha) - wanted, 0.5, MOST))
+    return float(optimize.brentq(lambda value: auroc_power(value, positives, negatives, alpha) - wanted, 0.5, MAX_AUROC))
 
 
 def detectable_difference(standard_error: float, wanted: float = 0.8, alpha: float = 0.05) -> float:

@@ -7,10 +7,10 @@ import numpy as np
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
 
-LEAST = 10  # items
+MIN_ITEMS = 10  # items
 
 
-def trend(
+def kendall_trend(
     dose: np.ndarray, score: np.ndarray, drawn: np.ndarray, permutations: int, seed: int, confidence: float = 0.95
 ) -> Estimate:
     """Kendall's tau-b of score and dose, with a permutation p and the cluster bootstrap's interval.
@@ -22,11 +22,11 @@ def trend(
 
     Parameters
     ----------
-    dose, score : [N]. drawn : [draws, N] from `bootstrap.weights`.
+    dose, score : [N]. drawn : [draws, N] from `bootstrap.cluster_weights`.
     """
     n = len(dose)
-    if n < LEAST:
-        return undefined(f"fewer than {LEAST} items with a dose ({n})", n)
+    if n < MIN_ITEMS:
+        return undefined(f"fewer than {MIN_ITEMS} items with a dose ({n})", n)
     if np.isnan(dose).any() or np.isnan(score).any():
         return undefined("values hold NaN", n)
     for name, values in (("dose", dose), ("score", score)):
@@ -46,4 +46,4 @@ def trend(
 
     scales = np.sqrt(weighted(of_dose**2) * weighted(of_score**2))
     samples = np.divide(weighted(agreement), scales, out=np.full(len(drawn), np.nan), where=scales > 0)
-    return Estimate(value, *bootstrap.percentile(samples, confidence), p=float(p), n=n)
+    return Estimate(value, *bootstrap.percentile_interval(samples, confidence), p=float(p), n=n)

@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from wor import words
 from wor.figures import curves
 from wor.measures.registry import SCORES
-from wor.report.charts.common import PANEL, Chart, chart, dashes, role
+from wor.report import formatting
+from wor.report.charts.common import PANEL, Chart, make_chart, role_color, role_dash
 
 BINS = 24
 STROKES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3]]  # one more than colours: 30 measures without a repeat
@@ -27,12 +27,12 @@ def distributions(tables: dict[str, pd.DataFrame]) -> Chart | None:
             if not groups:
                 continue
             middle = pd.DataFrame([{"role": side, "median": values.median()} for side, values in groups.items()])
-            medians += [f"median {words.name(score)} of {row.role} {row.median:.3g}" for row in middle.itertuples()]
-            title = words.name(score) if len(tables) == 1 else f"{words.name(score)}, {series}"
+            medians += [f"median {formatting.measure_label(score)} of {row.role} {row.median:.3g}" for row in middle.itertuples()]
+            title = formatting.measure_label(score) if len(tables) == 1 else f"{formatting.measure_label(score)}, {series}"
             drawn.append(_histogram(groups, edges, middle, title))
     if not drawn:
         return None
-    return chart(
+    return make_chart(
         "Distributions by class (lines: medians)", "; ".join(medians), alt.concat(*drawn, columns=3 if len(tables) == 1 else 2)
     )
 
@@ -50,7 +50,7 @@ def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, middle: pd.DataF
             x=alt.X("start:Q", bin="binned", title=title),
             x2="end:Q",
             y=alt.Y("share:Q", stack=None, title="share of items", axis=alt.Axis(format="%")),
-            color=role(),
+            color=role_color(),
             tooltip=["role:N", "start:Q", "end:Q", "items:Q", alt.Tooltip("share:Q", format=".0%")],
         )
     )
@@ -59,8 +59,8 @@ def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, middle: pd.DataF
         .mark_rule(strokeWidth=2)
         .encode(
             x="median:Q",
-            color=role(),
-            strokeDash=dashes(),
+            color=role_color(),
+            strokeDash=role_dash(),
             tooltip=["role:N", alt.Tooltip("median:Q", format=".3g")],
         )
     )
@@ -70,7 +70,7 @@ def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, middle: pd.DataF
 def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
     """One curve a measure; of two series REV alone. None where no measure has both classes."""
     found = pd.concat([curves.roc(items, "").assign(series=series) for series, items in tables.items()], ignore_index=True)
-    found = found.assign(measure=found["score"].map(words.name))
+    found = found.assign(measure=found["score"].map(formatting.measure_label))
     by = "measure"
     if len(tables) > 1:
         found, by = found[found["score"] == "rev"], "series"
@@ -96,7 +96,9 @@ def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
     )
     drawn = (chance.encode(x="fpr:Q", y="tpr:Q") + lines).properties(width=280, height=280)
     of = "REV, " if by == "series" else ""
-    return chart(f"ROC: {of}reasoning against control", f"Curves of {', '.join(names)}; areas in the table of results.", drawn)
+    return make_chart(
+        f"ROC: {of}reasoning against control", f"Curves of {', '.join(names)}; areas in the table of results.", drawn
+    )
 
 
 def dose(items: pd.DataFrame) -> Chart | None:
@@ -117,4 +119,4 @@ def dose(items: pd.DataFrame) -> Chart | None:
         for name in dict.fromkeys(table["dataset"])
     ]
     note = f"{len(table)} items over {table['steps'].min():.0f} to {table['steps'].max():.0f} steps; line: mean."
-    return chart("Dose-response", f"{note} The trend is in the table.", alt.hconcat(*panels), note)
+    return make_chart("Dose-response", f"{note} The trend is in the table.", alt.hconcat(*panels), note)

@@ -24,7 +24,7 @@ class Chart:
     spec: dict
 
 
-def chart(title: str, about: str, drawn: alt.TopLevelMixin, note: str = "") -> Chart:
+def make_chart(title: str, about: str, drawn: alt.TopLevelMixin, note: str = "") -> Chart:
     spec = drawn.to_dict()
     spec["datasets"] = {key: [_short(row) for row in rows] for key, rows in spec.get("datasets", {}).items()}
     spec.pop("config", None)  # the page has one for all charts
@@ -37,26 +37,26 @@ def _short(row: dict) -> dict:
     return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
 
 
-def role() -> alt.Color:
+def role_color() -> alt.Color:
     """Colour by class, with a legend above."""
-    return alt.Color("role:N", scale=ROLES, legend=above())
+    return alt.Color("role:N", scale=ROLES, legend=top_legend())
 
 
-def dashes() -> alt.StrokeDash:
+def role_dash() -> alt.StrokeDash:
     """Dashes by class, for who sees no colours. With the colour's legend, or Vega warns of two."""
-    return alt.StrokeDash("role:N", scale=DASHES, legend=above())
+    return alt.StrokeDash("role:N", scale=DASHES, legend=top_legend())
 
 
-def series(names: list[str]) -> alt.Color:
+def series_color(names: list[str]) -> alt.Color:
     """Colour by iteration, with a legend above."""
     scale = alt.Scale(domain=names, range=["var(--first)", "var(--second)"])
-    return alt.Color("series:N", scale=scale, legend=above())
+    return alt.Color("series:N", scale=scale, legend=top_legend())
 
 
-def above() -> alt.Legend:
+def top_legend() -> alt.Legend:
     return alt.Legend(title=None, orient="top", symbolOpacity=1)
 
 
-def nothing(at: float, axis: str) -> alt.Chart:
+def null_line(at: float, axis: str) -> alt.Chart:
     """A line where there is no effect."""
     return alt.Chart(pd.DataFrame({axis: [at]})).mark_rule(strokeDash=[3, 3], color="var(--muted)").encode(**{axis: f"{axis}:Q"})

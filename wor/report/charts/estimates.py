@@ -5,8 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from wor import words
-from wor.report.charts.common import PANEL, Chart, chart, nothing, series
+from wor.report import formatting
+from wor.report.charts.common import PANEL, Chart, make_chart, null_line, series_color
 
 
 def estimates(results: dict[str, dict]) -> Chart:
@@ -17,7 +17,7 @@ def estimates(results: dict[str, dict]) -> Chart:
         for key in result["added"]:
             found = (result["auroc"][key]["bootstrap"], result["added"][key]["delta"], result["partial"][key]["clustered"])
             rows += [
-                {"series": name, "measure": words.name(key), "panel": panel, **_interval(entry, panel != "AUROC")}
+                {"series": name, "measure": formatting.measure_label(key), "panel": panel, **_interval(entry, panel != "AUROC")}
                 for panel, entry in zip(panels, found, strict=True)
             ]
         for label, entry in (
@@ -36,18 +36,18 @@ def estimates(results: dict[str, dict]) -> Chart:
         part = table[(table["panel"] == panel) & table["value"].notna()]
         y = alt.Y("measure:N", sort=order, title=None, scale=alt.Scale(domain=order if panel == "AUROC" else measures))
         offset = alt.YOffset("series:N", sort=list(results)) if several else alt.Undefined
-        colour = series(list(results)) if several else alt.value("var(--text)")
+        colour = series_color(list(results)) if several else alt.value("var(--text)")
         tooltip = ["series:N", "measure:N", alt.Tooltip("shown:N", title=panel)]
         base = alt.Chart(part).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
         bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=panel, scale=alt.Scale(zero=False)), x2="high:Q")
         points = base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q")
-        drawn.append((nothing(none, "x") + bars + points).properties(width=PANEL, height=alt.Step(20 if several else 18)))
+        drawn.append((null_line(none, "x") + bars + points).properties(width=PANEL, height=alt.Step(20 if several else 18)))
     about = "; ".join(
         f"{row.series}: {row.measure} {row.panel} {row.shown}" for row in table.itertuples() if row.measure == "REV"
     )
-    confidence = words.confidence(results.values())
-    return chart(f"Estimates with {confidence} intervals", f"{about}. All numbers are in the tables.", alt.hconcat(*drawn))
+    confidence = formatting.format_confidence(results.values())
+    return make_chart(f"Estimates with {confidence} intervals", f"{about}. All numbers are in the tables.", alt.hconcat(*drawn))
 
 
 def _interval(entry: dict, sign: bool = False) -> dict:
-    return {key: entry[key] for key in ("value", "low", "high")} | {"shown": words.estimate(entry, sign)}
+    return {key: entry[key] for key in ("value", "low", "high")} | {"shown": formatting.format_estimate(entry, sign)}

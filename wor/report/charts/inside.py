@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from wor.iterations.load import Iteration
-from wor.report.charts.common import Chart, chart, dashes, role
+from wor.report.charts.common import Chart, make_chart, role_color, role_dash
 
 LAYERED = {
     "log10_kl": "log10 of ablation KL (nats)",
@@ -39,12 +39,12 @@ def layers(iteration: Iteration, key: str, columns: int = 2) -> Chart:
     for quantity, title in LAYERED.items():
         base = alt.Chart(found[found["quantity"] == quantity].dropna()).encode(
             x=alt.X("layer:Q", title="layer"),
-            color=role(),
+            color=role_color(),
         )
         y = alt.Y("low:Q", title=title, scale=alt.Scale(zero=False))
         tooltip = ["role:N", "layer:Q", *(alt.Tooltip(f"{part}:Q", format=".3g") for part in ("low", "middle", "high"))]
         panel = base.mark_area(opacity=0.2).encode(y=y, y2="high:Q") + base.mark_line(point=alt.OverlayMarkDef(size=12)).encode(
-            y="middle:Q", strokeDash=dashes(), tooltip=tooltip
+            y="middle:Q", strokeDash=role_dash(), tooltip=tooltip
         )
         if quantity == "log10_kl":
             panel += (
@@ -54,7 +54,9 @@ def layers(iteration: Iteration, key: str, columns: int = 2) -> Chart:
             )
         drawn.append(panel.properties(width=300, height=170))
     note = "Lines: median over items; bands: their middle half; dotted: each layer's APL threshold."
-    return chart("Layer profiles", f"By layer: {', '.join(LAYERED.values())}. {note}", alt.concat(*drawn, columns=columns), note)
+    return make_chart(
+        "Layer profiles", f"By layer: {', '.join(LAYERED.values())}. {note}", alt.concat(*drawn, columns=columns), note
+    )
 
 
 def heads(iteration: Iteration, key: str) -> Chart | None:
@@ -98,4 +100,4 @@ def heads(iteration: Iteration, key: str) -> Chart | None:
     about = f"Attention entropy / maximum of {n_layers} layers x {n_heads} heads, mean over windows and items. The largest "
     about += f"difference, {means['reasoning − control'].ravel()[rank]:+.3f}, is in layer {layer}, head {head}."
     spec = alt.hconcat(*drawn).resolve_scale(color="independent")
-    return chart("Attention entropy by layer and head", about, spec, about)
+    return make_chart("Attention entropy by layer and head", about, spec, about)

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from wor.report.charts.common import Chart, above, chart, nothing
+from wor.report.charts.common import Chart, make_chart, null_line, top_legend
 
 PARTS = ["window", "tau", "normalisation", "components", "matching"]
 ENDS = ("value", "low", "high")
@@ -25,7 +25,7 @@ def specifications(tables: dict[str, pd.DataFrame]) -> Chart | None:
     if not drawn:
         return None
     note = f"{max(map(len, tables.values()))} settings in order of their estimate, with intervals; beneath, what each one sets."
-    return chart("Specification curve: every other setting", note, alt.vconcat(*drawn, spacing=24), note)
+    return make_chart("Specification curve: every other setting", note, alt.vconcat(*drawn, spacing=24), note)
 
 
 def _in_order(choice: str) -> tuple[int, str]:
@@ -39,7 +39,7 @@ def _curve(table: pd.DataFrame, title: str, none: float) -> alt.VConcatChart:
     for part in PARTS:
         rows[part] = table[part].astype(str)
         choices += [f"{part} {choice}" for choice in sorted(rows[part].unique(), key=_in_order) if choice != "-"]
-    colour = alt.Color("standing:N", scale=alt.Scale(domain=STANDING, range=["var(--bad)", "var(--muted)"]), legend=above())
+    colour = alt.Color("standing:N", scale=alt.Scale(domain=STANDING, range=["var(--bad)", "var(--muted)"]), legend=top_legend())
     x = alt.X("rank:Q", title=None, axis=None, scale=alt.Scale(domain=[0, len(rows) + 1], nice=False))
     told = [*(f"{part}:N" for part in PARTS), *(alt.Tooltip(f"{end}:Q", format=".2f") for end in ENDS)]
     base = alt.Chart(rows).encode(x=x, color=colour, tooltip=told)
@@ -60,5 +60,5 @@ def _curve(table: pd.DataFrame, title: str, none: float) -> alt.VConcatChart:
         )
         .properties(width=620, height=alt.Step(13))
     )
-    upper = (nothing(none, "y") + bars + points + own).properties(width=620, height=170)
+    upper = (null_line(none, "y") + bars + points + own).properties(width=620, height=170)
     return alt.vconcat(upper, set_, spacing=4)

@@ -1,0 +1,46 @@
+"""The commands of `wor`, in the order of its help. Each group of commands has a module."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from wor.cli import keep, look, prepare, study
+from wor.process.exit import DEBUG
+
+app = typer.Typer(
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done; 1 not so, or a fault of wor; 2 refused, with what to do about it; 130 after Ctrl-C.",
+)
+
+PANELS = {
+    "Check and prepare": (prepare.doctor, prepare.check, prepare.plan, prepare.freeze),
+    "Run a study": (study.run, study.reproduce),
+    "Look at results": (look.report, look.results, look.compare, look.registry, look.runs),
+    "Keep and share": (keep.record, keep.verify),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+@app.callback()
+def settings(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error came from, in stages too (or set WOR_DEBUG=1).")
+    ] = False,
+) -> None:
+    """Measure reasoning effort inside small language models, as a DVC pipeline.
+
+    Start with wor doctor, then wor plan, then wor run.
+    """
+    if debug:
+        os.environ[DEBUG] = "1"
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

@@ -1,0 +1,76 @@
+"""Numbers as a reader meets them: with their interval, or with the reason why they are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wor.measures.registry import LABELS
+
+COVARIATES = {
+    "token_len": "prompt tokens",
+    "cot_len": "tokens before the answer",
+    "n_generated": "generated tokens",
+    "avg_logprob": "mean log-probability",
+    "perplexity": "perplexity",
+    "prompt_perplexity": "perplexity of the prompt",
+    "paraphrase_share": "share of words changed in paraphrases",
+}
+CRITERIA = {
+    "no_nan": "REV is defined at every temperature",
+    "monotone_in_size": "dAUC grows with model size",
+    "partial_r": "partial correlation of REV with the class",
+    "temperature_variance": "variance of REV over temperatures",
+}
+
+
+def measure_label(key: str) -> str:
+    return LABELS.get(key) or COVARIATES.get(key) or key
+
+
+def criterion_label(key: str) -> str:
+    if key in CRITERIA:
+        return CRITERIA[key]
+    size = key.removeprefix("delta_auc_").removesuffix("m")
+    return f"dAUC of a model of about {size}M parameters"
+
+
+def format_estimate(found: dict | None, sign: bool = False) -> str:
+    """``0.71 [0.60, 0.81]``, or why there is no number; empty for None."""
+    if found is None:
+        return ""
+    if found["value"] is None:
+        return f"none: {found['reason']}"
+    form = "+.2f" if sign else ".2f"
+    text = f"{found['value']:{form}}"
+    if found.get("low") is not None:
+        text += f" [{found['low']:{form}}, {found['high']:{form}}]"
+    return text
+
+
+def format_confidence(results: Iterable[dict]) -> str:
+    """``95%``, or ``95% and 90%`` where they are not alike."""
+    return " and ".join(dict.fromkeys(f"{result['confidence']:.0%}" for result in results))
+
+
+def format_p(value: float | None) -> str:
+    return "" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def format_number(value: float | None, form: str = ".3g") -> str:
+    return "" if value is None else f"{value:{form}}"
+
+
+def format_share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def format_seconds(seconds: float) -> str:
+    """``45.2 s``, ``12 min 41 s``, ``3 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_parameters(count: int) -> str:
+    return f"{count / 1e6:.0f} million" if count < 1e9 else f"{count / 1e9:.2f} billion"
