@@ -15,53 +15,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM
 
+from tests.helpers.root import ROOT
+from tests.helpers.tiny import tiny_config, tiny_tokenizer
 from wor.config import params
 from wor.engine.load import choose_device, load
 from wor.engine.model import LM
 
 if TYPE_CHECKING:
-    from tests.study import Study
-
-ROOT = Path(__file__).resolve().parents[1]
-TEXT = [
-    "Here is a task for you. Work through this step by step, then end with 'The answer is'.",
-    "There are 12 students and 345 teachers; how many people, in total, are 6789 years old?",
-    "Consider these statements: All dogs are cats. Does it logically follow that some cats are dogs?",
-    "Go through this passage sentence by sentence and retell each one at length.",
-]
-
-
-def tiny_config(**changes: object) -> LlamaConfig:
-    settings = {
-        "vocab_size": 320,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "max_position_embeddings": 2048,
-        "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-        "pad_token_id": 1,
-        # Large enough for predictions to differ from uniform.
-        "initializer_range": 0.3,
-    }
-    return LlamaConfig(**settings | changes, attn_implementation="sdpa")
-
-
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=["<s>", "</s>"], initial_alphabet=sorted(alphabet))
-    tokenizer.train_from_iterator(TEXT, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    from tests.helpers.study import Study
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -102,7 +65,7 @@ def lm64(tiny_folder: Path) -> LM:
 @pytest.fixture(scope="session")
 def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A small study in a repository of its own, after one `dvc exp run`: iteration_001. Copy it, don't change it."""
-    from tests.study import TINY, Study, tiny_model
+    from tests.helpers.study import TINY, Study, tiny_model
 
     return Study(once(tmp_path_factory, "ran", lambda folder: Study.make(folder, tiny_model(tiny_folder), TINY).experiment()))
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.planted import table as planted
+from tests.helpers.planted import table as planted
 from wor.analysis import contrasts
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS

@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from tests.planted import table as planted
+from tests.helpers.planted import table as planted
 from wor.analysis import robustness
 
 

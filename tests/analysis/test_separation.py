@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.planted import table as planted
+from tests.helpers.planted import table as planted
 from wor import storage
 from wor.analysis import separation
 from wor.analysis.evaluation import Evaluation

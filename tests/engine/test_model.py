@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
-from tests.conftest import tiny_config
+from tests.helpers.tiny import tiny_config
 from wor.engine import load, model
 from wor.errors import UserError
 

@@ -6,7 +6,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
-from tests.conftest import tiny_config
+from tests.helpers.tiny import tiny_config
 from wor.engine import ablate, attention, unembed
 from wor.engine.capture import Span, beliefs, capture
 from wor.engine.load import choose_device

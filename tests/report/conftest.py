@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from wor import load_iteration, storage
+from tests.helpers.report_pages import HOSTILE, another
+from wor import load_iteration
 from wor.iterations.load import Iteration
 from wor.report import page
 
-HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&"
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -118,19 +118,3 @@ def pair(iteration, tmp_path_factory) -> Path:
     path = kept.with_name("pair.html")
     page.write_page(path, Iteration(kept), Iteration(another(kept)))
     return path
-
-
-def another(folder: Path) -> Path:
-    """A second iteration beside ``folder``: another temperature, REV of reasoning items up by one."""
-    copy = shutil.copytree(folder, folder.with_name("iteration_002"))
-    for path in copy.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    manifest = storage.read_json(copy / "manifest.json")
-    storage.write_json(copy / "manifest.json", {**manifest, "iteration_id": copy.name})
-    config = (copy / "config_used.yaml").read_text()
-    (copy / "config_used.yaml").write_text(config.replace("temperature: 0.2", "temperature: 0.9", 1))
-    for path in (copy / "results").glob("*_metrics.csv"):
-        table = storage.read_csv(path)
-        table["rev"] += table["role"] == "reasoning"
-        storage.write_csv(path, table)
-    return copy

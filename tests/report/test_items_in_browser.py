@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from tests.report import made
-from tests.report.assembled import assembled
+from tests.helpers import report_items
+from tests.helpers.report_assembly import assembled
 from wor import load_iteration
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">\'"&lt;{{ 7 * 7 }}'
@@ -26,18 +26,20 @@ def study(folder, seed: int, hot: bool):
     questions, spoken = [], []
     for k in range(12):
         dataset, role = ("sums", "reasoning") if k % 2 else ("wiki", "control")
-        questions.append(made.asked(f"{dataset}/{k}", f"How many pears does number {k} have?", role))
+        questions.append(report_items.asked(f"{dataset}/{k}", f"How many pears does number {k} have?", role))
         tail = " Otherwise it is" if hot and k == 3 else " It is"
         spoken.append(
             words(f"Number {k} has pears.\n{tail} a long story, told word by word, " + "and then on " * 9 + f"until {k}.")
         )
     questions.append(
-        made.asked(EVIL, HOSTILE, paraphrases=[f"Well. {HOSTILE}"], paraphrase_shares=[0.1], answer="<u>12</u>", gold=HOSTILE)
+        report_items.asked(
+            EVIL, HOSTILE, paraphrases=[f"Well. {HOSTILE}"], paraphrase_shares=[0.1], answer="<u>12</u>", gold=HOSTILE
+        )
     )
     spoken.append([HOSTILE, *words(" " + HOSTILE * 3), *[" more"] * 20])
-    questions.append(made.asked("sums/99" if hot else "sums/98", "Too short?", reason=f"left out: {HOSTILE}"))
+    questions.append(report_items.asked("sums/99" if hot else "sums/98", "Too short?", reason=f"left out: {HOSTILE}"))
     spoken.append([" A", " few"])
-    made.iteration(folder, questions, spoken, seed)
+    report_items.iteration(folder, questions, spoken, seed)
     return load_iteration(folder)
 
 
@@ -218,12 +220,12 @@ def test_layers_are_drawn_with_their_thresholds_and_as_a_table(page, iterations)
     frame = iterations[0].items().set_index("item_id")
     page.get_by_role("button", name="sums/5").click()
     drawn = page.locator("figure").first
-    assert drawn.locator("rect").count() == drawn.locator(".items-limit").count() == made.LAYERS
-    above = drawn.locator("rect.items-counts").count() / made.LAYERS
+    assert drawn.locator("rect").count() == drawn.locator(".items-limit").count() == report_items.LAYERS
+    above = drawn.locator("rect.items-counts").count() / report_items.LAYERS
     assert above == frame.loc["sums/5", "apl"]
-    assert drawn.locator("tbody tr").count() == made.LAYERS
+    assert drawn.locator("tbody tr").count() == report_items.LAYERS
     assert page.locator("figure").nth(1).locator(".items-dot").count() == 1
-    assert page.locator(".items-cell").count() == 2 * made.LAYERS * made.WINDOW
+    assert page.locator(".items-cell").count() == 2 * report_items.LAYERS * report_items.WINDOW
 
 
 def test_paraphrases_show_what_changed(page):
@@ -270,7 +272,7 @@ def test_two_iterations_stand_side_by_side_with_their_differences(visit, both, i
 
 def test_of_several_models_one_is_chosen(visit, iterations, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(assembled([made.with_a_second_model(iterations[0], tmp_path / "iteration_001")]))
+    path.write_text(assembled([report_items.with_a_second_model(iterations[0], tmp_path / "iteration_001")]))
     page = visit(path)
     page.get_by_role("button", name="sums/5").click()
     chosen = page.get_by_label("Model", exact=True)

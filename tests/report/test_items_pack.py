@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.report import made
+from tests.helpers import report_items
 from wor.measures import dtr
 from wor.report import items
 
@@ -22,10 +22,11 @@ def texts(index: int) -> list[str]:
 @pytest.fixture(scope="module")
 def iteration(tmp_path_factory):
     questions = [
-        made.asked(f"{'wiki' if k % 2 else 'sums'}/{k}", f"Question {k}?", "control" if k % 2 else "reasoning") for k in range(N)
+        report_items.asked(f"{'wiki' if k % 2 else 'sums'}/{k}", f"Question {k}?", "control" if k % 2 else "reasoning")
+        for k in range(N)
     ]
     spoken = [texts(k) if k != 4 else ["Too", " short"] for k in range(N)]
-    return made.iteration(tmp_path_factory.mktemp("experiments") / "iteration_001", questions, spoken)
+    return report_items.iteration(tmp_path_factory.mktemp("experiments") / "iteration_001", questions, spoken)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,11 @@ def test_scores_are_rounded_and_lie_in_the_window(iteration, model):
 def test_layers_above_their_threshold_give_apl_and_the_marked_depth_gives_sib(iteration, model):
     for index, row in enumerate(iteration.items().itertuples()):
         if isinstance(row.reason, str):  # too short for a window
-            assert model["details"]["kl"][index] == [None] * made.LAYERS
+            assert model["details"]["kl"][index] == [None] * report_items.LAYERS
             continue
         assert np.mean(model["details"]["counts"][index]) == row.apl
         above = np.array(model["details"]["kl"][index]) > np.array(model["thresholds"])
-        assert above.mean() == pytest.approx(row.apl, abs=1.01 / made.LAYERS)  # one layer may be at its threshold's digit
+        assert above.mean() == pytest.approx(row.apl, abs=1.01 / report_items.LAYERS)  # one layer may be at its threshold's digit
         assert 1 - 10 ** (model["details"]["apart"][index][model["sib_layer"] - 1] / 100) == pytest.approx(row.sib, abs=1e-4)
 
 
@@ -132,8 +133,8 @@ def test_2400_items_keep_every_token_in_the_room_of_a_page(tmp_path):
         return [f" {words[int(place)]}" for place in rng.zipf(1.3, n) % len(words)]
 
     names = [f"{dataset}/{k}" for dataset, n in (("gsm8k", 800), ("strategyqa", 400), ("wiki", 1200)) for k in range(n)]
-    questions = [made.asked(name, "".join(text(80)), "control" if name[0] == "w" else "reasoning") for name in names]
-    packed = items.pack_items([made.iteration(tmp_path / "iteration_001", questions, [text(64) for _ in names])])
+    questions = [report_items.asked(name, "".join(text(80)), "control" if name[0] == "w" else "reasoning") for name in names]
+    packed = items.pack_items([report_items.iteration(tmp_path / "iteration_001", questions, [text(64) for _ in names])])
     assert len(packed) < 3_200_000
     assert items.unpack_items(packed)["detailed"] == 2400
 

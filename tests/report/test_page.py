@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.report.conftest import HOSTILE, another
+from tests.helpers.report_pages import HOSTILE, another
 
 pytestmark = pytest.mark.dvc
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.report.conftest import HOSTILE
+from tests.helpers.report_pages import HOSTILE
 
 pytestmark = pytest.mark.dvc
 

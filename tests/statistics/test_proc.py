@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.conftest import ROOT
+from tests.helpers.root import ROOT
 from wor.statistics import auc, power
 
 FOLDER = ROOT / "tests" / "statistics"

@@ -1,0 +1,112 @@
+"""From synthetic activations to the report: what was put in is what is said, no more and no less."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.helpers.planted import activations, table
+from wor.analysis import separation, specification_curve
+from wor.analysis.evaluation import Evaluation
+from wor.measures import specifications
+from wor.measures import table as measures
+from wor.statistics import auc
+
+N = 240
+
+
+def study(params, effect=0.0, confound=0.0, seed=1):
+    """Calibration controls and items of which the components of reasoning ones are ``effect`` deviations higher."""
+    rng = np.random.default_rng(seed)
+    calibration = activations(table(n=300, seed=8), rng, *np.zeros((3, 300)))
+    frame = table(n=N, confound=confound)
+    reasoning = (frame["role"] == "reasoning").to_numpy(float)
+    # What a confound gives, it gives through the prompt's length alone.
+    shift = effect * reasoning + 0.1 * confound * (frame["token_len"].to_numpy() - 100)
+    records = activations(frame, rng, shift, shift, shift)
+    params = params.model_copy(update={"window": params.window.model_copy(update={"size": 16})})
+    fixed = measures.calibrate(*calibration, params)
+    return params, calibration, records, Evaluation(measures.measure_items(*records, fixed, params), params)
+
+
+@pytest.fixture(scope="module")
+def nothing(quick):
+    return study(quick)
+
+
+@pytest.fixture(scope="module")
+def something(quick):
+    return study(quick, effect=1.0)
+
+
+def analyse(evaluation):
+    return separation.analyse_separation(evaluation, {name: name for name in evaluation.items["item_id"]})
+
+
+def test_a_planted_effect_is_found_at_its_size(quick):
+    found = []
+    for seed in range(8):
+        *_, evaluation = study(quick, effect=1.0, seed=seed)
+        found.append([auc.auroc(evaluation.label, evaluation.score(name)) for name in ("ape", "sib", "apl", "rev")])
+    ape, sib, apl, rev = np.mean(found, axis=0)
+    # One deviation in a normal score is an AUROC of Phi(1 / sqrt 2). The standard error of these means is 0.011.
+    assert ape == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.033)
+    assert sib == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.033)
+    # APL saturates: an item's layers pass their thresholds nearly together, at calibration's mean + 1 deviation.
+    assert 0.6 < apl < 0.75
+    # REV averages three independent components: sqrt 3 deviations, but for what APL's saturation costs.
+    assert 0.8 < rev < stats.norm.cdf(math.sqrt(3 / 2)) + 0.033
+
+
+def test_a_planted_effect_is_reported(something):
+    found = analyse(something[-1])
+    assert found["auroc"]["rev"]["bootstrap"]["low"] > 0.7
+    assert found["added"]["rev"]["delta"]["low"] > 0.1
+    assert found["added"]["rev"]["likelihood_ratio"]["p"] < 1e-10
+    assert set(found["direction"].values()) == {"as hypothesised"}
+    assert found["auroc"]["dtr"]["delong"]["low"] < 0.5 < found["auroc"]["dtr"]["delong"]["high"]
+
+
+def test_a_planted_null_is_called_null(nothing):
+    found = analyse(nothing[-1])
+    assert found["auroc"]["rev"]["bootstrap"]["low"] < 0.5 < found["auroc"]["rev"]["bootstrap"]["high"]
+    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.04
+    assert found["partial"]["rev"]["permuted"]["p"] > 0.05
+    assert found["nulls"]["permuted_labels"]["p"] > 0.05
+    assert set(found["direction"].values()) == {"undecided"}
+
+
+def test_a_planted_confound_separates_and_adds_nothing(quick):
+    *_, evaluation = study(quick, confound=5.0)
+    found = analyse(evaluation)
+    assert found["auroc"]["token_len"]["bootstrap"]["value"] > 0.99
+    assert found["auroc"]["rev"]["bootstrap"]["value"] > 0.95
+    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.01
+
+
+def curve_of(params, calibration, records, evaluation):
+    rows, scores = specifications.specification_scores(calibration, records, params)
+    by_item = pd.DataFrame(scores.T, index=records[0]["item_id"])
+    return rows, scores, specification_curve.specification_curve(evaluation, rows, by_item)
+
+
+def test_every_setting_agrees_on_an_effect(something):
+    *_, records, evaluation = something
+    rows, scores, found = curve_of(*something)
+    assert len(found) == 182
+    assert len(rows.drop_duplicates()) == 91
+    assert rows["primary"].sum() == 1
+    # The primary setting is REV as the metrics stage makes it.
+    assert np.allclose(scores[rows["primary"].to_numpy()][0], evaluation.items["rev"])
+    assert len(records[0]) == scores.shape[1] == N
+    said = specification_curve.summarise_curve(found)
+    assert said["auroc"]["agree"] == 1
+    assert said["auroc"]["above"] > 0.95
+
+
+def test_settings_disagree_where_there_is_nothing(nothing):
+    said = specification_curve.summarise_curve(curve_of(*nothing)[-1])
+    assert said["auroc"]["above"] + said["auroc"]["below"] < 0.25
+    assert said["delta_auc"]["above"] < 0.1

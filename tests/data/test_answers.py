@@ -1,0 +1,90 @@
+import pytest
+
+from tests.helpers.root import ROOT
+from wor import storage
+from wor.data.answers import find_answer, normalise_answer
+
+# What SmolLM2-135M-Instruct said to 32 items in 320 tokens, and to 4 in 64; `stated` is what a reader takes for its answer.
+REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
+
+
+@pytest.mark.parametrize("output", REAL, ids=[output["item"] for output in REAL])
+def test_of_a_real_output_it_finds_what_a_reader_finds(output):
+    answer = find_answer(output["text"], output["kind"], output["finished"])
+    assert (answer and answer.value) == output["stated"]
+
+
+STATED = [
+    ("12 + 17 = 29\n#### 29", "number", "#### 29", "29"),
+    ("so The answer is: $1,234.50.", "number", "The answer is", "1234.5"),
+    ("The answer is **42**", "number", "The answer is", "42"),
+    ("The final answer is \\boxed{-12}", "number", "The final", "-12"),
+    ("the answer is 3 and not 4. The answer is 5", "number", "the answer is 3", "3"),
+    ("The answer is 3 * 11 = 33 tiles", "number", "The answer", "33"),
+    ("The answer is 2 + 2 = 4 = $4.00. Then 5 = 5", "number", "The answer", "4"),
+    ("The answer is 7. Now x = 9", "number", "The answer", "7"),
+    ("The answer is 12, since 12 - 4 = 8 are left", "number", "The answer", "12"),
+    ("The answer is 6 apples and x = 2", "number", "The answer", "6"),
+    ("The answer is 20 - 5 = 15, so 15 / 3 = 5 each", "number", "The answer", "15"),
+    ("The answer is (2 x 1,500) + 7.5 = 3,007.5 in all", "number", "The answer", "3007.5"),
+    ("So the answer is false.", "yesno", "the answer", "no"),
+    ("It follows. The answer is 'Yes'.", "yesno", "The answer", "yes"),
+    ("Yes, it does, because", "yesno", "Yes", "yes"),
+    ("**No**. All dogs", "yesno", "**No", "no"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "begins", "value"), STATED)
+def test_a_statement_is_found_where_it_begins(text, kind, begins, value):
+    answer = find_answer(text, kind, finished=False)
+    assert answer.value == value
+    assert text[answer.start :].startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "whole"),
+    [
+        ("So the answer is: $1,234.50.", "number", "the answer is: $1,234.50"),
+        ("The answer is 2 + 2 = 4 = $4.00. Then 5 = 5", "number", "The answer is 2 + 2 = 4 = $4.00"),
+        ("The answer is 12, since 12 - 4 = 8 are left", "number", "The answer is 12"),
+        ("**No**. All dogs", "yesno", "**No"),
+        ("So there are (7) apples.", "number", "7"),
+    ],
+)
+def test_a_statement_ends_with_its_value(text, kind, whole):
+    answer = find_answer(text, kind, finished=True)
+    assert text[answer.start : answer.end] == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("First, 12 + 17 = 29, and then", "number"),
+        ("the answer is not yet known", "yesno"),
+        ("The answer is 'yes' or 'no'", "yesno"),
+        ("whether the answer is true or false", "yesno"),
+        ("Nobody knows. Yesterday", "yesno"),
+        ("The answer is 3", "none"),
+        ("", "number"),
+    ],
+)
+def test_no_statement_is_none(text, kind):
+    assert find_answer(text, kind, finished=False) is None
+
+
+def test_the_last_number_counts_only_in_a_finished_text():
+    text = "12 plus 17 makes 29."
+    assert find_answer(text, "number", finished=False) is None
+    assert find_answer(text, "number", finished=True).value == "29"
+
+
+def test_a_minus_between_numbers_is_no_sign():
+    assert find_answer("It is 12-5", "number", finished=True).value == "5"
+    assert find_answer("It is -5", "number", finished=True).value == "-5"
+
+
+def test_equal_numbers_are_one_answer():
+    assert {normalise_answer(text, "number") for text in ("1,200", "1200", "$1200", "1200.0", " 1200")} == {"1200"}
+    assert normalise_answer("0.50", "number") == "0.5"
+    assert normalise_answer("1" * 400, "number") == "1" * 400
+    assert normalise_answer("YES ", "yesno") == "yes"

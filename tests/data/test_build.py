@@ -1,0 +1,160 @@
+"""Prompts, paraphrases and matched controls, over the default study's own items."""
+
+import shutil
+
+import pytest
+
+from tests.helpers.root import ROOT
+from wor.config import params
+from wor.config.params import Paraphrase
+from wor.data import build, datasets, paraphrase
+from wor.data.lexicon import SUBSTITUTIONS
+from wor.errors import UserError
+
+
+def count(text):
+    """Words stand for tokens here; the stage counts a tokenizer's."""
+    return len(text.split())
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "data" / "frozen", tmp_path / "data" / "frozen")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def built(settings, here):
+    return build.build_items(settings, count)
+
+
+def everything(built):
+    return [item for entries in built.values() for item in entries]
+
+
+def test_every_item_has_what_it_needs(settings, built):
+    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 20, "syllogism": 20, "wiki": 64}
+    for item in everything(built):
+        assert item.prompt.startswith(settings.prompt.frames[0])
+        assert item.prompt.endswith(settings.spec(item.dataset).instruction)
+        assert item.gold
+
+
+def test_paraphrases_keep_numbers_and_names_and_change_enough(settings, built):
+    for item in everything(built):
+        assert len(item.paraphrases) == settings.paraphrase.n, item.item_id
+        for text, share in zip(item.paraphrases, item.paraphrase_shares, strict=True):
+            assert text != item.prompt
+            assert paraphrase.numbers_and_names(text) == paraphrase.numbers_and_names(item.prompt)
+            assert share == paraphrase.changed_share(item.prompt, text)
+            assert settings.paraphrase.min_share <= share <= settings.paraphrase.target_share + 0.1
+
+
+def test_both_classes_get_the_same_frames(settings, built):
+    for item in everything(built):
+        openings = [text.split("\n")[0] for text in item.paraphrases]
+        assert openings == settings.prompt.frames[1:]
+
+
+def test_literal_controls_are_the_same_articles_whole(settings, built):
+    whole = build.full_length_controls(settings, built)
+    controls = [item for item in built["wiki"] if item.split == "evaluation"][: settings.nulls.literal_n]
+    assert {item.item_id for item in whole} == {item.item_id for item in controls}
+    by_id = {item.item_id: item for item in controls}
+    for item in whole:
+        cut = by_id[item.item_id]
+        assert item.gold in item.prompt
+        assert item.gold == cut.gold
+        assert len(item.prompt) >= len(cut.prompt)
+        assert item.sha256 == cut.sha256
+    assert sum(len(item.prompt) > len(by_id[item.item_id].prompt) for item in whole) >= 8
+    unmatched = settings.model_copy(update={"control": settings.control.model_copy(update={"match": "none"})})
+    assert build.full_length_controls(unmatched, build.build_items(unmatched, count)) == []
+
+
+def test_steps_are_the_results_that_a_worked_solution_states(built):
+    for item in everything(built):
+        if item.dataset == "gsm-symbolic":
+            assert item.steps == item.gold.count("=") >= 1
+        else:
+            assert item.steps is None
+    assert len({item.steps for item in built["gsm-symbolic"]}) >= 4
+
+
+def test_a_phrase_is_swapped_everywhere_or_nowhere():
+    text = "Students often read. Often they write. Anna Often lives here; she often sings."
+    changed = paraphrase.substitute(text, 99, ("key",))
+    assert changed == "Students frequently read. Frequently they write. Anna Often lives here; she frequently sings."
+    assert paraphrase.substitute(text, 0, ("key",)) == text
+
+
+def test_parts_of_words_are_left_alone():
+    assert paraphrase.substitute("a best-known newcomer, ify, iffy", 99, ("k",)) == "a best-known newcomer, ify, iffy"
+
+
+def test_the_lexicon_keeps_terms_apart():
+    assert len(set(SUBSTITUTIONS.values())) == len(SUBSTITUTIONS)
+    for phrase, new in SUBSTITUTIONS.items():
+        assert phrase == phrase.lower() != new
+        assert not any(character.isdigit() for character in phrase + new)
+
+
+def test_anchors_notice_a_changed_number_and_a_changed_name():
+    text = "In May, Ann Lee paid $12.50 for 3 cats."
+    for other in ("In May, Ann Lee paid $12.60 for 3 cats.", "In May, Ann Kim paid $12.50 for 3 cats."):
+        assert paraphrase.numbers_and_names(other) != paraphrase.numbers_and_names(text)
+
+
+def test_changed_share_of_known_pairs():
+    assert paraphrase.changed_share("a b c d", "a b c d") == 0
+    assert paraphrase.changed_share("a b c d", "a x c d") == 0.25
+    assert paraphrase.changed_share("a b", "x y") == 1
+    assert paraphrase.changed_share("", "x") == 0
+
+
+def test_an_item_without_a_valid_paraphrase_has_a_reason():
+    rule = Paraphrase(n=1, target_share=0.9, min_share=0.9)
+    found = paraphrase.make_paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
+    assert found == ([], [], "no paraphrase kept every number and name and changed enough words")
+
+
+def test_matching_takes_the_nearest_number_of_sentences():
+    text = "One two three. Four five six seven. Eight nine. Ten eleven twelve."
+    for target in range(1, 20):
+        found = build.match_length(text, target, count)
+        prefixes = [" ".join(datasets.sentences(text)[:end]) for end in (1, 2, 3, 4)]
+        assert found in prefixes
+        assert abs(count(found) - target) == min(abs(count(prefix) - target) for prefix in prefixes)
+
+
+def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
+    for split in ("calibration", "evaluation"):
+        controls = [item for item in built["wiki"] if item.split == split]
+        partners = [item.paired_with for item in controls]
+        assert [name.split("/")[0] for name in partners] == (["gsm-symbolic", "syllogism"] * len(partners))[: len(partners)]
+
+
+def test_matching_brings_the_lengths_together(values, built, here):
+    values["control"]["match"] = "none"
+    literal = build.build_items(params.parse_params(values), count)
+
+    def gap(study):
+        mean = {}
+        for role in ("reasoning", "control"):
+            lengths = [count(item.prompt) for item in everything(study) if item.role == role]
+            mean[role] = sum(lengths) / len(lengths)
+        return abs(mean["reasoning"] - mean["control"])
+
+    assert gap(built) < 4 < gap(literal)
+
+
+def test_a_larger_study_keeps_the_pairs_of_a_smaller(values, built, here):
+    values["dataset_specs"]["wiki"]["n"] = 40
+    small = build.build_items(params.parse_params(values), count)
+    assert [item.model_dump() for item in small["wiki"]] == [item.model_dump() for item in built["wiki"][:40]]
+
+
+def test_too_few_controls_for_both_splits_is_refused(values, here):
+    values["dataset_specs"]["wiki"]["n"] = 1
+    with pytest.raises(UserError, match=r"dataset_specs.wiki.n: 1 gives no \w+ control\. Raise"):
+        build.build_items(params.parse_params(values), count)

@@ -1,0 +1,28 @@
+"""What is noted of a continuation: where its answer stands among its tokens."""
+
+import pytest
+
+from tests.helpers.root import ROOT
+from wor import storage
+from wor.data import answers, windows
+from wor.data.items import Item
+from wor.pipeline import observation
+
+
+@pytest.mark.parametrize(
+    "output", storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl"), ids=lambda output: output["item"]
+)
+def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings, output):
+    about = dict.fromkeys(("item_id", "dataset", "cluster", "sha256", "prompt", "answer", "gold"), "")
+    about |= {"role": "reasoning", "split": "evaluation", "paraphrases": [], "paraphrase_shares": []}
+    item = Item(**about, answer_kind=output["kind"])
+    ids = lm.encode(output["text"]) + sorted(lm.end_tokens)[:1] * output["finished"]
+    said = observation._parse_response(lm, item, [0], ids, settings)
+    (start, end), tokens = said.answer_span, windows.token_texts(said.sequence.continuation, lm.decode)
+    assert "".join(tokens) == output["text"]
+    if output["stated"] is None:
+        assert (start, end, said.answer) == (len(tokens), len(tokens), "")
+    else:
+        assert said.answer == output["stated"]
+        assert answers.find_answer("".join(tokens[start:end]), output["kind"], finished=True).value == output["stated"]
+        assert said.sequence.end <= start < end

@@ -1,0 +1,194 @@
+"""Shards: what a killed stage keeps, and that nobody can tell afterwards."""
+
+import glob
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.helpers.files import digests
+from wor import paths, storage
+from wor.pipeline import shards
+from wor.pipeline.progress import Log
+from wor.pipeline.shards import Shards
+
+
+class Budget:
+    """All that Shards wants of a model."""
+
+    def __init__(self, memory=2**30):
+        self.memory = memory
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("WOR_CACHE", str(tmp_path / "cache"))
+
+
+def squares(seen):
+    def work(lm, entries, advance):
+        seen.append(list(entries))
+        for _ in entries:
+            advance()
+        return pd.DataFrame({"entry": entries, "parts": [[e, e] for e in entries]}), {"square": np.array(entries) ** 2}
+
+    return work
+
+
+ENTRIES = [7, 3, 9, 1, 8, 2, 6, 4, 5, 0]
+
+
+def run(work, identity="a", entries=ENTRIES, settings="x", size=4, lm=None):
+    made = Shards(lm or Budget(), {"identity": identity}, Log("test"))
+    try:
+        return made, made.run("squared", size, entries, lambda entry: entry, lambda entry: entry, settings, work)
+    finally:
+        for lock in made.locks:  # as when the process ends
+            lock.close()
+
+
+def folders():
+    return [path for path in paths.shards().iterdir() if path.is_dir()]
+
+
+def test_results_come_in_the_order_of_the_entries_from_shards_of_like_length():
+    seen = []
+    _, (frame, arrays) = run(squares(seen))
+    assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert frame["entry"].tolist() == ENTRIES
+    assert arrays["square"].tolist() == [entry**2 for entry in ENTRIES]
+
+
+def test_an_interrupted_run_goes_on_where_it_was():
+    seen = []
+
+    def fails(lm, entries, advance):
+        if entries == [4, 5, 6, 7]:
+            raise KeyboardInterrupt
+        return squares(seen)(lm, entries, advance)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(fails)
+    assert seen == [[0, 1, 2, 3]]
+    _, (frame, arrays) = run(squares(seen))
+    assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert arrays["square"].tolist() == [entry**2 for entry in ENTRIES]
+    assert [list(parts) for parts in frame["parts"]] == [[entry, entry] for entry in ENTRIES]
+
+
+@pytest.mark.parametrize("change", [{"identity": "b"}, {"settings": "y"}, {"entries": [*ENTRIES[:-1], 10]}, {"size": 5}])
+def test_no_shard_of_other_inputs_is_taken(change):
+    seen = []
+    run(squares([]))
+    run(squares(seen), **change)
+    assert sum(map(len, seen)) == len(ENTRIES)
+
+
+def test_half_a_shard_is_no_shard():
+    made, _ = run(squares([]))
+    (made.used[0] / "00001-of-00003" / "arrays.safetensors").unlink()
+    seen = []
+    run(squares(seen))
+    assert seen == [[4, 5, 6, 7]]
+
+
+def test_collecting_leaves_nothing_and_the_next_run_computes_anew():
+    made, _ = run(squares([]))
+    assert folders()
+    made.collect()
+    assert not folders()
+    seen = []
+    run(squares(seen))
+    assert len(seen) == 3
+
+
+def test_what_nobody_came_back_for_goes_after_two_weeks():
+    made, _ = run(squares([]))
+    (folder,) = made.used
+    long_ago = time.time() - shards.KEPT - 60
+    os.utime(folder, (long_ago, long_ago))
+    run(squares([]), identity="other")
+    assert not folder.exists()
+
+
+def test_a_resumed_run_has_the_memory_budget_of_the_interrupted_one():
+    def halves(lm, entries, advance):
+        lm.memory = 2**27
+        return squares([])(lm, entries, advance)
+
+    run(halves, lm=Budget(2**28))
+    later = Budget(2**33)
+    run(squares([]), lm=later)
+    assert later.memory == 2**27
+    smaller = Budget(2**26)
+    run(squares([]), lm=smaller)
+    assert smaller.memory == 2**26
+
+
+def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
+    """One has finished and removes its shards while the other, at the same work, is at its second."""
+    first = Shards(Budget(), {"identity": "a"}, Log("test"))
+    arguments = (4, ENTRIES, lambda entry: entry, lambda entry: entry, "x")
+    first.run("squared", *arguments, squares([]))
+    second, seen = Shards(Budget(), {"identity": "a"}, Log("test")), []
+
+    def while_the_other_ends(lm, entries, advance):
+        if len(seen) == 1:
+            first.collect()
+        return squares(seen)(lm, entries, advance)
+
+    _, arrays = second.run("squared", *arguments, while_the_other_ends)
+    assert arrays["square"].tolist() == [entry**2 for entry in ENTRIES]
+    assert len(seen) == 3
+    second.collect()
+    assert not folders()
+
+
+@pytest.mark.dvc
+def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, tmp_path):
+    """The real stage in a real process, killed whenever another shard appears, until it gets through."""
+    kept = tmp_path / "cache" / "shards"
+    study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}, "compute": {"threads": 2}})
+    study.stage("ids")
+    command = [sys.executable, "-m", "stages", "activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
+    output = study.folder / "data" / "activations" / "tiny" / "gsm-symbolic"
+
+    def whole():
+        # The glob module, as pathlib's own stops at a folder that goes away under it.
+        return sorted(Path(path).parent for path in glob.glob(f"{kept}/*/*/arrays.safetensors"))
+
+    study.run(*command)
+    undisturbed = digests(output)
+    assert set(undisturbed) == {"items.parquet", "arrays.safetensors"}
+    assert not whole()
+    for path in output.iterdir():
+        path.unlink()
+
+    kills, before = 0, []
+    while True:
+        process = subprocess.Popen(
+            command, cwd=study.folder, env=study.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and len(whole()) <= len(before):
+            time.sleep(0.002)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        after = whole()
+        assert set(before) < set(after), "a kill lost what was done before it"
+        before = after
+        assert not list(output.glob("*")) or digests(output) == undisturbed, "half an output"
+    assert process.returncode == 0
+    assert kills >= 5  # 70 items: two shards generated, five observed
+    assert digests(output) == undisturbed
+    assert not whole()
+    frame, _ = storage.read_records(output)
+    assert len(frame) == 70
