@@ -1,43 +1,48 @@
-# make run: set up, then the default study.   make debug: 10 items a dataset.   make test: set up, then all tests.
+# make setup, then make run (the default study) or make debug (10 items per dataset).
+# make test runs every check and test. make unit runs the tests that need no pipeline.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run debug test unit lint bench setup clean
+.PHONY: setup run debug test unit lint bench clean installed
 
-run: setup
+setup: installed
+	@echo "Ready. Next: . $(BIN)/activate, then wor doctor. Or make run."
+
+run: installed
 	wor run
 
-debug: setup
+debug: installed
 	wor run --profile debug
 
-# Files begin in the order that tests/conftest.py gives them; of itself, xdist takes those with the most tests first.
-test: setup $(VENV)/.ray
+# tests/conftest.py orders the files. Without --no-loadscope-reorder, xdist would start with those that hold most tests.
+test: lint $(VENV)/.ray
 	tests/system-packages.sh
-	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-unit: setup
-	$(BIN)/python -m pytest -m "not real and not dvc"
+unit: installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not real and not dvc"
 
-lint: setup
+lint: installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
-# The engine against other tools, in an environment of its own; half an hour on 2 cores. Writes benchmarks/RESULTS.md.
+# Compares the engine with other tools, in its own environment. Takes half an hour on 2 cores and writes benchmarks/RESULTS.md.
 bench:
-	$(MAKE) setup VENV=.venv-bench
+	$(MAKE) installed VENV=.venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m pytest benchmarks
 	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m benchmarks.engine
 
-setup: $(VENV)/.installed .dvc/plots/offline.html
+installed: $(VENV)/.installed .dvc/plots/offline.html
 	@test -d .git || git init -q
 	@test -d .dvc || $(BIN)/dvc init -q
 
-$(VENV)/.installed: requirements.txt requirements-data.txt pyproject.toml
+$(VENV)/.installed: requirements.txt requirements-data.txt constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -45,12 +50,12 @@ $(VENV)/.installed: requirements.txt requirements-data.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# What the tests of compute.backend: ray need.
+# The tests of compute.backend: ray need Ray.
 $(VENV)/.ray: requirements-ray.txt constraints.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	touch $@
 
-# The page of `dvc plots`, which opens without a network.
+# `dvc plots` writes this page. It opens without a network.
 .dvc/plots/offline.html: .dvc/plots/page.html wor/figures/offline.py $(VENV)/.installed
 	$(BIN)/python -m wor.figures.offline
 

@@ -1,4 +1,4 @@
-"""What the full study costs, and one of 100 times its items, from this machine's measured throughput.
+"""Estimate what the full study costs, and one of 100 times its items, on this machine.
 
 python -m benchmarks.cost        writes benchmarks/COST.md
 """
@@ -9,9 +9,6 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wor.pipeline import validation
-from wor.weights import families
-
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from benchmarks.engine import Report
@@ -19,25 +16,30 @@ from wor.config import overrides
 from wor.config import params as parameters
 from wor.engine.load import choose_device
 from wor.machine.environment import cpu_name
+from wor.pipeline import validation
 from wor.plan import entries, plan, shape, speed
+from wor.weights import families
 
 RESULTS = Path(__file__).parent / "COST.md"
-PRICE = 0.05  # of a core and hour, in dollars; put your own here
-SECONDS = 20.0  # of measuring, a model and dtype
+PRICE = 0.05  # dollars per core and hour; put your own here
+SECONDS = 20.0  # of measuring, per model and dtype
 MANY = 100
 HEAD = """# What the full study costs
 
-`wor plan` counts what `profiles/full.yaml` does with each model; the times are from this machine's measured speed of each
-kind of pass, on models of that shape with random weights. Made by `python -m benchmarks.cost`.
+`wor plan` counts what `profiles/full.yaml` does with each model. The times follow from this
+machine's measured speed of each kind of pass, on models of that shape with random weights. Made by
+`python -m benchmarks.cost`.
 """
 
 
 def row(params: parameters.Params, model: str, dtype: str, imported: float) -> tuple[float, float, str]:
-    """FLOPs, seconds, and the speeds, of all stages that run one model."""
-    own = shape.shape_from_config(families.known_config(params.model_specs[model].repo))
-    asked, literal = entries.planned_items(params, None, entries.token_counter(params, model, []))
-    rate, timed = plan.stage_times(params, own, asked, literal, choose_device("auto", dtype, 0), imported, SECONDS)
-    return sum(work.total(own) for work, _ in timed), sum(seconds for _, seconds in timed), str(rate)
+    """Return FLOPs, seconds and a line of speeds, of all stages that run one model."""
+    architecture = shape.shape_from_config(families.known_config(params.model_specs[model].repo))
+    items, literal = entries.planned_items(params, None, entries.token_counter(params, model, []))
+    rate, timed = plan.stage_times(
+        params, model, architecture, items, literal, choose_device("auto", dtype, 0), imported, SECONDS
+    )
+    return sum(work.total(architecture) for work, _ in timed), sum(seconds for _, seconds in timed), str(rate)
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
     print(HEAD)
     n = {name: params.spec(name).n for name in params.datasets}
     sizes = ", ".join(f"{name} {count:,}" for name, count in n.items())
-    report.say(
+    report.add(
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {cpu_name()}, {cores} threads. Items: {sizes}, {entries.ASSUMED} tokens each."
     )
     table = [("model", "dtype", "PFLOP", "hours here", "dollars", f"hours, {MANY} x items", "dollars")]
@@ -54,28 +56,29 @@ def main() -> None:
     for dtype in ("float32", "bfloat16"):
         total = [0.0, 0.0]
         for model in params.models:
-            flops, seconds, said = row(params, model, dtype, imported)
+            flops, seconds, speed_line = row(params, model, dtype, imported)
             total = [total[0] + flops, total[1] + seconds]
             table.append(_line(params.model_specs[model].label, dtype, flops, seconds, cores))
-            speeds.append(f"- {model}, {dtype}: {said}")
+            speeds.append(f"- {model}, {dtype}: {speed_line}")
         table.append(_line("**all three**", dtype, *total, cores))
     report.table(*table)
     items, draws = sum(n.values()), params.statistics.bootstrap_draws
-    statistics = plan.without_model("stats", params, items) / len(params.models)
-    report.say(
-        f"Dollars: {PRICE} a core and hour. {MANY} times the items are {MANY} times the passes; the cluster divides hours by the "
-        f"machines, not dollars. Statistics run on one machine and are not in the table: {statistics:.0f} s a model at {items:,} "
-        f"items and {draws:,} draws, growing with the items. SmolLM-1.7B was timed on two of its layers, where few ablated "
-        "copies share a batch: its hours are rather too many. No GPU was measured: its hours cannot be had from these."
+    statistics = plan.seconds_without_model("stats", params, items) / len(params.models)
+    report.add(
+        f"Price: ${PRICE} per core and hour. {MANY} times the items need {MANY} times the passes. A cluster divides the hours by "
+        "the number of machines, but not the dollars. Statistics run on one machine and are not in the table. They take "
+        f"{statistics:.0f} s per model at {items:,} items and {draws:,} draws, and grow with the items. SmolLM-1.7B was timed on "
+        "two of its layers, where few ablated copies share a batch, so its hours are an upper estimate. No GPU was measured, and "
+        "these numbers do not give its hours."
     )
-    report.say("\n".join(speeds))
+    report.add("\n".join(speeds))
     RESULTS.write_text(HEAD + "\n" + "\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
 
 
 def _line(label: str, dtype: str, flops: float, seconds: float, cores: int) -> tuple[str, ...]:
     hours = seconds / 3600
-    each = [f"{hours:,.1f}", f"{hours * cores * PRICE:,.2f}", f"{hours * MANY:,.0f}", f"{hours * MANY * cores * PRICE:,.0f}"]
-    return label, dtype, f"{flops / 1e15:,.1f}", *each
+    cells = [f"{hours:,.1f}", f"{hours * cores * PRICE:,.2f}", f"{hours * MANY:,.0f}", f"{hours * MANY * cores * PRICE:,.0f}"]
+    return label, dtype, f"{flops / 1e15:,.1f}", *cells
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Do the intervals hold the truth as often as they say, and are p-values uniform where there is nothing to find?
+"""Measure how often intervals hold the truth, and whether p-values are uniform under the null.
 
-Simulated studies with a known truth, each analysed as a real one; writes benchmarks/COVERAGE.md. On one core, in the
-background of anything else:
+Simulates studies with a known truth, analyses each like a real one, and writes COVERAGE.md. It runs
+on one core, in the background of anything else:
 
-    OMP_NUM_THREADS=1 python -m benchmarks.coverage            # 2,000 studies a cell, about 20 minutes
+    OMP_NUM_THREADS=1 python -m benchmarks.coverage  # 2,000 studies per cell, about 20 minutes
     OMP_NUM_THREADS=1 python -m benchmarks.coverage --studies 100 --out coverage.md
 """
 
@@ -28,40 +28,54 @@ from wor.statistics import auc, baseline, bootstrap, nulls, partial, rivals, tre
 from wor.statistics.result import Estimate
 
 SEED = 20_260
-SIZES, EFFECTS = (40, 200), (0.5, 0.7, 0.9)  # items a class, AUROC
-SIZE, ICC = 4, 0.5  # of a cluster: its items, and the correlation of two of them
-SHARED = 0.5  # correlation of two scores of an item, within its class
+SIZES, EFFECTS = (40, 200), (0.5, 0.7, 0.9)  # items per class, AUROC
+SIZE, ICC = 4, 0.5  # items per cluster, and the correlation of two of them
+SHARED = 0.5  # correlation of two scores of an item within its class
 DRAWS, PERMUTATIONS = 1000, 499
 FOLDS, REPEATS = 5, 2
 LOW, HIGH = 0.93, 0.97  # a cell outside is marked
 CELLS = list(itertools.product(SIZES, EFFECTS))
 OUT = Path(__file__).with_name("COVERAGE.md")
 
-# Written after the run that COVERAGE.md holds; to be written anew where the numbers change.
+# Describes the run in COVERAGE.md. Revise it when the numbers change.
 READING = """\
-With independent items BCa holds what it says everywhere; the percentile bootstrap and DeLong fall just short at AUROC 0.9 with \
-40 a class (93 and 92 %), and both paired differences are right. Where items come in clusters, what takes them as independent \
-fails at every size: DeLong's and Fisher's intervals hold the truth in 77 to 87 % of studies, and the tests (DeLong, partial \
-correlations, permuted_partial, likelihood ratio, trend) reject about four times as often as they say. permuted_auroc is right. \
-The cluster bootstraps are right with 50 clusters a class, but for the percentiles at AUROC 0.9 (92 %). With 10 clusters a \
-class they are too short: percentile 88 to 92 %, BCa 92 to 94 %, differences 91 to 92 %, clustered_partial 90 to 93 %; so their \
-p-values are below 0.05 in 7 to 8 % of studies and below 0.01 in 3 %. Fisher's z is right for normal variables, and too long \
-for a strong relation with a label. dAUC: where the score adds nothing, its interval is right about fits of the study's size, \
-but holds the 0 of unlimited data in only 89 and 83 %: a useless score costs a fit a little, so dAUC lies below 0, and the \
-interval with it. Where it adds something, the interval is short of 95 % with 40 a class (about 90 %) and perhaps with 200 \
-(91 and 96 %; 200 studies tell no more), probably as the fits are not repeated within the bootstrap. The likelihood ratio \
-rejects slightly too often with 40 a class (6.4 % at 0.05), within 3 standard errors."""
+With independent items, BCa covers as often as it claims. At AUROC 0.9 with 40 items per class, \
+the percentile bootstrap and DeLong fall just short (93 and 92 %). Both paired differences are \
+right.
+
+With clustered items, every method that takes them as independent fails at every size. The \
+intervals of DeLong and Fisher's z hold the truth in 77 to 87 % of studies. The tests (DeLong, \
+partial correlations, permuted_partial, likelihood ratio, trend) reject about four times as often \
+as they claim. permuted_auroc is right.
+
+The cluster bootstraps are right with 50 clusters per class, except the percentiles at AUROC 0.9 \
+(92 %). With 10 clusters per class they are too short: percentile 88 to 92 %, BCa 92 to 94 %, \
+differences 91 to 92 %, clustered_partial 90 to 93 %. So their p-values are below 0.05 in 7 to 8 % \
+of studies, and below 0.01 in 3 %.
+
+Fisher's z is right for normal variables, and too long for a strong relation with a label.
+
+If the score adds nothing, the interval of dAUC is right about fits of the study's size. It holds \
+the 0 of unlimited data in only 89 and 83 %, because a useless score costs a fit a little, which \
+puts dAUC and its interval below 0. If the score adds something, the interval is short of 95 % \
+with 40 items per class (about 90 %). It may be short with 200 (91 and 96 %), but 200 studies \
+cannot tell. The likely reason is that the fits are not repeated within the bootstrap.
+
+The likelihood ratio rejects slightly too often with 40 items per class (6.4 % at 0.05), within 3 \
+standard errors."""
 
 
 def shift(auroc: float) -> float:
-    """Distance of two normal classes of standard deviation 1 that have this AUROC."""
+    """Return the distance of two normal classes of standard deviation 1 that have this AUROC."""
     return math.sqrt(2) * stats.norm.ppf(auroc)
 
 
 def noise(rng: np.random.Generator, cluster: np.ndarray, clustered: bool) -> np.ndarray:
-    """Normal, of variance 1; items of a cluster correlate by ICC."""
-    own = rng.normal(size=len(cluster))
-    return math.sqrt(ICC) * rng.normal(size=cluster[-1] + 1)[cluster] + math.sqrt(1 - ICC) * own if clustered else own
+    """Draw normal noise of variance 1. Items of a cluster correlate by ICC."""
+    independent = rng.normal(size=len(cluster))
+    if not clustered:
+        return independent
+    return math.sqrt(ICC) * rng.normal(size=cluster[-1] + 1)[cluster] + math.sqrt(1 - ICC) * independent
 
 
 def clusters(n: int, clustered: bool) -> np.ndarray:
@@ -69,7 +83,10 @@ def clusters(n: int, clustered: bool) -> np.ndarray:
 
 
 def scores(rng: np.random.Generator, n: int, effects: tuple[float, ...], clustered: bool) -> tuple[np.ndarray, np.ndarray, list]:
-    """Label, cluster, and for each AUROC a score; scores of an item correlate by SHARED, items of a cluster by ICC."""
+    """Draw label, cluster, and a score for each AUROC.
+
+    Scores of an item correlate by SHARED, items of a cluster by ICC.
+    """
     label = np.repeat([1, 0], n)
     cluster = clusters(n, clustered)
     common = noise(rng, cluster, clustered)
@@ -84,28 +101,28 @@ def scores(rng: np.random.Generator, n: int, effects: tuple[float, ...], cluster
 
 
 def separation(studies: int, n: int, effect: float, clustered: bool, cell: int) -> Iterator[tuple[str, Estimate, float]]:
-    """Of each study the intervals of the AUROC, and of its difference from a score whose AUROC is 0.7."""
+    """Yield each study's intervals of the AUROC, and of its difference from an AUROC of 0.7."""
     rival = 0.7
     for study in range(studies):
         rng = np.random.default_rng((SEED, cell, study))
         label, cluster, (first, second) = scores(rng, n, (effect, rival), clustered)
-        drawn = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
-        yield "AUROC, percentile", bootstrap.auroc_interval(label, first, drawn), effect
-        yield "AUROC, BCa", bootstrap.auroc_interval(label, first, drawn, cluster=cluster), effect
+        weights = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
+        yield "AUROC, percentile", bootstrap.auroc_interval(label, first, weights), effect
+        yield "AUROC, BCa", bootstrap.auroc_interval(label, first, weights, cluster=cluster), effect
         yield "AUROC, DeLong", auc.delong(label, first), effect
-        yield "difference, bootstrap", rivals.auroc_difference(label, first, second, drawn), effect - rival
+        yield "difference, bootstrap", rivals.auroc_difference(label, first, second, weights), effect - rival
         yield "difference, DeLong", auc.delong_difference(label, first, second), effect - rival
 
 
 def correlation(
     studies: int, n: int, effect: float, normal: bool, clustered: bool, cell: int
 ) -> Iterator[tuple[str, Estimate, float]]:
-    """Intervals of a partial Pearson r: of a score with the label, or with a normal variable in its place."""
+    """Yield intervals of a score's partial Pearson r with the label, or with a normal variable."""
     cluster = clusters(n, clustered)
     slopes = np.array([0.5, 0.3])  # of the score on the covariates
     lean = np.array([0.6, 0.0])  # of the covariates on the label
     spread = 0.25  # variance of a balanced label
-    # The population's covariances of covariates, label and score; the partial r follows from their inverse.
+    # The partial r follows from the inverse of the population's covariance matrix.
     d = shift(effect)
     base = np.eye(3)
     base[:2, :2] += spread * np.outer(lean, lean)
@@ -118,16 +135,16 @@ def correlation(
     for study in range(studies):
         rng = np.random.default_rng((SEED, cell, study))
         label = math.sqrt(spread) * rng.normal(size=2 * n) if normal else np.repeat([1.0, 0.0], n)
-        given = rng.normal(size=(2 * n, 2)) + label[:, None] * lean
-        score = given @ slopes + d * label + noise(rng, cluster, clustered)
-        yield "Fisher's z", partial.partial_correlation(score, label, given), truth
-        if not normal:  # which has no classes to draw clusters within
-            drawn = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
-            yield "clustered_partial", partial.clustered_partial(score, label, given, drawn), truth
+        covariates = rng.normal(size=(2 * n, 2)) + label[:, None] * lean
+        score = covariates @ slopes + d * label + noise(rng, cluster, clustered)
+        yield "Fisher's z", partial.partial_correlation(score, label, covariates), truth
+        if not normal:  # a normal variable has no classes to draw clusters within
+            weights = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
+            yield "clustered_partial", partial.clustered_partial(score, label, covariates, weights), truth
 
 
 def gain(studies: int, n: int, effect: float, cell: int) -> Iterator[tuple[str, Estimate, float]]:
-    """The bootstrap interval of dAUC, held against two truths: of fits to this many items, and of fits to unlimited data."""
+    """Yield the interval of dAUC with two truths: of fits to n items, and to unlimited data."""
 
     def draw(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         label = np.repeat([1, 0], size)
@@ -147,46 +164,48 @@ def gain(studies: int, n: int, effect: float, cell: int) -> Iterator[tuple[str, 
     fits = [added(draw(rng, n - n // FOLDS), draw(rng, 4000)) for _ in range(max(20, 2 * studies))]
     for study in range(studies):
         label, covariates, score = draw(np.random.default_rng((SEED, cell, study)), n)
-        drawn = bootstrap.cluster_weights(np.arange(2 * n), label, DRAWS, seed=study)
-        found, _, _ = baseline.Baseline(label, covariates, np.arange(2 * n), drawn, FOLDS, REPEATS, seed=study).delta(score)
-        yield "against fits of this size", found, float(np.mean(fits))
-        yield "against fits to unlimited data", found, unlimited
+        weights = bootstrap.cluster_weights(np.arange(2 * n), label, DRAWS, seed=study)
+        estimate, _, _ = baseline.Baseline(label, covariates, np.arange(2 * n), weights, FOLDS, REPEATS, seed=study).delta(score)
+        yield "against fits of this size", estimate, float(np.mean(fits))
+        yield "against fits to unlimited data", estimate, unlimited
 
 
 def nothing(studies: int, clustered: bool, cell: int) -> Iterator[tuple[str, Estimate]]:
-    """P-values of studies of 40 items a class in which nothing is related to the class, nor to the dose."""
+    """Yield estimates of studies with 40 items per class and no relation to class or dose."""
     n = 40
     for study in range(studies):
         rng = np.random.default_rng((SEED, cell, study))
         label, cluster, (first, _) = scores(rng, n, (0.5, 0.5), clustered)
         _, _, (second, _) = scores(rng, n, (0.5, 0.5), clustered)
-        given = np.column_stack([first + rng.normal(size=2 * n), rng.exponential(size=2 * n), label + rng.normal(size=2 * n)])
-        drawn = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
+        covariates = np.column_stack(
+            [first + rng.normal(size=2 * n), rng.exponential(size=2 * n), label + rng.normal(size=2 * n)]
+        )
+        weights = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
         yield "DeLong, AUROC", auc.delong(label, first)
         yield "DeLong, difference of two independent scores", auc.delong_difference(label, first, second)
         yield (
-            "bootstrap, difference of the same (rivals.difference)",
-            rivals.auroc_difference(label, first, second, drawn),
+            "bootstrap, difference of the same (rivals.auroc_difference)",
+            rivals.auroc_difference(label, first, second, weights),
         )
         yield "permuted_auroc", nulls.permuted_auroc(label, first, cluster, PERMUTATIONS, seed=study)
-        yield "partial Pearson", partial.partial_correlation(second, label, given)
-        yield "partial Spearman", partial.partial_correlation(second, label, given, "spearman")
-        yield "clustered_partial, Pearson", partial.clustered_partial(second, label, given, drawn)
-        yield "clustered_partial, Spearman", partial.clustered_partial(second, label, given, drawn, "spearman")
-        yield "permuted_partial", partial.permuted_partial(second, label, given, PERMUTATIONS, seed=study)
-        yield "likelihood ratio", baseline.likelihood_ratio(label, given, second)
+        yield "partial Pearson", partial.partial_correlation(second, label, covariates)
+        yield "partial Spearman", partial.partial_correlation(second, label, covariates, "spearman")
+        yield "clustered_partial, Pearson", partial.clustered_partial(second, label, covariates, weights)
+        yield "clustered_partial, Spearman", partial.clustered_partial(second, label, covariates, weights, "spearman")
+        yield "permuted_partial", partial.permuted_partial(second, label, covariates, PERMUTATIONS, seed=study)
+        yield "likelihood ratio", baseline.likelihood_ratio(label, covariates, second)
         half = slice(0, n)  # 40 items with a dose of four levels, the same within a cluster
         dose = (np.arange(n) // SIZE % 4).astype(float)
         times = bootstrap.cluster_weights(cluster[half], np.zeros(n), 100, seed=study)
         yield "trend", trend.kendall_trend(dose, second[half], times, PERMUTATIONS, seed=study)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def covered(studies: int, few: int) -> dict[str, dict[str, list[np.ndarray]]]:
-    """Of each kind of study and method: a list of cells, in each whether each study's interval held the truth."""
+    """Return which intervals held the truth, by kind of study and method: one array per cell."""
     kinds: dict[str, Callable] = {
         "independent items": lambda n, effect, cell: separation(studies, n, effect, False, cell),
         f"clusters of {SIZE}": lambda n, effect, cell: separation(studies, n, effect, True, cell),
@@ -197,26 +216,26 @@ def covered(studies: int, few: int) -> dict[str, dict[str, list[np.ndarray]]]:
     }
     table: dict[str, dict[str, list[np.ndarray]]] = {}
     for number, (kind, simulate) in enumerate(kinds.items()):
-        for place, (n, effect) in enumerate(CELLS):
-            say(f"{kind}: {n} a class, AUROC {effect}")
-            held: dict[str, list[bool]] = {}
-            for method, found, truth in simulate(n, effect, 100 * number + place):
-                # An interval that isn't there holds nothing.
-                held.setdefault(method, []).append(found.low <= truth <= found.high)
-            for method, values in held.items():
+        for cell, (n, effect) in enumerate(CELLS):
+            log(f"{kind}: {n} a class, AUROC {effect}")
+            covers: dict[str, list[bool]] = {}
+            for method, estimate, truth in simulate(n, effect, 100 * number + cell):
+                # A missing interval is NaN, and covers nothing.
+                covers.setdefault(method, []).append(estimate.low <= truth <= estimate.high)
+            for method, values in covers.items():
                 table.setdefault(kind, {}).setdefault(method, []).append(np.array(values))
     return table
 
 
-def share(held: np.ndarray) -> str:
-    """Percent with its Monte-Carlo standard error; bold when it is outside the bounds."""
-    mean = held.mean()
-    text = f"{100 * mean:.1f} ± {100 * math.sqrt(mean * (1 - mean) / len(held)):.1f}"
+def share(covers: np.ndarray) -> str:
+    """Format a percentage with its Monte-Carlo standard error, in bold outside the bounds."""
+    mean = covers.mean()
+    text = f"{100 * mean:.1f} ± {100 * math.sqrt(mean * (1 - mean) / len(covers)):.1f}"
     return text if LOW <= mean <= HIGH else f"**{text}**"
 
 
 def rate(p: np.ndarray, level: float) -> str:
-    """Percent rejected with its Monte-Carlo standard error; bold when more than 3 such errors from the level."""
+    """Format a rejection rate, in bold when more than 3 standard errors from the level."""
     mean, error = (p < level).mean(), math.sqrt(level * (1 - level) / len(p))
     text = f"{100 * mean:.1f} ± {100 * error:.1f}"
     return text if abs(mean - level) <= 3 * error else f"**{text}**"
@@ -233,12 +252,12 @@ def coverage_table(table: dict[str, dict[str, list[np.ndarray]]]) -> list[str]:
 
 
 def uniformity_table(studies: int, clustered: bool) -> list[str]:
-    say(f"p-values, {'clusters' if clustered else 'independent items'}")
-    found: dict[str, list[float]] = {}
+    log(f"p-values, {'clusters' if clustered else 'independent items'}")
+    p_values: dict[str, list[float]] = {}
     for method, estimate in nothing(studies, clustered, 900 + clustered):
-        found.setdefault(method, []).append(estimate.p)
+        p_values.setdefault(method, []).append(estimate.p)
     rows = ["| | D | its p | below 0.05, % | below 0.01, % |", "| --- | --- | --- | --- | --- |"]
-    for method, values in found.items():
+    for method, values in p_values.items():
         p = np.array(values)
         test = stats.kstest(p, "uniform")
         distance = f"{test.statistic:.3f}" if test.pvalue >= 0.01 else f"**{test.statistic:.3f}**"
@@ -259,46 +278,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=OUT)
-    asked = parser.parse_args()
-    began, few = time.time(), max(10, asked.studies // 10)
-    table = covered(asked.studies, few)
-    alone, together = (uniformity_table(asked.studies, clustered) for clustered in (False, True))
+    args = parser.parse_args()
+    start, few = time.time(), max(10, args.studies // 10)
+    table = covered(args.studies, few)
+    independent, in_clusters = (uniformity_table(args.studies, clustered) for clustered in (False, True))
     bounds = f"{100 * LOW:.0f} to {100 * HIGH:.0f} %"
-    asked.out.write_text(f"""# Coverage of the intervals, and p-values where there is nothing
+    args.out.write_text(f"""# Coverage of the intervals, and p-values where there is nothing
 
 {READING}
 
 ## Coverage of 95 % intervals
 
-Percent of {asked.studies} studies ({few} for dAUC) whose interval held the true value, ± its Monte-Carlo standard error. \
-n is of each class; bold is outside {bounds}. Scores are normal in each class; bootstraps have {DRAWS} draws.
+Percent of {args.studies} studies ({few} for dAUC) whose interval held the true value, ± its Monte-Carlo standard error. \
+n is the number of items per class. Bold is outside {bounds}. Scores are normal in each class, and \
+bootstraps have {DRAWS} draws.
 
-- Clusters: {SIZE} items of one class, correlation {ICC}. Bootstraps draw clusters; DeLong and Fisher's z do not know of them.
+- Clusters: {SIZE} items of one class, correlation {ICC}. Bootstraps draw clusters. DeLong and Fisher's z ignore them.
 - Difference: from a second score of the same items, AUROC 0.7, correlation {SHARED} within a class.
 - Partial r: two covariates, one of which leans on the label. The column's AUROC is the score's own, beyond them. \
 clustered_partial is a bootstrap.
-- dAUC: two covariates, AUROC 0.65 and 0.5; {FOLDS} folds, {REPEATS} repeats. The first row's truth is the mean of {2 * few} \
-pairs of fits to as many items as a fold is fitted on, each tried on 8,000 other items; the second row's is that of fits \
-to 200,000 items, tried on 400,000.
+- dAUC: two covariates, AUROC 0.65 and 0.5, {FOLDS} folds, {REPEATS} repeats. The first row's truth is the mean of {2 * few} \
+pairs of fits to as many items as a fold is fitted on, each tested on 8,000 other items. The second row's truth is \
+that of fits to 200,000 items, tested on 400,000.
 
 {lines(coverage_table(table))}
 
 ## p-values under the null
 
-{asked.studies} studies of 40 items a class (trend: 40 items, four doses). D is the Kolmogorov-Smirnov distance from a uniform \
-distribution; then the percent of studies that were rejected, ± the Monte-Carlo standard error where the test is right. \
-Bold: D with a p below 0.01; a rate more than 3 standard errors off. {PERMUTATIONS} permutations, {DRAWS} draws.
+{args.studies} studies of 40 items a class (trend: 40 items, four doses). D is the Kolmogorov-Smirnov distance from a uniform \
+distribution. The last columns have the percent of studies that were rejected, ± the Monte-Carlo standard error of a correct \
+test. Bold marks D with a p below 0.01, and rates more than 3 standard errors off. {PERMUTATIONS} permutations, {DRAWS} draws.
 
 Independent items:
 
-{lines(alone)}
+{lines(independent)}
 
-Clusters of {SIZE}, correlation {ICC}; a dose belongs to a cluster. rivals.difference, permuted_auroc and clustered_partial \
-know of the clusters, the others do not:
+Clusters of {SIZE}, correlation {ICC}; a dose belongs to a cluster. rivals.auroc_difference, permuted_auroc and \
+clustered_partial use the clusters, the others ignore them:
 
-{lines(together)}
+{lines(in_clusters)}
 
-*{datetime.date.today()}, {processor()}, 1 thread, {(time.time() - began) / 60:.0f} minutes, Python {platform.python_version()}, \
+*{datetime.date.today()}, {processor()}, 1 thread, {(time.time() - start) / 60:.0f} minutes, Python {platform.python_version()}, \
 numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}. \
 Made by `OMP_NUM_THREADS=1 python -m benchmarks.coverage`. Seeds: a study's data from ({SEED}, cell, study), its draws and \
 permutations from the study's number.*

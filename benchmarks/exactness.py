@@ -1,4 +1,4 @@
-"""Every tool's KL of every layer's MLP ablation, and the same in double precision."""
+"""Compute every tool's KL of every layer's MLP ablation, and the same in double precision."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LENGTH = 96
 
 
 def run() -> dict[str, torch.Tensor]:
-    """[L, W] nats by tool, in float64; ``float64`` is the hook loop on the model in float64, what is true."""
-    ids, start, stand_in = inputs.text()[:, :LENGTH], LENGTH - inputs.WINDOW, inputs.stand_in()
-    found = {name: make(inputs.folder())(ids, start, stand_in, range(30)).double() for name, make in tools.TOOLS.items()}
+    """Return KL [L, W] in nats by tool. ``float64`` is the hook loop on the model in float64."""
+    ids, start, replacement = inputs.text()[:, :LENGTH], LENGTH - inputs.WINDOW, inputs.replacement()
+    kls = {name: make(inputs.folder())(ids, start, replacement, range(30)).double() for name, make in tools.TOOLS.items()}
     hf = tools.transformers_model(inputs.folder()).double()
-    found["float64"] = tools.hooked(hf)(ids, start, stand_in.double(), range(30))
+    kls["float64"] = tools.hooked(hf)(ids, start, replacement.double(), range(30))
     lm = LM(hf)
     clean = capture(lm, ids[0].tolist(), Span(start, LENGTH))
-    found["engine, float64"] = ablate.layer_kl(lm, clean, "mlp", stand_in.double())
-    return found
+    kls["engine, float64"] = ablate.layer_kl(lm, clean, "mlp", replacement.double())
+    return kls
 
 
-def errors(found: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Each tool's largest relative error over all layers and positions."""
-    exact = found["float64"]
-    return {name: ((found[name] - exact).abs() / exact).max().item() for name in tools.TOOLS}
+def errors(kls: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Return each tool's largest relative error over all layers and positions."""
+    exact = kls["float64"]
+    return {name: ((kls[name] - exact).abs() / exact).max().item() for name in tools.TOOLS}

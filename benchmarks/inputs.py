@@ -1,4 +1,4 @@
-"""What is measured on: the default study's model, and running text of its articles."""
+"""The inputs of all measurements: the default study's model, and running text of its articles."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from transformers import AutoTokenizer
 
 from wor.config import params
 from wor.data import datasets
-from wor.weights import identity_card
+from wor.weights import folders
 
 WINDOW = 32
 
 
 @functools.cache
 def folder() -> Path:
-    settings = params.load_params()
-    return identity_card.resolve_folder(settings.model_specs[settings.models[0]])
+    study = params.load_params()
+    return folders.resolve_folder(study.model_specs[study.models[0]])
 
 
 @functools.cache
 def text(tokens: int = 25_000) -> torch.Tensor:
-    """``[1, tokens]``"""
+    """Return the first ``tokens`` token IDs of the text, ``[1, tokens]``."""
     spec = params.load_params().spec("wiki")
     articles = datasets.fetch_items(spec, datasets.list_keys(spec)[:400])
     tokenizer = AutoTokenizer.from_pretrained(folder())
@@ -31,6 +31,6 @@ def text(tokens: int = 25_000) -> torch.Tensor:
     return torch.tensor([ids[:tokens]])
 
 
-def stand_in() -> torch.Tensor:
-    """[L, D] small constants: what they are changes no timing, and every tool gets the same."""
+def replacement() -> torch.Tensor:
+    """Return small constants, [L, D]. Every tool gets the same, and no timing depends on them."""
     return 0.1 * torch.randn(30, 576, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,7 @@
-"""Peak memory of one tool's ablations over one sequence, beyond the loaded model: python -m benchmarks.memory TOOL TOKENS"""
+"""Measure the peak memory of one tool's ablations over one sequence, beyond the loaded model.
+
+python -m benchmarks.memory TOOL TOKENS
+"""
 
 import json
 import sys
@@ -10,7 +13,7 @@ from benchmarks import inputs, tools
 
 
 def status(entry: str) -> float:
-    """MiB of this process, as the kernel counts them."""
+    """Return an entry of this process's status, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{entry}:")) / 1024
 
@@ -18,10 +21,10 @@ def status(entry: str) -> float:
 if __name__ == "__main__":
     tool, length = sys.argv[1], int(sys.argv[2])
     torch.set_num_threads(2)
-    text, stand_in = inputs.text(), inputs.stand_in()
+    text, replacement = inputs.text(), inputs.replacement()
     apl = tools.TOOLS[tool](inputs.folder())
-    apl(text[:, :40], 32, stand_in, [0])  # buffers that a first pass makes once
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is loading's
+    apl(text[:, :40], 32, replacement, [0])  # a first pass makes buffers
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is that of loading
     before = status("VmRSS")
-    apl(text[:, :length], length - inputs.WINDOW, stand_in, [15])
+    apl(text[:, :length], length - inputs.WINDOW, replacement, [15])
     print(json.dumps({"mib": status("VmHWM") - before}))

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -9,14 +10,17 @@ from wor.process import interrupt, stage_flags
 
 
 def main() -> None:
+    """Run the stage that the command line names first. The other arguments are its options."""
     stage, *options = sys.argv[1:] or [""]
+    if stage_flags.FOLDER in os.environ:
+        interrupt.end_with_parent(signal.SIGINT)
     interrupt.set_stage(" ".join([stage, *options[1::2]]))
-    interrupt.install_handlers()  # before torch is imported, which takes seconds
+    interrupt.install_handlers()  # before the import of torch, which takes seconds
     if stage_flags.run_is_over():
         sys.exit(interrupt.EXIT_CODE)
-    gc.disable()  # imports make much and drop little: collecting garbage takes a fifth of their time
+    gc.disable()  # garbage collection would take a fifth of the imports' time
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # a stage has a progress bar of its own
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a stage shows its own progress bar
     from wor.errors import UserError
     from wor.pipeline import graph
     from wor.pipeline.stage import run_stage
@@ -26,7 +30,7 @@ def main() -> None:
         if stage not in (stages := graph.load_graph()):
             raise UserError("stage", repr(stage), f"Name one of {', '.join(stages)}")
         module = import_module(f"stages.{stage}")
-        gc.freeze()  # what is imported stays
+        gc.freeze()  # imported objects stay
         gc.enable()
         run_stage(stage, module.main, options, module.__doc__)
 

@@ -1,15 +1,18 @@
-"""activations: what a model did on the evaluation items of a dataset. Sufficient statistics, no full residuals."""
+"""Stage activations: generate and observe the evaluation items of a dataset.
+
+Writes sufficient statistics for the measures, not full residuals.
+"""
 
 from wor import paths, storage
-from wor.data import items
-from wor.pipeline import observation, session
+from wor.data.items import read_items
+from wor.pipeline import observation, selection, session
 
 
 def main(params, log, model, dataset):
-    entries = items.evaluation_items(items.read_items(paths.items(dataset)))
+    items = selection.activations_items(read_items(paths.items(dataset)), dataset)
     run = session.start_session(params, model, log)
     reference = observation.read_reference(paths.REFERENCE / model)
-    said = observation.generate_responses(run, entries, [params.temperature] * len(entries))
-    frame, arrays = observation.observe_all(run, said, reference, lens=True)
+    responses = observation.generate_responses(run, items, [params.temperature] * len(items))
+    frame, arrays = observation.observe_all(run, responses, reference, lens=True)
     storage.write_records(paths.activations(model, dataset), frame, arrays)
     return run.finish()

@@ -1,19 +1,20 @@
-"""check: read params.yaml whole, so that a misspelt key stops the run even where no stage would read it.
+"""check: check params.yaml, so that a misspelt key stops the run even if no stage reads it.
 
-What it writes follows only the local files in use: stages after it rerun for the parameters they name.
+The output holds the schema's keys and the hashes of local files. Any other change of params.yaml
+reruns only the stages that name the changed parameter.
 """
 
 from wor import paths, storage
-from wor.config import params as parameters
+from wor.config.params import Params
 from wor.data import datasets
 from wor.pipeline import validation
-from wor.weights import identity_card
+from wor.weights import folders
 
 
 def main(params, log):
     validation.check_study(params)
-    own = {model: identity_card.local_files(params.model_specs[model]) for model in params.models}
-    own |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
-    # By name, not by path: another clone's stages are then the same, and no machine's folders are recorded.
-    digests = {f"{name}/{path.name}": storage.sha256(path) for name, files in own.items() for path in files}
-    storage.write_json(paths.CHECK, {"schema": sorted(parameters.Params.model_fields), "local_files": digests})
+    local_files = {model: folders.local_files(params.model_specs[model]) for model in params.models}
+    local_files |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
+    # By name and not by path, so that clones have equal stages and record no folder of a machine.
+    digests = {f"{name}/{path.name}": storage.sha256(path) for name, files in local_files.items() for path in files}
+    storage.write_json(paths.CHECK, {"schema": sorted(Params.model_fields), "local_files": digests})

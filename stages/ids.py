@@ -1,4 +1,4 @@
-"""ids: the frozen items, verified, with their prompts, paraphrases and length-matched controls."""
+"""ids: verify the frozen items, and write them with prompts and paraphrases."""
 
 from tokenizers import Tokenizer
 
@@ -16,5 +16,5 @@ def main(params, log):
         calibration = sum(item.split == "calibration" for item in entries)
         log.info(f"{dataset}: {len(entries)} items verified ({calibration} with a calibration ID)")
     items.write_items(paths.LITERAL_ITEMS, build.full_length_controls(params, built))
-    found = {dataset: datasets.provenance(params.spec(dataset)) for dataset in params.datasets}
-    return {"datasets": {dataset: origin for dataset, origin in found.items() if origin}}
+    origins = {dataset: datasets.provenance(params.spec(dataset)) for dataset in params.datasets}
+    return {"datasets": {dataset: origin for dataset, origin in origins.items() if origin}}

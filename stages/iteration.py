@@ -1,4 +1,4 @@
-"""iteration: an immutable folder with everything of this run, and its row in the registry."""
+"""Stage iteration: write this run to an immutable folder, with a row in the registry."""
 
 from wor import paths, storage
 from wor.iterations.registry import iteration_number
@@ -10,6 +10,6 @@ from wor.report import terminal
 def main(params, log):
     log.info(f"recording into {paths.experiments()}")
     outcome = create_iteration(params, log.record())
-    storage.write_json(paths.ITERATION, {"iteration": iteration_number(outcome.folder)})
+    storage.write_json(paths.ITERATION, {"iteration": iteration_number(outcome.folder.name)})
     terminal.show_outcome(outcome.folder, outcome.new)
     stage_flags.set_flag(stage_flags.SHOWN)

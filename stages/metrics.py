@@ -1,4 +1,7 @@
-"""metrics: from what the models did to APE, APL, SIB, DTR and REV an item. No model runs here."""
+"""metrics: compute APE, APL, SIB, DTR and REV of each item from what the models did.
+
+No model runs in this stage.
+"""
 
 import numpy as np
 import pandas as pd
@@ -23,30 +26,31 @@ def main(params, log):
         measured = table.measure_items(frame, arrays, calibration, params)
         measured.insert(1, "temperature", frame["temperature"].to_numpy())
         storage.write_csv(paths.metrics(model, "temperatures"), measured)
-        _every_setting(model, reference, records, params)
-        _nulls(model, calibration, params)
+        _write_specifications(model, reference, records, params)
+        _write_nulls(model, calibration, params)
 
 
-def _every_setting(model, reference, records, params):
-    """What the specification curve and the comparison with single heads are made from."""
+def _write_specifications(model, reference, records, params):
+    """Write the input of the specification curve and of the comparison with single heads."""
     frame = pd.concat([frame for frame, _ in records], ignore_index=True)
     arrays = {name: np.concatenate([arrays[name] for _, arrays in records]) for name in records[0][1]}
-    found, scores = specifications.specification_scores(reference, (frame, arrays), params)
-    storage.write_csv(paths.METRICS / f"{model}_settings.csv", found)
+    rows, scores = specifications.specification_scores(reference, (frame, arrays), params)
+    storage.write_csv(paths.METRICS / f"{model}_settings.csv", rows)
     storage.write_records(
         paths.settings(model), frame[["item_id"]], {"scores": scores.T, "entropy_heads": arrays["entropy_heads"]}
     )
 
 
-def _nulls(model, calibration, params):
-    """The literal controls on the model's own scale; the twin on a scale of its own."""
+def _write_nulls(model, calibration, params):
+    """Write the full-length controls on the model's own scale, and the twin on the twin's scale."""
     if params.control.match != "none":
         literal = storage.read_records(paths.NULLS / model / "literal")
         storage.write_csv(paths.metrics(model, "literal"), table.measure_items(*literal, calibration, params))
     frame, arrays = storage.read_records(paths.NULLS / model / "twin")
-    calibrates = ((frame["role"] == "control") & (frame["split"] == "calibration")).to_numpy()
-    parts = [
-        (frame[chosen].reset_index(drop=True), {name: array[chosen] for name, array in arrays.items()})
-        for chosen in (calibrates, ~calibrates)
-    ]
-    storage.write_csv(paths.metrics(model, "twin"), table.measure_items(*parts[1], table.calibrate(*parts[0], params), params))
+    is_calibration = ((frame["role"] == "control") & (frame["split"] == "calibration")).to_numpy()
+    twin_reference, twin = (
+        (frame[mask].reset_index(drop=True), {name: array[mask] for name, array in arrays.items()})
+        for mask in (is_calibration, ~is_calibration)
+    )
+    twin_calibration = table.calibrate(*twin_reference, params)
+    storage.write_csv(paths.metrics(model, "twin"), table.measure_items(*twin, twin_calibration, params))

@@ -1,15 +1,15 @@
-"""models: who a model is. Writes its identity card; converts its weights once, outside the repository."""
+"""models: write a model's identity card. Fetches or converts its weights once."""
 
 from wor import paths, storage
-from wor.weights import identity_card
+from wor.weights import folders, identity_card
 
 
 def main(params, log, model):
     spec = params.model_specs[model]
-    if identity_card.find_folder(spec) is None:
-        from wor.pipeline import session  # four seconds: it imports torch, as what converts weights does
+    if folders.find_folder(spec) is None:
+        from wor.machine.libraries import quiet_libraries  # takes a second, as it imports transformers
 
-        session.quiet_libraries()
+        quiet_libraries()
     card = identity_card.make_card(spec, log.info)
     storage.write_json(paths.card(model), card)
     if commit := card["source"].get("commit"):

@@ -1,9 +1,9 @@
-"""stats: the numbers of the study, each with its interval, its n, and the reason where it isn't there."""
+"""stats: estimate every number of the study, with interval and n, or the reason if undefined."""
 
 import pandas as pd
 
 from wor import paths, storage
-from wor.analysis import contrasts, criteria, headline, hypotheses, robustness, separation, specification_curve
+from wor.analysis import contrasts, criteria, estimates, headline, hypotheses, robustness, separation, specification_curve
 from wor.analysis.evaluation import Evaluation
 from wor.config.preregistration import load_preregistration
 from wor.data import items
@@ -13,7 +13,7 @@ from wor.machine.environment import committed_state
 def main(params, log):
     registered, origin = load_preregistration(), committed_state(paths.PREREGISTRATION)
     prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read_items(paths.items(dataset))}
-    judged, headlines = {}, []
+    results = {}
     for model in params.models:
         card = storage.read_json(paths.card(model))
         result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(model, prompts, params, log)
@@ -23,17 +23,21 @@ def main(params, log):
             "hypotheses": hypotheses.judge_hypotheses(registered, result),
         }
         storage.write_json(paths.STATS / f"{model}.json", result)
-        judged[model] = {
-            "n_params": card["n_params"],
+        results[model] = result
+        numbers = headline.model_headline(result)
+        log.info(f"{model}: AUROC of REV {numbers['AUROC']:.3f}, dAUC {numbers['dAUC']:+.3f}")
+    storage.write_csv(paths.STATS / "estimates.csv", estimates.estimate_table(results))
+    judged = {
+        model: {
+            "n_params": result["n_params"],
             "delta_auc": result["added"]["rev"]["delta"],
             "partial_r": result["partial"]["rev"]["clustered"],
             "temperatures": result["temperatures"],
         }
-        headlines.append(headline.model_headline(result))
-        log.info(f"{model}: AUROC of REV {headlines[-1]['AUROC']:.3f}, dAUC {headlines[-1]['dAUC']:+.3f}")
-    verdicts = criteria.judge_criteria(judged, params.criteria)
-    storage.write_json(paths.STATS / "criteria.json", verdicts)
-    storage.write_json(paths.SUMMARY, headline.study_headline(headlines))
+        for model, result in results.items()
+    }
+    storage.write_json(paths.STATS / "criteria.json", criteria.judge_criteria(judged, params.criteria))
+    storage.write_json(paths.SUMMARY, headline.study_headline([headline.model_headline(result) for result in results.values()]))
 
 
 def _analyse(model, prompts, params, log):
@@ -41,8 +45,8 @@ def _analyse(model, prompts, params, log):
     evaluation = Evaluation(table, params)
     result = separation.analyse_separation(evaluation, prompts)
     frame, arrays = storage.read_records(paths.settings(model))
-    place = {name: index for index, name in enumerate(frame["item_id"])}
-    heads = arrays["entropy_heads"].reshape(len(frame), -1)[[place[name] for name in evaluation.kept["item_id"]]]
+    row_of = {name: index for index, name in enumerate(frame["item_id"])}
+    heads = arrays["entropy_heads"].reshape(len(frame), -1)[[row_of[name] for name in evaluation.scored["item_id"]]]
     result["rivals"] = contrasts.compare_with_rivals(evaluation, heads)
     result["dose_response"] = contrasts.dose_response(evaluation)
     result["correctness"] = contrasts.correctness(evaluation)
@@ -52,11 +56,11 @@ def _analyse(model, prompts, params, log):
     result["literal"] = contrasts.compare_full_length_controls(evaluation, literal)
     scores = pd.DataFrame(arrays["scores"], index=frame["item_id"])
     scores = scores[~scores.index.duplicated()]
-    settings = storage.read_csv(paths.METRICS / f"{model}_settings.csv")
-    specifications = specification_curve.specification_curve(evaluation, settings, scores)
-    storage.write_csv(paths.STATS / f"{model}_specifications.csv", specifications)
-    result["specification_curve"] = specification_curve.summarise_curve(specifications)
-    log.info(f"{model}: {len(specifications)} settings in the specification curve")
+    specifications = storage.read_csv(paths.METRICS / f"{model}_settings.csv")
+    curve = specification_curve.specification_curve(evaluation, specifications, scores)
+    storage.write_csv(paths.STATS / f"{model}_specifications.csv", curve)
+    result["specification_curve"] = specification_curve.summarise_curve(curve)
+    log.info(f"{model}: {len(curve)} settings in the specification curve")
     result["temperatures"] = robustness.temperature_curve(storage.read_csv(paths.metrics(model, "temperatures")), params)
     result["heads"] = robustness.head_curve(storage.read_csv(paths.HEADS / model / "accuracy.csv"), params)
     result["confidence"] = params.statistics.confidence

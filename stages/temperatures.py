@@ -1,21 +1,16 @@
-"""temperatures: the same measures, on the first evaluation items of each dataset, at each temperature."""
+"""Stage temperatures: observe the first evaluation items of each dataset at each temperature."""
 
 from wor import paths, storage
-from wor.data import items
-from wor.pipeline import observation, session
+from wor.pipeline import observation, selection, session
 
 
 def main(params, log, model):
-    settings = params.robustness
-    subset = [
-        item
-        for dataset in params.datasets
-        for item in items.evaluation_items(items.read_items(paths.items(dataset)))[: settings.n]
-    ]
-    entries = [item for _ in settings.temperatures for item in subset]
-    temperatures = [temperature for temperature in settings.temperatures for _ in subset]
+    subset = selection.temperatures_items(selection.read_study_items(params), params)
+    items = [item for _ in params.robustness.temperatures for item in subset]
+    temperatures = [temperature for temperature in params.robustness.temperatures for _ in subset]
     run = session.start_session(params, model, log)
-    said = observation.generate_responses(run, entries, temperatures)
-    frame, arrays = observation.observe_all(run, said, observation.read_reference(paths.REFERENCE / model), lens=False)
+    responses = observation.generate_responses(run, items, temperatures)
+    reference = observation.read_reference(paths.REFERENCE / model)
+    frame, arrays = observation.observe_all(run, responses, reference, lens=False)
     storage.write_records(paths.TEMPERATURES / model, frame.assign(temperature=temperatures), arrays)
     return run.finish()

@@ -1,8 +1,10 @@
-"""Fixtures: a tiny random Llama with a tokenizer of its own, made here, so that no test needs a download."""
+"""Define the fixtures of several folders: a tiny random model, a finished study, parameters.
+
+Nothing here needs a download.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import FileLock
 from transformers import LlamaForCausalLM
 
 from tests.helpers.root import ROOT
@@ -28,17 +31,16 @@ if TYPE_CHECKING:
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder as ``make`` fills it. Of several workers (pytest -n) the first to ask makes it, the others wait for it."""
-    here = tmp_path_factory.getbasetemp()
-    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
-    with open(shared / f"{name}.made", "a+") as made:
-        fcntl.flock(made, fcntl.LOCK_EX)
-        made.seek(0)
-        if not (found := made.read()):
-            found = str(tmp_path_factory.mktemp(name))
-            make(Path(found))
-            made.write(found)
-    return Path(found)
+    """Return a folder that ``make`` has filled, once for all workers of pytest -n."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    record = shared / f"{name}.path"
+    with FileLock(shared / f"{name}.lock"):
+        if not record.is_file():
+            folder = tmp_path_factory.mktemp(name)
+            make(folder)
+            record.write_text(str(folder))
+    return Path(record.read_text())
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +60,13 @@ def lm(tiny_folder: Path) -> LM:
 
 @pytest.fixture(scope="session")
 def lm64(tiny_folder: Path) -> LM:
-    """The same weights in float64: what rounding alone can't explain shows here."""
+    """The same weights in float64, where rounding is too small to hide a difference."""
     return load(tiny_folder, choose_device("cpu", "float64", 1))
 
 
 @pytest.fixture(scope="session")
 def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A small study in a repository of its own, after one `dvc exp run`: iteration_001. Copy it, don't change it."""
+    """A small study after one `dvc exp run`, which made iteration_001. Copy it, don't change it."""
     from tests.helpers.study import TINY, Study, tiny_model
 
     return Study(once(tmp_path_factory, "ran", lambda folder: Study.make(folder, tiny_model(tiny_folder), TINY).experiment()))
@@ -78,7 +80,7 @@ def study(ran: Study, tmp_path: Path) -> Study:
 
 @pytest.fixture
 def values() -> dict:
-    """params.yaml as plain values, to be changed by a test."""
+    """The values of params.yaml, for a test to change."""
     return params.read_yaml(ROOT / "params.yaml")
 
 
@@ -89,25 +91,25 @@ def settings() -> params.Params:
 
 @pytest.fixture(scope="session")
 def quick(settings: params.Params) -> params.Params:
-    """The study's parameters with fewer draws."""
+    """The study's parameters with fewer bootstrap draws, permutations and repeats."""
     fewer = {"bootstrap_draws": 500, "permutations": 199, "repeats": 3}
     return settings.model_copy(update={"statistics": settings.statistics.model_copy(update=fewer)})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with the slowest tests come first: started last, one of them would keep one worker busy and the others idle."""
+    """Run the files with the slowest tests first, so that all workers end together."""
 
-    def place(item: pytest.Item) -> int:
-        return next((place for place, mark in enumerate(("real", "dvc")) if item.get_closest_marker(mark)), 2)
+    def rank(item: pytest.Item) -> int:
+        return next((rank for rank, mark in enumerate(("real", "dvc")) if item.get_closest_marker(mark)), 2)
 
-    first: dict[Path, int] = {}
+    file_ranks: dict[Path, int] = {}
     for item in items:
-        first[item.path] = min(place(item), first.get(item.path, 2))
-    items.sort(key=lambda item: first[item.path])
+        file_ranks[item.path] = min(rank(item), file_ranks.get(item.path, 2))
+    items.sort(key=lambda item: file_ranks[item.path])
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Where nothing may be left out (.ci/run), a skip is a failure."""
+    """Fail if a test was skipped and WOR_NO_SKIPS is set, as in .ci/run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("WOR_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# What tests use that pip doesn't bring. Installed where there are apt-get and root; elsewhere this says what is missing, what
-# is skipped for it and how to get it. Exits 0 always: a test that needs one of these skips, and says so too.
+# Install what tests use and pip cannot install. This needs apt-get and root. Without them, this
+# script says what is missing, which tests skip, and how to install it. It always exits 0.
 set -u
 export DEBIAN_FRONTEND=noninteractive
-# Keeps systemctl from starting services: the tests run their own daemons, and nothing else here needs one.
+# Keep systemctl from starting services. The tests start their own daemons.
 export SYSTEMD_OFFLINE=1
 updated=
 
-# Quiet when it works; when it fails, its last words are enough.
+# Print nothing on success, and the last two lines of output on failure.
 apt() {
-    local said
-    said=$(apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@" 2>&1 >/dev/null) && return
-    tail -n 2 <<<"$said" >&2
+    local output
+    output=$(apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@" 2>&1 >/dev/null) && return
+    tail -n 2 <<<"$output" >&2
     return 1
 }
 
-# The package lists of a fresh image are empty or old; fetched at most once, and only when an install needs it.
+# Update the package lists at most once, when an install fails. A fresh image has none, or old ones.
 install() {
     apt install -y --no-install-recommends "$@" 2>/dev/null && return
     if [ -z "$updated" ]; then
@@ -31,7 +31,7 @@ need() {
     "$check" && return
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
         echo "$name is missing: installing $packages" >&2
-        # shellcheck disable=SC2086 # a list of packages
+        # shellcheck disable=SC2086 # Splits into one word per package.
         install $packages || echo "apt-get could not install $packages" >&2
         "$check" && return
     fi
@@ -51,7 +51,7 @@ has_chromium() {
 } >/dev/null
 
 need "R with pROC" has_proc "r-cran-proc" \
-    "tests/statistics/test_proc.py skips the test that runs it (the stored answers are tested anyway)" \
+    "tests/statistics/test_proc.py skips the test that runs it, and still checks its stored results" \
     '; elsewhere R, and in it install.packages("pROC")'
 need "The Ceph gateway" has_ceph "ceph-mon ceph-osd radosgw ceph-common" \
     "the tests against a real S3 server are skipped"

@@ -1,6 +1,4 @@
-"""The one owner of paths. Everything is relative to the workspace, so a stage can run in any copy of it."""
-
-from __future__ import annotations
+"""The one owner of paths, relative to the workspace, so a stage can run in any copy of it."""
 
 import os
 from pathlib import Path
@@ -41,7 +39,7 @@ def asked(dataset: str) -> Path:
 
 
 def observed(label: str, dataset: str) -> Path:
-    """In an iteration's folder: continuations, their tokens, and what the measures are made from."""
+    """In an iteration's folder: continuations, their tokens, what the measures are made from."""
     return Path("observed") / label / dataset
 
 
@@ -76,7 +74,7 @@ def pointer(folder: Path) -> Path:
 
 
 def project() -> Path:
-    """The real repository: under ``dvc exp run --temp`` or ``--queue`` the workspace is a copy of it."""
+    """The real repository. With ``dvc exp run --temp`` or ``--queue`` the workspace is a copy."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
@@ -85,7 +83,7 @@ def experiments() -> Path:
 
 
 def cache() -> Path:
-    """Where converted weights live, outside the repository: ``$WOR_CACHE`` or the user's cache folder."""
+    """Where converted weights live: ``$WOR_CACHE`` or the user's cache, not in the repository."""
     if home := os.environ.get("WOR_CACHE"):
         return Path(home).expanduser().resolve()
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser().resolve() / "wor"

@@ -26,8 +26,7 @@ TABLE, ARRAYS = "items.parquet", "arrays.safetensors"  # of a folder of records
 def writing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; on success fsync it and rename it to ``path``.
 
-    A failure leaves whatever stood at ``path`` before, and no temporary file. A full or read-only
-    disk becomes a UserError that names the path.
+    A failure leaves ``path`` as it was. A full or read-only disk is a UserError that names it.
     """
     path = Path(path)
     temporary = None
@@ -49,7 +48,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:
-    """The line for a full disk, a read-only one, a missing permission; or for an input that isn't there."""
+    """The line for a full or read-only disk, a missing permission, or an absent input."""
     if isinstance(error, FileNotFoundError):
         return UserError(error.filename or path, "not found", "Run the stages before this one: dvc exp run")
     return UserError(path, f"cannot be written ({error.strerror or error})", "Free space or permissions there, then rerun")
@@ -78,7 +77,7 @@ def read_json(path: Path) -> dict:
 
 
 def to_plain(value: object) -> object:
-    """``value`` with numpy scalars and arrays as Python's own, and every non-finite number as None."""
+    """``value`` with numpy scalars and arrays as Python's own, and non-finite numbers as None."""
     import numpy as np
 
     if isinstance(value, dict):
@@ -130,7 +129,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_records(folder: Path, frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> None:
-    """One row an item in ``items.parquet``, one leading index an item in each of ``arrays.safetensors``."""
+    """A row per item in ``items.parquet``, a leading index per item in ``arrays.safetensors``."""
     for name, array in arrays.items():
         if len(array) != len(frame):
             raise ValueError(f"{name} has {len(array)} rows, the items table {len(frame)}")

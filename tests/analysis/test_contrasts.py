@@ -16,36 +16,36 @@ def test_a_composite_that_is_one_component_is_no_better_than_it_and_better_than_
     frame = planted(effect=1.2, n=200)
     rng = np.random.default_rng(1)
     frame = frame.assign(rev=frame["apl"], ape=rng.normal(size=200), dtr=rng.normal(size=200))
-    found = contrasts.compare_with_rivals(Evaluation(frame, quick), rng.normal(size=(200, 40)))
-    assert found["difference"]["apl"]["value"] == 0
-    assert found["difference"]["ape"]["low"] > 0.1
-    assert found["difference"]["ape"]["p_holm"] >= found["difference"]["ape"]["p"]
-    assert found["difference"]["dtr"]["p_holm"] < 0.01
-    assert found["difference"]["heads"]["low"] > 0.1  # forty heads of noise, out of sample
-    assert abs(found["auroc_heads"]["value"] - 0.5) < 0.12
+    result = contrasts.compare_with_rivals(Evaluation(frame, quick), rng.normal(size=(200, 40)))
+    assert result["difference"]["apl"]["value"] == 0
+    assert result["difference"]["ape"]["low"] > 0.1
+    assert result["difference"]["ape"]["p_holm"] >= result["difference"]["ape"]["p"]
+    assert result["difference"]["dtr"]["p_holm"] < 0.01
+    assert result["difference"]["heads"]["low"] > 0.1  # forty heads of noise, out of sample
+    assert abs(result["auroc_heads"]["value"] - 0.5) < 0.12
 
 
 def test_a_component_counts_in_its_preset_direction(quick):
     signs = quick.rev.model_copy(update={"apl": quick.rev.apl.model_copy(update={"sign": -1})})
     frame = planted(effect=1.0, n=120)
     evaluation = Evaluation(frame.assign(apl=-frame["rev"]), quick.model_copy(update={"rev": signs}))
-    found = contrasts.compare_with_rivals(evaluation, np.random.default_rng(0).normal(size=(120, 5)))
-    assert found["difference"]["apl"]["value"] == 0
+    result = contrasts.compare_with_rivals(evaluation, np.random.default_rng(0).normal(size=(120, 5)))
+    assert result["difference"]["apl"]["value"] == 0
 
 
 def test_heads_that_know_the_class_beat_a_score_that_does_not(quick):
     frame = planted(n=120)
     entropies = np.random.default_rng(0).normal(size=(120, 60))
     entropies[:, 7] += 3 * (frame["role"] == "reasoning")
-    found = contrasts.compare_with_rivals(Evaluation(frame, quick), entropies)
-    assert found["auroc_heads"]["low"] > 0.9
-    assert found["difference"]["heads"]["high"] < -0.2
+    result = contrasts.compare_with_rivals(Evaluation(frame, quick), entropies)
+    assert result["auroc_heads"]["low"] > 0.9
+    assert result["difference"]["heads"]["high"] < -0.2
 
 
 def test_without_an_evaluation_every_difference_is_a_reason(quick):
-    found = contrasts.compare_with_rivals(Evaluation(planted(n=12), quick), np.zeros((12, 5)))
-    assert set(found["difference"]) == {*COMPONENTS, *RIVALS, HEADS}
-    for entry in (*found["difference"].values(), found["auroc_heads"]):
+    result = contrasts.compare_with_rivals(Evaluation(planted(n=12), quick), np.zeros((12, 5)))
+    assert set(result["difference"]) == {*COMPONENTS, *RIVALS, HEADS}
+    for entry in (*result["difference"].values(), result["auroc_heads"]):
         assert math.isnan(entry["value"])
         assert entry["reason"].startswith("fewer than 10 items in a class")
 
@@ -54,16 +54,16 @@ def test_a_dose_is_found_where_there_is_one_and_only_there(quick):
     frame = planted(n=120)
     steps = frame["steps"].fillna(0)
     frame = frame.assign(rev=frame["rev"] + steps, apl=frame["apl"] - steps)
-    found = contrasts.dose_response(Evaluation(frame, quick))
-    assert list(found) == ["gsm-symbolic"]
-    trends = found["gsm-symbolic"]["trend"]
+    result = contrasts.dose_response(Evaluation(frame, quick))
+    assert list(result) == ["gsm-symbolic"]
+    trends = result["gsm-symbolic"]["trend"]
     assert trends["rev"]["low"] > 0.4
     assert trends["rev"]["p"] == pytest.approx(1 / 200)
     assert trends["apl"]["high"] < -0.4
     assert trends["ape"]["low"] < 0 < trends["ape"]["high"]
-    assert found["gsm-symbolic"]["given_length"]["rev"]["low"] > 0.4
+    assert result["gsm-symbolic"]["given_length"]["rev"]["low"] > 0.4
     means = frame[frame["role"] == "reasoning"].groupby("steps")["rev"].mean()
-    assert [row["mean"] for row in found["gsm-symbolic"]["by_steps"]] == pytest.approx(list(means))
+    assert [row["mean"] for row in result["gsm-symbolic"]["by_steps"]] == pytest.approx(list(means))
 
 
 def test_a_dose_that_is_only_length_is_gone_when_length_is_given(quick):
@@ -71,64 +71,64 @@ def test_a_dose_that_is_only_length_is_gone_when_length_is_given(quick):
     steps = frame["steps"].fillna(0)
     length = 100 + 10 * steps + 3 * np.random.default_rng(0).normal(size=200)
     frame = frame.assign(token_len=length, rev=length / 10 + 0.2 * frame["rev"])
-    found = contrasts.dose_response(Evaluation(frame, quick))["gsm-symbolic"]
-    assert found["trend"]["rev"]["low"] > 0.6
-    assert abs(found["given_length"]["rev"]["value"]) < 0.3
+    result = contrasts.dose_response(Evaluation(frame, quick))["gsm-symbolic"]
+    assert result["trend"]["rev"]["low"] > 0.6
+    assert abs(result["given_length"]["rev"]["value"]) < 0.3
 
 
-def test_the_twin_is_held_against_the_model_on_the_same_items(quick):
+def test_the_twin_is_compared_with_the_model_on_the_same_items(quick):
     frame = planted(effect=2.0, n=120)
     twin = planted(n=120, seed=5).iloc[:30]
-    found = contrasts.compare_with_twin(Evaluation(frame, quick), twin)
+    result = contrasts.compare_with_twin(Evaluation(frame, quick), twin)
     label = (frame["role"].iloc[:30] == "reasoning").to_numpy().astype(int)
-    assert found["n"] == {"reasoning": 15, "control": 15}
-    assert found["auroc"]["rev_real"]["value"] == pytest.approx(auc.auroc(label, frame["rev"].iloc[:30]))
-    assert found["auroc"]["rev"]["value"] == pytest.approx(auc.auroc(label, twin["rev"]))
-    assert found["difference"]["value"] == pytest.approx(found["auroc"]["rev_real"]["value"] - found["auroc"]["rev"]["value"])
-    assert found["verdict"].startswith(
+    assert result["n"] == {"reasoning": 15, "control": 15}
+    assert result["auroc"]["rev_real"]["value"] == pytest.approx(auc.auroc(label, frame["rev"].iloc[:30]))
+    assert result["auroc"]["rev"]["value"] == pytest.approx(auc.auroc(label, twin["rev"]))
+    assert result["difference"]["value"] == pytest.approx(result["auroc"]["rev_real"]["value"] - result["auroc"]["rev"]["value"])
+    assert result["verdict"].startswith(
         "random weights are not seen to tell the classes apart (so few items show an AUROC from 0."
     )
     below = contrasts.compare_with_twin(Evaluation(frame, quick), planted(effect=-3.0, n=120).iloc[:30])
     assert below["verdict"].startswith("random weights tell the classes apart too")
     apart = contrasts.compare_with_twin(Evaluation(frame, quick), planted(effect=3.0, n=120).iloc[:30])
     assert apart["verdict"].startswith("random weights tell the classes apart too")
-    gone = contrasts.compare_with_twin(Evaluation(frame, quick), twin.assign(rev=math.nan, reason="apl does not vary"))
-    assert math.isnan(gone["auroc"]["rev"]["value"])
-    assert "apl does not vary" in gone["auroc"]["rev"]["reason"]
+    undefined = contrasts.compare_with_twin(Evaluation(frame, quick), twin.assign(rev=math.nan, reason="apl does not vary"))
+    assert math.isnan(undefined["auroc"]["rev"]["value"])
+    assert "apl does not vary" in undefined["auroc"]["rev"]["reason"]
 
 
-def test_whole_articles_are_held_against_the_same_articles_cut(quick):
+def test_whole_articles_are_compared_with_the_same_articles_cut(quick):
     frame = planted(effect=0.5, n=120)
     controls = frame[frame["role"] == "control"].head(12)
     whole = controls.assign(token_len=controls["token_len"] + 100, rev=controls["rev"] + 5)
-    found = contrasts.compare_full_length_controls(Evaluation(frame, quick), whole)
-    assert found["matched"]["n"] == found["literal"]["n"] == 12
+    result = contrasts.compare_full_length_controls(Evaluation(frame, quick), whole)
+    assert result["matched"]["n"] == result["literal"]["n"] == 12
     rows = pd.concat([frame[frame["role"] == "reasoning"], controls])
     expected = auc.auroc((rows["role"] == "reasoning").to_numpy().astype(int), rows["rev"].to_numpy())
-    assert found["matched"]["auroc"]["rev"]["value"] == pytest.approx(expected)
-    assert found["literal"]["auroc"]["token_len"]["value"] == 0
-    assert found["literal"]["auroc"]["rev"]["value"] < 0.05
+    assert result["matched"]["auroc"]["rev"]["value"] == pytest.approx(expected)
+    assert result["literal"]["auroc"]["token_len"]["value"] == 0
+    assert result["literal"]["auroc"]["rev"]["value"] < 0.05
     assert contrasts.compare_full_length_controls(Evaluation(frame, quick), None)["reason"].endswith("(control.match: none)")
 
 
 def test_a_score_that_knows_the_right_answers_is_seen_to_and_one_that_does_not_is_not(quick):
     frame = planted(n=200)
     frame = frame.assign(rev=frame["rev"] + 1.5 * frame["correct"].fillna(0))
-    found = contrasts.correctness(Evaluation(frame, quick))
-    assert list(found) == ["gsm-symbolic"]
-    of = found["gsm-symbolic"]
-    assert of["n"] == {"right": 50, "wrong": 50}
-    asked = frame[frame["correct"].notna()]
-    assert of["auroc"]["rev"]["value"] == pytest.approx(roc_auc_score(asked["correct"], asked["rev"]))
-    assert of["auroc"]["rev"]["low"] > 0.6
-    assert of["auroc"]["ape"]["low"] < 0.5 < of["auroc"]["ape"]["high"]
-    assert of["given_length"]["rev"]["low"] > 0.3
+    result = contrasts.correctness(Evaluation(frame, quick))
+    assert list(result) == ["gsm-symbolic"]
+    answers = result["gsm-symbolic"]
+    assert answers["n"] == {"right": 50, "wrong": 50}
+    answered = frame[frame["correct"].notna()]
+    assert answers["auroc"]["rev"]["value"] == pytest.approx(roc_auc_score(answered["correct"], answered["rev"]))
+    assert answers["auroc"]["rev"]["low"] > 0.6
+    assert answers["auroc"]["ape"]["low"] < 0.5 < answers["auroc"]["ape"]["high"]
+    assert answers["given_length"]["rev"]["low"] > 0.3
 
 
 def test_with_no_right_answer_there_is_a_reason(quick):
     frame = planted(n=60)
     frame = frame.assign(correct=frame["correct"].where(frame["correct"].isna(), 0.0))
-    found = contrasts.correctness(Evaluation(frame, quick))["gsm-symbolic"]
-    for entry in (found["auroc"]["rev"], found["given_length"]["rev"]):
+    result = contrasts.correctness(Evaluation(frame, quick))["gsm-symbolic"]
+    for entry in (result["auroc"]["rev"], result["given_length"]["rev"]):
         assert math.isnan(entry["value"])
         assert entry["reason"]

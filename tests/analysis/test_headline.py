@@ -13,11 +13,11 @@ def test_one_models_headline_is_the_studys():
 
 
 def test_several_models_have_means_and_no_interval():
-    found = headline.study_headline([ONE, TWO])
-    assert found["AUROC"] == pytest.approx(0.6)
-    assert found["dAUC"] == pytest.approx(0.2)
-    assert found["partial_r"] == pytest.approx(0.5)
-    assert (found["low"], found["high"], found["n"]) == (None, None, 160)
+    result = headline.study_headline([ONE, TWO])
+    assert result["AUROC"] == pytest.approx(0.6)
+    assert result["dAUC"] == pytest.approx(0.2)
+    assert result["partial_r"] == pytest.approx(0.5)
+    assert (result["low"], result["high"], result["n"]) == (None, None, 160)
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])

@@ -1,4 +1,4 @@
-"""From synthetic activations to the report: what was put in is what is said, no more and no less."""
+"""From synthetic activations to results: the planted effect is reported, and nothing else."""
 
 import math
 
@@ -18,7 +18,7 @@ N = 240
 
 
 def study(params, effect=0.0, confound=0.0, seed=1):
-    """Calibration controls and items of which the components of reasoning ones are ``effect`` deviations higher."""
+    """Return controls and items; components of reasoning are ``effect`` deviations higher."""
     rng = np.random.default_rng(seed)
     calibration = activations(table(n=300, seed=8), rng, *np.zeros((3, 300)))
     frame = table(n=N, confound=confound)
@@ -46,44 +46,44 @@ def analyse(evaluation):
 
 
 def test_a_planted_effect_is_found_at_its_size(quick):
-    found = []
+    result = []
     for seed in range(8):
         *_, evaluation = study(quick, effect=1.0, seed=seed)
-        found.append([auc.auroc(evaluation.label, evaluation.score(name)) for name in ("ape", "sib", "apl", "rev")])
-    ape, sib, apl, rev = np.mean(found, axis=0)
-    # One deviation in a normal score is an AUROC of Phi(1 / sqrt 2). The standard error of these means is 0.011.
+        result.append([auc.auroc(evaluation.label, evaluation.score(name)) for name in ("ape", "sib", "apl", "rev")])
+    ape, sib, apl, rev = np.mean(result, axis=0)
+    # One deviation in a normal score is an AUROC of Phi(1 / sqrt 2). The means' error is 0.011.
     assert ape == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.033)
     assert sib == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.033)
-    # APL saturates: an item's layers pass their thresholds nearly together, at calibration's mean + 1 deviation.
+    # APL saturates: an item's layers pass their thresholds nearly together, at mean + 1 deviation.
     assert 0.6 < apl < 0.75
-    # REV averages three independent components: sqrt 3 deviations, but for what APL's saturation costs.
+    # REV averages three independent components: sqrt 3 deviations, less APL's saturation.
     assert 0.8 < rev < stats.norm.cdf(math.sqrt(3 / 2)) + 0.033
 
 
 def test_a_planted_effect_is_reported(something):
-    found = analyse(something[-1])
-    assert found["auroc"]["rev"]["bootstrap"]["low"] > 0.7
-    assert found["added"]["rev"]["delta"]["low"] > 0.1
-    assert found["added"]["rev"]["likelihood_ratio"]["p"] < 1e-10
-    assert set(found["direction"].values()) == {"as hypothesised"}
-    assert found["auroc"]["dtr"]["delong"]["low"] < 0.5 < found["auroc"]["dtr"]["delong"]["high"]
+    result = analyse(something[-1])
+    assert result["auroc"]["rev"]["bootstrap"]["low"] > 0.7
+    assert result["added"]["rev"]["delta"]["low"] > 0.1
+    assert result["added"]["rev"]["likelihood_ratio"]["p"] < 1e-10
+    assert set(result["direction"].values()) == {"as hypothesised"}
+    assert result["auroc"]["dtr"]["delong"]["low"] < 0.5 < result["auroc"]["dtr"]["delong"]["high"]
 
 
 def test_a_planted_null_is_called_null(nothing):
-    found = analyse(nothing[-1])
-    assert found["auroc"]["rev"]["bootstrap"]["low"] < 0.5 < found["auroc"]["rev"]["bootstrap"]["high"]
-    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.04
-    assert found["partial"]["rev"]["permuted"]["p"] > 0.05
-    assert found["nulls"]["permuted_labels"]["p"] > 0.05
-    assert set(found["direction"].values()) == {"undecided"}
+    result = analyse(nothing[-1])
+    assert result["auroc"]["rev"]["bootstrap"]["low"] < 0.5 < result["auroc"]["rev"]["bootstrap"]["high"]
+    assert abs(result["added"]["rev"]["delta"]["value"]) < 0.04
+    assert result["partial"]["rev"]["permuted"]["p"] > 0.05
+    assert result["nulls"]["permuted_labels"]["p"] > 0.05
+    assert set(result["direction"].values()) == {"undecided"}
 
 
 def test_a_planted_confound_separates_and_adds_nothing(quick):
     *_, evaluation = study(quick, confound=5.0)
-    found = analyse(evaluation)
-    assert found["auroc"]["token_len"]["bootstrap"]["value"] > 0.99
-    assert found["auroc"]["rev"]["bootstrap"]["value"] > 0.95
-    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.01
+    result = analyse(evaluation)
+    assert result["auroc"]["token_len"]["bootstrap"]["value"] > 0.99
+    assert result["auroc"]["rev"]["bootstrap"]["value"] > 0.95
+    assert abs(result["added"]["rev"]["delta"]["value"]) < 0.01
 
 
 def curve_of(params, calibration, records, evaluation):
@@ -92,21 +92,21 @@ def curve_of(params, calibration, records, evaluation):
     return rows, scores, specification_curve.specification_curve(evaluation, rows, by_item)
 
 
-def test_every_setting_agrees_on_an_effect(something):
+def test_every_specification_agrees_on_an_effect(something):
     *_, records, evaluation = something
-    rows, scores, found = curve_of(*something)
-    assert len(found) == 182
+    rows, scores, result = curve_of(*something)
+    assert len(result) == 182
     assert len(rows.drop_duplicates()) == 91
     assert rows["primary"].sum() == 1
-    # The primary setting is REV as the metrics stage makes it.
+    # The primary specification is REV as the metrics stage makes it.
     assert np.allclose(scores[rows["primary"].to_numpy()][0], evaluation.items["rev"])
     assert len(records[0]) == scores.shape[1] == N
-    said = specification_curve.summarise_curve(found)
-    assert said["auroc"]["agree"] == 1
-    assert said["auroc"]["above"] > 0.95
+    summary = specification_curve.summarise_curve(result)
+    assert summary["auroc"]["agree"] == 1
+    assert summary["auroc"]["above"] > 0.95
 
 
-def test_settings_disagree_where_there_is_nothing(nothing):
-    said = specification_curve.summarise_curve(curve_of(*nothing)[-1])
-    assert said["auroc"]["above"] + said["auroc"]["below"] < 0.25
-    assert said["delta_auc"]["above"] < 0.1
+def test_specifications_disagree_where_there_is_nothing(nothing):
+    summary = specification_curve.summarise_curve(curve_of(*nothing)[-1])
+    assert summary["auroc"]["above"] + summary["auroc"]["below"] < 0.25
+    assert summary["delta_auc"]["above"] < 0.1

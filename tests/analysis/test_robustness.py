@@ -9,17 +9,17 @@ from wor.analysis import robustness
 
 def test_temperatures_report_means_bands_and_their_variance(quick):
     table = pd.concat([planted(effect=1.0, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])
-    found = robustness.temperature_curve(table, quick)
+    result = robustness.temperature_curve(table, quick)
     means = table[table["role"] == "reasoning"].groupby("temperature")["rev"].mean()
-    assert [row["reasoning"]["value"] for row in found["by_temperature"]] == pytest.approx(list(means))
-    assert found["variance"]["value"] == pytest.approx(means.var())
-    assert found["variance"]["low"] < found["variance"]["value"] < found["variance"]["high"]
-    for row in found["by_temperature"]:
+    assert [row["reasoning"]["value"] for row in result["by_temperature"]] == pytest.approx(list(means))
+    assert result["variance"]["value"] == pytest.approx(means.var())
+    assert result["variance"]["low"] < result["variance"]["value"] < result["variance"]["high"]
+    for row in result["by_temperature"]:
         assert row["reasoning"]["low"] < row["reasoning"]["value"] < row["reasoning"]["high"]
     table.loc[table["item_id"] == "i1", "rev"] = math.nan
-    found = robustness.temperature_curve(table, quick)
-    assert found["undefined"] == 2
-    assert found["variance"]["n"] == 29
+    result = robustness.temperature_curve(table, quick)
+    assert result["undefined"] == 2
+    assert result["variance"]["n"] == 29
     alone = robustness.temperature_curve(planted().assign(temperature=0.0), quick)["variance"]
     assert math.isnan(alone["value"])
     assert alone["reason"] == "fewer than two temperatures"
@@ -28,8 +28,8 @@ def test_temperatures_report_means_bands_and_their_variance(quick):
 def test_too_few_clusters_give_a_value_and_no_interval(quick):
     few = planted(effect=1.0).head(8)
     table = pd.concat([few.assign(temperature=t) for t in (0.0, 0.7)])
-    found = robustness.temperature_curve(table, quick)
-    for estimate in (found["variance"], found["by_temperature"][0]["reasoning"]):
+    result = robustness.temperature_curve(table, quick)
+    for estimate in (result["variance"], result["by_temperature"][0]["reasoning"]):
         assert not math.isnan(estimate["value"])
         assert math.isnan(estimate["low"])
         assert math.isnan(estimate["high"])
@@ -56,8 +56,8 @@ def test_the_head_curve_averages_random_draws_within_an_item(quick):
             ("y", "ranked", 0, 0.3),
         )
     ]
-    found = {row["kind"]: row for row in robustness.head_curve(pd.DataFrame(rows), quick)}
-    assert found["random"]["value"] == pytest.approx(0.4)
-    assert (found["random"]["draws_low"], found["random"]["draws_high"]) == pytest.approx((0.35, 0.45))
-    assert found["ranked"]["value"] == pytest.approx(0.2)
-    assert found["ranked"]["n"] == 2
+    result = {row["kind"]: row for row in robustness.head_curve(pd.DataFrame(rows), quick)}
+    assert result["random"]["value"] == pytest.approx(0.4)
+    assert (result["random"]["draws_low"], result["random"]["draws_high"]) == pytest.approx((0.35, 0.45))
+    assert result["ranked"]["value"] == pytest.approx(0.2)
+    assert result["ranked"]["n"] == 2

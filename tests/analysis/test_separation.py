@@ -1,4 +1,4 @@
-"""The study's report on planted data: an effect is found, a null is called null, a confound adds nothing."""
+"""Results on planted data: an effect is found, a null is null, a confound adds nothing."""
 
 import json
 import math
@@ -17,69 +17,69 @@ def analyse(frame, params):
 
 
 def test_a_planted_effect_is_found(quick):
-    found = analyse(planted(effect=1.5, n=200), quick)
-    assert found["auroc"]["rev"]["bootstrap"]["low"] > 0.75
-    assert found["added"]["rev"]["delta"]["low"] > 0.1
-    assert found["partial"]["rev"]["pearson"]["low"] > 0.3
-    assert found["holm"]["auroc_rev"] < 0.06
-    assert found["nulls"]["permuted_labels"]["p"] == pytest.approx(1 / 200)
-    assert set(found["direction"].values()) == {"as hypothesised"}
+    result = analyse(planted(effect=1.5, n=200), quick)
+    assert result["auroc"]["rev"]["bootstrap"]["low"] > 0.75
+    assert result["added"]["rev"]["delta"]["low"] > 0.1
+    assert result["partial"]["rev"]["pearson"]["low"] > 0.3
+    assert result["holm"]["auroc_rev"] < 0.06
+    assert result["nulls"]["permuted_labels"]["p"] == pytest.approx(1 / 200)
+    assert set(result["direction"].values()) == {"as hypothesised"}
 
 
 def test_a_planted_null_is_called_null(quick):
-    found = analyse(planted(n=200, seed=3), quick)
-    assert found["auroc"]["rev"]["bootstrap"]["low"] < 0.5 < found["auroc"]["rev"]["bootstrap"]["high"]
-    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.08
-    assert found["holm"]["partial_rev"] > 0.05
+    result = analyse(planted(n=200, seed=3), quick)
+    assert result["auroc"]["rev"]["bootstrap"]["low"] < 0.5 < result["auroc"]["rev"]["bootstrap"]["high"]
+    assert abs(result["added"]["rev"]["delta"]["value"]) < 0.08
+    assert result["holm"]["partial_rev"] > 0.05
 
 
 def test_a_planted_confound_separates_the_classes_and_adds_nothing(quick):
-    found = analyse(planted(confound=5.0, n=200), quick)
-    assert found["auroc"]["token_len"]["bootstrap"]["value"] > 0.98
-    assert found["auroc"]["rev"]["bootstrap"]["value"] > 0.9
-    assert abs(found["added"]["rev"]["delta"]["value"]) < 0.03
-    assert found["balance"]["token_len"]["smd"] > 3
+    result = analyse(planted(confound=5.0, n=200), quick)
+    assert result["auroc"]["token_len"]["bootstrap"]["value"] > 0.98
+    assert result["auroc"]["rev"]["bootstrap"]["value"] > 0.9
+    assert abs(result["added"]["rev"]["delta"]["value"]) < 0.03
+    assert result["balance"]["token_len"]["smd"] > 3
 
 
 def test_a_contradicted_direction_is_named_and_not_flipped(quick):
-    found = analyse(planted(effect=-1.5, n=200), quick)
-    assert set(found["direction"].values()) == {"contradicted"}
-    assert found["auroc"]["rev"]["bootstrap"]["high"] < 0.5
+    result = analyse(planted(effect=-1.5, n=200), quick)
+    assert set(result["direction"].values()) == {"contradicted"}
+    assert result["auroc"]["rev"]["bootstrap"]["high"] < 0.5
 
 
 def test_items_without_rev_are_counted_with_their_reason(quick):
     frame = planted(effect=1.0)
     frame.loc[frame["item_id"].isin(["i1", "i3"]), ["rev", "apl"]] = math.nan
     frame.loc[frame["item_id"].isin(["i1", "i3"]), "reason"] = "too short"
-    found = analyse(frame, quick)
-    assert found["n"] == {"items": 60, "used": 58, "reasoning": 28, "control": 30}
-    assert found["excluded"] == {"reasoning: too short": 2}
-    assert found["auroc"]["apl"]["bootstrap"]["n"] == 58
+    result = analyse(frame, quick)
+    assert result["n"] == {"items": 60, "used": 58, "reasoning": 28, "control": 30}
+    assert result["excluded"] == {"reasoning: too short": 2}
+    assert result["auroc"]["apl"]["bootstrap"]["n"] == 58
 
 
 def test_a_class_without_any_rev_gives_reasons_in_place_of_numbers(quick, tmp_path):
     frame = planted()
     frame.loc[frame["role"] == "control", "rev"] = math.nan
     frame.loc[frame["role"] == "control", "reason"] = "too short"
-    found = analyse(frame, quick)
+    result = analyse(frame, quick)
     full = analyse(planted(), quick)
-    assert found.keys() == full.keys()
-    assert found["auroc"].keys() == full["auroc"].keys()
-    for estimate in (found["auroc"]["rev"]["delong"], found["added"]["rev"]["delta"], found["partial"]["apl"]["spearman"]):
+    assert result.keys() == full.keys()
+    assert result["auroc"].keys() == full["auroc"].keys()
+    for estimate in (result["auroc"]["rev"]["delong"], result["added"]["rev"]["delta"], result["partial"]["apl"]["spearman"]):
         assert math.isnan(estimate["value"])
         assert estimate["reason"] == "no control item has a REV (control: too short)"
-    storage.write_json(tmp_path / "a.json", found)
+    storage.write_json(tmp_path / "a.json", result)
     assert json.loads((tmp_path / "a.json").read_text())["auroc"]["rev"]["delong"]["value"] is None
 
 
 def test_accuracy_and_unreadable_answers_are_by_dataset(quick):
-    found = analyse(planted(), quick)["accuracy"]
-    assert found == {"gsm-symbolic": {"accuracy": pytest.approx(0.5), "unparsed": pytest.approx(0.5), "n": 30}}
+    result = analyse(planted(), quick)["accuracy"]
+    assert result == {"gsm-symbolic": {"accuracy": pytest.approx(0.5), "unparsed": pytest.approx(0.5), "n": 30}}
 
 
 def test_the_same_table_gives_the_same_report(quick):
-    one, two = (storage.to_plain(analyse(planted(effect=0.5), quick)) for _ in range(2))
-    assert one == two
+    first, second = (storage.to_plain(analyse(planted(effect=0.5), quick)) for _ in range(2))
+    assert first == second
 
 
 def test_a_study_says_what_it_could_have_found(quick):
@@ -90,8 +90,8 @@ def test_a_study_says_what_it_could_have_found(quick):
 
 
 def test_intervals_are_of_every_kind_and_agree(quick):
-    for name, found in analyse(planted(effect=0.7, n=200), quick)["auroc"].items():
-        lows = [found[kind]["low"] for kind in ("bootstrap", "percentile", "delong")]
+    for name, result in analyse(planted(effect=0.7, n=200), quick)["auroc"].items():
+        lows = [result[kind]["low"] for kind in ("bootstrap", "percentile", "delong")]
         if name != "cot_len":  # which is constant
             assert max(lows) - min(lows) < 0.02, name
 
@@ -108,29 +108,29 @@ def test_intervals_are_of_every_kind_and_agree(quick):
     ],
 )
 def test_what_cannot_be_estimated_is_a_reason_everywhere(quick, spoil, reason):
-    found = analyse(spoil(planted()), quick)
+    result = analyse(spoil(planted()), quick)
     full = analyse(planted(), quick)
-    assert found.keys() == full.keys()
+    assert result.keys() == full.keys()
     for part in ("auroc", "added", "partial"):
-        assert found[part].keys() == full[part].keys()
-        for name, kinds in found[part].items():
+        assert result[part].keys() == full[part].keys()
+        for name, kinds in result[part].items():
             assert kinds.keys() == full[part][name].keys()
             for estimate in kinds.values():
                 assert math.isnan(estimate["value"])
                 assert estimate["reason"] == reason
-    assert all(math.isnan(entry["value"]) for entry in (*found["nulls"].values(), *found["detectable"].values()))
+    assert all(math.isnan(entry["value"]) for entry in (*result["nulls"].values(), *result["detectable"].values()))
 
 
 def test_a_missing_rival_leaves_the_others_alone(quick):
-    found = analyse(planted(effect=1.0).assign(dtr=np.nan), quick)
-    assert found["auroc"]["dtr"]["bootstrap"]["reason"] == "every score is NaN"
-    assert found["auroc"]["rev"]["bootstrap"]["value"] > 0.5
+    result = analyse(planted(effect=1.0).assign(dtr=np.nan), quick)
+    assert result["auroc"]["dtr"]["bootstrap"]["reason"] == "every score is NaN"
+    assert result["auroc"]["rev"]["bootstrap"]["value"] > 0.5
 
 
 def test_a_score_that_separates_perfectly_points_as_hypothesised_with_a_note(quick):
     frame = planted(n=60)
     apart = frame.assign(apl=frame["apl"] + 100 * (frame["role"] == "reasoning"))
-    found = analyse(apart, quick)
-    assert found["auroc"]["apl"]["bootstrap"]["value"] == 1
-    assert "no BCa interval" in found["auroc"]["apl"]["bootstrap"]["note"]
-    assert found["direction"]["apl"] == "as hypothesised"
+    result = analyse(apart, quick)
+    assert result["auroc"]["apl"]["bootstrap"]["value"] == 1
+    assert "no BCa interval" in result["auroc"]["apl"]["bootstrap"]["note"]
+    assert result["direction"]["apl"] == "as hypothesised"

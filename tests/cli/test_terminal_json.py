@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.helpers.files import strictly
-from wor.report.terminal import interval
+from wor.report.formatting import format_estimate
 
 pytestmark = pytest.mark.dvc
 
@@ -17,7 +17,7 @@ def test_every_reading_command_prints_one_document(study):
     found = ask("results")
     aggregate = study.json("experiments/iteration_001/results/aggregate_statistics.json")
     assert found == {"iteration": "iteration_001", **aggregate}
-    auroc = interval(found["models"]["tiny"]["auroc"]["rev"]["bootstrap"]).replace("\\", "")
+    auroc = format_estimate(found["models"]["tiny"]["auroc"]["rev"]["bootstrap"])
     assert auroc in study.run("wor", "results").stdout
 
     (same,) = ask("compare", "iteration_001", "iteration_001")

@@ -30,9 +30,17 @@ BAD = [
     (put("dataset_specs.gsm8k", {**ROWS, "format": "gsm8k", "fields": {"text": "q"}}), r"Give format or fields"),
     (
         put("dataset_specs.gsm8k", {**ROWS, "fields": {"text": "q", "answer": "a"}}),
-        r"dataset_specs.gsm8k.fields: .*both or neither",
+        r"dataset_specs.gsm8k.fields.answer_kind: 'none'\. Give answer \(a column\) and answer_kind",
     ),
-    (put("dataset_specs.gsm8k", {**ROWS, "fields": {"question": "q"}}), r"dataset_specs.gsm8k.fields.text: missing"),
+    (
+        put("dataset_specs.gsm8k", {**ROWS, "fields": {"text": "q", "answer_kind": "number"}}),
+        r"dataset_specs.gsm8k.fields.answer_kind: 'number'\. Give answer \(a column\) and answer_kind",
+    ),
+    (
+        put("dataset_specs.gsm8k", {**ROWS, "fields": {"question": "q"}}),
+        r"dataset_specs.gsm8k.fields.question: unknown parameter \(value 'q'\)\. .*missing: text",
+    ),
+    (put("dataset_specs.gsm8k", {**ROWS, "fields": {}}), r"dataset_specs.gsm8k.fields.text: missing"),
     (put("model_specs.m", {"source": "hub", "label": "m", "repo": "a/b"}), r"model_specs.m.revision: missing"),
     (put("model_specs.m", {"source": "hub", "label": "m", "repo": "a/b/c", "revision": "main"}), r"model_specs.m.repo: 'a/b/c'"),
     (put("temprature", 0.7), r"temprature: unknown parameter \(value 0.7\)\. Did you mean temperature\?"),
@@ -71,6 +79,23 @@ def test_a_fault_is_one_line_with_key_value_and_remedy(values, change, line):
     with pytest.raises(UserError, match=line) as caught:
         params.parse_params(values, "params.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_missing(values):
+    values["temprature"] = values.pop("temperature")
+    with pytest.raises(UserError, match=r"^temprature: unknown parameter \(value 0\.2\)\. Did you mean temperature\?$"):
+        params.parse_params(values, "params.yaml")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("model", "smollm2-135m-instruct"), ("dataset", "gsm-symbolic")])
+def test_the_repository_of_the_documentations_example_is_refused_where_it_is_used(values, kind, name):
+    entry = {"source": "hub", "repo": "owner/name", "revision": "main"}
+    more = {"label": "m"} if kind == "model" else {"role": "reasoning", "n": 1, "splits": ["test"], "fields": {"text": "q"}}
+    values[f"{kind}_specs"]["example"] = entry | more
+    params.parse_params(values)
+    values[f"{kind}_specs"][name] = entry | more
+    with pytest.raises(UserError, match=rf"{kind}_specs.{name}.repo: 'owner/name'\. Name a real repository"):
+        params.parse_params(values)
 
 
 def test_a_missing_key_is_named(values):
@@ -117,10 +142,10 @@ def test_profiles_are_overlays_of_the_default(values):
         assert changes
         checked = validation.check_run(changes).model_dump()
         for key, value in overrides.flatten(changes):
-            place = checked
+            section = checked
             for part in key.split("."):
-                place = place[part]
-            assert place == value
+                section = section[part]
+            assert section == value
 
 
 def test_unknown_profile_names_the_known():

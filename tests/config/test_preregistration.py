@@ -22,12 +22,12 @@ def values():
 
 @pytest.fixture
 def write(tmp_path):
-    def made(values):
+    def write(values):
         path = tmp_path / "prereg.yaml"
         path.write_text(yaml.safe_dump(values))
         return path
 
-    return made
+    return write
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def test_a_departure_is_named_with_both_values(registered, settings):
         "temperature is 0.7 (registered: 0.2)",
         "measures.tau is 2.0 (registered: 1.0)",
     ]
-    found = hypotheses.confirmatory_status(registered, other, "Another", N, COMMITTED)
-    assert found["kind"] == "exploratory"
-    assert len(found["reasons"]) == 2
+    status = hypotheses.confirmatory_status(registered, other, "Another", N, COMMITTED)
+    assert status["kind"] == "exploratory"
+    assert len(status["reasons"]) == 2
 
 
 def test_a_new_model_at_the_registered_setting_is_confirmatory(registered, settings):
@@ -67,9 +67,9 @@ def test_a_new_model_at_the_registered_setting_is_confirmatory(registered, setti
 
 
 def test_the_pilot_is_never_confirmatory_but_its_model_on_new_data_is(registered, settings):
-    found = hypotheses.confirmatory_status(registered, settings, "SmolLM2-135M-Instruct", N, COMMITTED)
-    assert found["kind"] == "exploratory"
-    assert "pilot" in found["reasons"][0]
+    status = hypotheses.confirmatory_status(registered, settings, "SmolLM2-135M-Instruct", N, COMMITTED)
+    assert status["kind"] == "exploratory"
+    assert "pilot" in status["reasons"][0]
     more = changed(settings, datasets=["gsm8k", "syllogism", "wiki"])  # pilot items among others
     assert hypotheses.confirmatory_status(registered, more, "SmolLM2-135M-Instruct", N, COMMITTED)["kind"] == "exploratory"
     new = changed(settings, datasets=["gsm8k", "wiki"])
@@ -77,14 +77,14 @@ def test_the_pilot_is_never_confirmatory_but_its_model_on_new_data_is(registered
 
 
 def test_too_few_items_are_exploratory(registered, settings):
-    found = hypotheses.confirmatory_status(registered, settings, "Another", {"reasoning": 39, "control": 40}, COMMITTED)
-    assert found["reasons"] == ["39 reasoning items with a REV (registered: at least 40)"]
+    status = hypotheses.confirmatory_status(registered, settings, "Another", {"reasoning": 39, "control": 40}, COMMITTED)
+    assert status["reasons"] == ["39 reasoning items with a REV (registered: at least 40)"]
 
 
 def test_what_was_not_committed_beforehand_confirms_nothing(registered, settings):
     origin = {"sha256": "a", "committed": None, "reason": "changed since its commit of 2026-11-25"}
-    found = hypotheses.confirmatory_status(registered, settings, "Another", N, origin)
-    assert found == {"kind": "exploratory", "reasons": ["prereg.yaml is changed since its commit of 2026-11-25"]}
+    status = hypotheses.confirmatory_status(registered, settings, "Another", N, origin)
+    assert status == {"kind": "exploratory", "reasons": ["prereg.yaml is changed since its commit of 2026-11-25"]}
 
 
 def estimate(value, low, high, reason=""):
@@ -102,19 +102,19 @@ def result(rev):
 
 
 @pytest.mark.parametrize(
-    ("found", "status", "says"),
+    ("interval", "status", "text"),
     [
         (estimate(0.7, 0.6, 0.8), "supported", "auroc.rev +0.700 [+0.600, +0.800], predicted above 0.5"),
         (estimate(0.55, 0.45, 0.65), "undecided", "[+0.450, +0.650]"),
         (estimate(0.3, 0.2, 0.4), "contradicted", "+0.300"),
-        (estimate(None, None, None, "one class only"), "not evaluable", "is not there: one class only"),
+        (estimate(None, None, None, "one class only"), "not evaluable", "is undefined: one class only"),
         (estimate(0.7, None, None), "not evaluable", "has no interval"),
     ],
 )
-def test_a_hypothesis_holds_by_its_whole_interval(registered, found, status, says):
-    judged = hypotheses.judge_hypotheses(registered, result(found))
+def test_a_hypothesis_holds_by_its_whole_interval(registered, interval, status, text):
+    judged = hypotheses.judge_hypotheses(registered, result(interval))
     assert judged["H1"]["status"] == status
-    assert says in judged["H1"]["why"]
+    assert text in judged["H1"]["why"]
     assert judged["H8"]["status"] == "not evaluable"  # no dataset of this run has a dose
     assert [name for name, entry in judged.items() if entry["decisive"]] == ["H2"]
 
@@ -127,7 +127,7 @@ def test_a_prediction_below_turns_the_interval_round(values, write):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "text"),
     [
         (lambda values: values["hypotheses"]["H1"].update(quantity="magic.rev"), "hypotheses.H1.quantity: 'magic.rev'"),
         (lambda values: values["hypotheses"]["H1"].update(quantity="auroc.revv"), "'auroc.revv'. auroc is of one of rev, apl"),
@@ -137,11 +137,11 @@ def test_a_prediction_below_turns_the_interval_round(values, write):
         (lambda values: values.update(extra=1), "extra"),
     ],
 )
-def test_a_fault_in_the_file_is_one_line(values, write, spoil, says):
+def test_a_fault_in_the_file_is_one_line(values, write, spoil, text):
     spoil(values)
     with pytest.raises(UserError) as caught:
         hypotheses.require_known_scores(preregistration.load_preregistration(write(values)))
-    assert says in str(caught.value)
+    assert text in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -159,11 +159,11 @@ def test_provenance_is_the_commit_unless_the_file_changed_since(tmp_path, monkey
     git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Register"]):
         subprocess.run([*git, *command], check=True)
-    found = committed_state(paths.PREREGISTRATION)
-    when = subprocess.run(["git", "log", "-1", "--format=%cI"], capture_output=True, text=True, check=True).stdout.strip()
-    assert found["committed"] == when
+    state = committed_state(paths.PREREGISTRATION)
+    commit_time = subprocess.run(["git", "log", "-1", "--format=%cI"], capture_output=True, text=True, check=True).stdout.strip()
+    assert state["committed"] == commit_time
     path.write_text(path.read_text() + "# later\n")
     later = committed_state(paths.PREREGISTRATION)
     assert later["committed"] is None
-    assert later["reason"] == f"changed since its commit of {when}"
-    assert later["sha256"] != found["sha256"]
+    assert later["reason"] == f"changed since its commit of {commit_time}"
+    assert later["sha256"] != state["sha256"]

@@ -4,7 +4,7 @@ from tests.helpers.root import ROOT
 from wor import storage
 from wor.data.answers import find_answer, normalise_answer
 
-# What SmolLM2-135M-Instruct said to 32 items in 320 tokens, and to 4 in 64; `stated` is what a reader takes for its answer.
+# Responses of SmolLM2-135M-Instruct: 32 of 320 tokens, 4 of 64. `stated` is a reader's choice.
 REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
 
 

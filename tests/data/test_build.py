@@ -1,4 +1,4 @@
-"""Prompts, paraphrases and matched controls, over the default study's own items."""
+"""Check prompts, paraphrases and matched controls of the default study's items."""
 
 import shutil
 
@@ -13,18 +13,18 @@ from wor.errors import UserError
 
 
 def count(text):
-    """Words stand for tokens here; the stage counts a tokenizer's."""
+    """Count words. The stage counts tokens."""
     return len(text.split())
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def workspace(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "data" / "frozen", tmp_path / "data" / "frozen")
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def built(settings, here):
+def built(settings, workspace):
     return build.build_items(settings, count)
 
 
@@ -114,17 +114,17 @@ def test_changed_share_of_known_pairs():
 
 def test_an_item_without_a_valid_paraphrase_has_a_reason():
     rule = Paraphrase(n=1, target_share=0.9, min_share=0.9)
-    found = paraphrase.make_paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
-    assert found == ([], [], "no paraphrase kept every number and name and changed enough words")
+    result = paraphrase.make_paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
+    assert result == ([], [], "no paraphrase kept every number and name and changed enough words")
 
 
 def test_matching_takes_the_nearest_number_of_sentences():
     text = "One two three. Four five six seven. Eight nine. Ten eleven twelve."
     for target in range(1, 20):
-        found = build.match_length(text, target, count)
+        matched = build.match_length(text, target, count)
         prefixes = [" ".join(datasets.sentences(text)[:end]) for end in (1, 2, 3, 4)]
-        assert found in prefixes
-        assert abs(count(found) - target) == min(abs(count(prefix) - target) for prefix in prefixes)
+        assert matched in prefixes
+        assert abs(count(matched) - target) == min(abs(count(prefix) - target) for prefix in prefixes)
 
 
 def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
@@ -134,7 +134,7 @@ def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
         assert [name.split("/")[0] for name in partners] == (["gsm-symbolic", "syllogism"] * len(partners))[: len(partners)]
 
 
-def test_matching_brings_the_lengths_together(values, built, here):
+def test_matching_brings_the_lengths_together(values, built, workspace):
     values["control"]["match"] = "none"
     literal = build.build_items(params.parse_params(values), count)
 
@@ -148,13 +148,13 @@ def test_matching_brings_the_lengths_together(values, built, here):
     assert gap(built) < 4 < gap(literal)
 
 
-def test_a_larger_study_keeps_the_pairs_of_a_smaller(values, built, here):
+def test_a_larger_study_keeps_the_pairs_of_a_smaller(values, built, workspace):
     values["dataset_specs"]["wiki"]["n"] = 40
     small = build.build_items(params.parse_params(values), count)
     assert [item.model_dump() for item in small["wiki"]] == [item.model_dump() for item in built["wiki"][:40]]
 
 
-def test_too_few_controls_for_both_splits_is_refused(values, here):
+def test_too_few_controls_for_both_splits_is_refused(values, workspace):
     values["dataset_specs"]["wiki"]["n"] = 1
     with pytest.raises(UserError, match=r"dataset_specs.wiki.n: 1 gives no \w+ control\. Raise"):
         build.build_items(params.parse_params(values), count)

@@ -6,10 +6,10 @@ from wor.data.items import RawItem
 
 
 def test_the_hash_ignores_white_space_and_unicode_form_only():
-    one = RawItem(key="1", text="Zoë  has\n3 cats", answer="3")
-    assert items.content_hash(one) == items.content_hash(RawItem(key="2", text="Zoë has 3 cats ", answer="3"))
+    item = RawItem(key="1", text="Zoë  has\n3 cats", answer="3")
+    assert items.content_hash(item) == items.content_hash(RawItem(key="2", text="Zoë has 3 cats ", answer="3"))
     for other in (RawItem(key="1", text="Zoë has 4 cats", answer="3"), RawItem(key="1", text="Zoë has 3 cats", answer="4")):
-        assert items.content_hash(one) != items.content_hash(other)
+        assert items.content_hash(item) != items.content_hash(other)
 
 
 def test_text_and_answer_cannot_run_into_each_other():

@@ -1,4 +1,4 @@
-"""Items from their real sources: the two data wheels, reasoning-gym, and JSON lines."""
+"""Read items from their real sources: the two data wheels, reasoning-gym, JSON lines."""
 
 import json
 import shutil
@@ -16,19 +16,19 @@ from wor.data import datasets, frozen, items, syllogisms
 from wor.engine.capture import Span, capture
 from wor.engine.load import choose_device, load
 from wor.errors import UserError
-from wor.weights import identity_card, wheels
+from wor.weights import folders, identity_card, wheels
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A workspace with the committed lists and nothing else."""
+def workspace(tmp_path, monkeypatch):
+    """Return a workspace that has the committed lists only."""
     shutil.copytree(ROOT / "data" / "frozen", tmp_path / "data" / "frozen")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize(("dataset", "n"), [("gsm-symbolic", 800), ("syllogism", 400), ("wiki", 1200)])
-def test_every_item_of_a_list_is_what_it_was(settings, here, dataset, n):
+def test_every_item_of_a_list_is_what_it_was(settings, workspace, dataset, n):
     spec = settings.spec(dataset).model_copy(update={"n": n})
     assert len(frozen.load_frozen_items(dataset, spec)) == n
 
@@ -36,7 +36,7 @@ def test_every_item_of_a_list_is_what_it_was(settings, here, dataset, n):
 @pytest.mark.parametrize(
     ("dataset", "n"), [("gsm-symbolic", 800), ("syllogism", 400), ("wiki", 1200), ("gsm8k", 800), ("strategyqa", 400)]
 )
-def test_a_list_holds_no_item_twice(here, dataset, n):
+def test_a_list_holds_no_item_twice(workspace, dataset, n):
     listed = frozen.read_list(dataset)
     assert len(listed) == n
     assert listed["item_id"].is_unique
@@ -44,7 +44,7 @@ def test_a_list_holds_no_item_twice(here, dataset, n):
 
 
 @pytest.mark.parametrize(("dataset", "file", "n"), [("gsm8k", "gsm8k_test.jsonl", 800), ("strategyqa", "strategyqa.jsonl", 400)])
-def test_the_lists_of_real_benchmarks_fit_the_real_files(settings, here, dataset, file, n):
+def test_the_lists_of_real_benchmarks_fit_the_real_files(settings, workspace, dataset, file, n):
     real = ROOT.parent / "shared" / "data" / file
     if not real.is_file():
         pytest.skip(f"no copy of {file} beside the repository")
@@ -57,7 +57,7 @@ def test_the_lists_of_real_benchmarks_fit_the_real_files(settings, here, dataset
         assert "<<" not in source.solution
 
 
-def test_a_smaller_study_is_a_prefix(settings, here):
+def test_a_smaller_study_is_a_prefix(settings, workspace):
     few, many = (
         [row["item_id"] for row, _ in frozen.load_frozen_items("wiki", settings.spec("wiki").model_copy(update={"n": n}))]
         for n in (5, 50)
@@ -65,18 +65,18 @@ def test_a_smaller_study_is_a_prefix(settings, here):
     assert many[:5] == few
 
 
-def test_a_changed_and_a_missing_item_are_named(settings, here):
+def test_a_changed_and_a_missing_item_are_named(settings, workspace):
     listed = frozen.read_list("wiki").head(10)
     listed.loc[2, "sha256"] = "0" * 64
     listed.loc[4, "key"] = "No such article"
     listed.to_csv(paths.frozen("wiki"), index=False)
-    changed, gone = listed.loc[2, "item_id"], listed.loc[4, "item_id"]
+    changed, absent = listed.loc[2, "item_id"], listed.loc[4, "item_id"]
     with pytest.raises(UserError) as caught:
         frozen.load_frozen_items("wiki", settings.spec("wiki").model_copy(update={"n": 10}))
-    assert f"{changed} (changed), {gone} (gone)" in str(caught.value)
+    assert f"{changed} (changed), {absent} (gone)" in str(caught.value)
 
 
-def test_a_list_with_other_columns_or_none_is_refused(here):
+def test_a_list_with_other_columns_or_none_is_refused(workspace):
     pd.DataFrame({"id": [1]}).to_csv(paths.frozen("wiki"), index=False)
     with pytest.raises(UserError, match="columns are"):
         frozen.read_list("wiki")
@@ -84,7 +84,7 @@ def test_a_list_with_other_columns_or_none_is_refused(here):
         frozen.read_list("other")
 
 
-def test_freeze_draws_the_committed_list_again_and_never_overwrites(settings, here):
+def test_freeze_draws_the_committed_list_again_and_never_overwrites(settings, workspace):
     committed = paths.frozen("wiki").read_text()
     with pytest.raises(UserError, match="this frozen list exists"):
         frozen.freeze("wiki", settings.spec("wiki"), 1200, settings.seed)
@@ -94,7 +94,7 @@ def test_freeze_draws_the_committed_list_again_and_never_overwrites(settings, he
     assert paths.frozen("wiki").read_text() == committed
 
 
-def test_freeze_refuses_more_than_there_is(settings, here):
+def test_freeze_refuses_more_than_there_is(settings, workspace):
     paths.frozen("wiki").unlink()
     with pytest.raises(UserError, match=r"n: 99999\. The source of wiki has \d+ distinct items"):
         frozen.freeze("wiki", settings.spec("wiki"), 99999, 0)
@@ -109,10 +109,10 @@ def write_rows(path, rows):
 def test_gsm8k_rows(tmp_path):
     row = {"question": "How many?", "answer": "It is 2*3=<<2*3=6>>6, and 1,200 more.\n#### 1,206"}
     spec = JsonLines(source="jsonl", role="reasoning", n=1, path=str(write_rows(tmp_path / "a.jsonl", [row])), format="gsm8k")
-    found = datasets.fetch_items(spec, ["0", "7"])
-    assert list(found) == ["0"]
-    assert found["0"].answer == "1206"
-    assert found["0"].solution == "It is 2*3=6, and 1,200 more."
+    by_key = datasets.fetch_items(spec, ["0", "7"])
+    assert list(by_key) == ["0"]
+    assert by_key["0"].answer == "1206"
+    assert by_key["0"].solution == "It is 2*3=6, and 1,200 more."
 
 
 def test_a_jsonl_of_another_shape_is_refused(tmp_path):
@@ -128,9 +128,9 @@ def test_a_jsonl_of_another_shape_is_refused(tmp_path):
         datasets.fetch_items(spec.model_copy(update={"path": "nowhere.jsonl"}), ["0"])
 
 
-def rows(tmp_path, *entries, **about):
+def rows(tmp_path, *entries, **settings):
     path = write_rows(tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl", entries)
-    return JsonLines(**{"source": "jsonl", "role": "reasoning", "n": 1, "path": str(path)} | about)
+    return JsonLines(**{"source": "jsonl", "role": "reasoning", "n": 1, "path": str(path)} | settings)
 
 
 def test_a_map_of_columns_says_what_a_row_is(tmp_path):
@@ -138,9 +138,9 @@ def test_a_map_of_columns_says_what_a_row_is(tmp_path):
     entry = {"id": 7, "q": "How many?", "a": "1,200", "why": ["Because.", "So."], "topic": "eggs"}
     spec = rows(tmp_path, entry, {**entry, "id": 8, "a": -3.5, "why": None}, fields=fields)
     assert datasets.list_keys(spec) == ["7", "8"]
-    found = datasets.fetch_items(spec, ["8", "7"])
-    one = items.RawItem(key="7", text="How many?", answer="1200", solution="Because. So.", answer_kind="number", cluster="eggs")
-    assert found == {"7": one, "8": one.model_copy(update={"key": "8", "answer": "-3.5", "solution": ""})}
+    by_key = datasets.fetch_items(spec, ["8", "7"])
+    item = items.RawItem(key="7", text="How many?", answer="1200", solution="Because. So.", answer_kind="number", cluster="eggs")
+    assert by_key == {"7": item, "8": item.model_copy(update={"key": "8", "answer": "-3.5", "solution": ""})}
     bare = datasets.fetch_items(rows(tmp_path, entry, fields={"text": "q"}), ["0"])["0"]
     assert bare == items.RawItem(key="0", text="How many?", cluster="0")
 
@@ -214,21 +214,21 @@ def statement(form, subject, predicate):
 @pytest.mark.parametrize("figure", FIGURES)
 def test_exactly_the_24_classical_moods_hold(figure):
     major, minor = FIGURES[figure]
-    held = {
+    valid = {
         a + b + c
         for a in "AEIO"
         for b in "AEIO"
         for c in "AEIO"
         if syllogisms.follows([statement(a, *major), statement(b, *minor)], statement(c, "S", "P"))
     }
-    assert held == set(VALID[figure].split())
+    assert valid == set(VALID[figure].split())
 
 
-def test_the_list_of_syllogisms_has_no_wrong_key(settings, here):
+def test_the_list_of_syllogisms_has_no_wrong_key(settings, workspace):
     spec = settings.spec("syllogism").model_copy(update={"n": 400})
     answers = [source.answer for _, source in frozen.load_frozen_items("syllogism", spec)]
     assert {"yes", "no"} == set(answers)
-    # The generator keys this one Yes; it does not follow.
+    # The generator answers Yes, but the conclusion does not follow.
     wrong = datasets.fetch_items(spec, ["1"])["1"]
     assert wrong.answer == "yes"
     assert "1" not in datasets.list_keys(spec)
@@ -315,13 +315,13 @@ def test_a_model_that_is_cut_off_gives_what_the_whole_one_has_after_so_many_laye
     assert card["tokenizer_sha256"] == whole["tokenizer_sha256"]
     cut = load(identity_card.open_card(card), choose_device("cpu", "float32", 1))
     ids = list(range(5, 25))
-    kept, full = (capture(model, ids, Span(4, 20)).hidden for model in (cut, lm))
-    assert torch.equal(kept, full[:3])
-    assert identity_card.local_files(spec) == identity_card.local_files(spec.of)
+    cut_hidden, hidden = (capture(model, ids, Span(4, 20)).hidden for model in (cut, lm))
+    assert torch.equal(cut_hidden, hidden[:3])
+    assert folders.local_files(spec) == folders.local_files(spec.of)
     for layers in (4, 9):
         with pytest.raises(UserError, match=rf"layers: {layers}\. The model has 4: keep fewer"):
-            identity_card.resolve_folder(spec.model_copy(update={"layers": layers}))
-    assert [path.name for path in (tmp_path / "models").iterdir() if path.is_dir()] == [identity_card.resolve_folder(spec).name]
+            folders.resolve_folder(spec.model_copy(update={"layers": layers}))
+    assert [path.name for path in (tmp_path / "models").iterdir() if path.is_dir()] == [folders.resolve_folder(spec).name]
 
 
 def test_a_model_in_shards_is_cut_into_one_file(tiny_folder, tmp_path, monkeypatch):
@@ -331,14 +331,14 @@ def test_a_model_in_shards_is_cut_into_one_file(tiny_folder, tmp_path, monkeypat
     shutil.copy(tiny_folder / "tokenizer.json", sharded)
     shutil.copy(tiny_folder / "tokenizer_config.json", sharded)
     assert len(list(sharded.glob("model-*.safetensors"))) > 1
-    folders = {}
-    for name, folder in (("one", tiny_folder), ("shards", sharded)):
+    truncated = []
+    for folder in (tiny_folder, sharded):
         of = {"source": "local", "label": "Whole", "path": str(folder)}
-        folders[name] = identity_card.resolve_folder(TruncatedModel(source="truncated", label="Cut", layers=2, of=of))
-    assert [path.name for path in folders["shards"].glob("*.safetensors*")] == ["model.safetensors"]
-    one, other = (load(folder, choose_device("cpu", "float32", 1)).hf.state_dict() for folder in folders.values())
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[key], other[key]) for key in one)
+        truncated.append(folders.resolve_folder(TruncatedModel(source="truncated", label="Cut", layers=2, of=of)))
+    assert [path.name for path in truncated[1].glob("*.safetensors*")] == ["model.safetensors"]
+    single, joined = (load(folder, choose_device("cpu", "float32", 1)).hf.state_dict() for folder in truncated)
+    assert single.keys() == joined.keys()
+    assert all(torch.equal(single[key], joined[key]) for key in single)
 
 
 def test_a_model_that_names_its_layers_otherwise_cannot_be_cut(tmp_path, monkeypatch):
@@ -346,7 +346,7 @@ def test_a_model_that_names_its_layers_otherwise_cannot_be_cut(tmp_path, monkeyp
     GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=8, vocab_size=16)).save_pretrained(tmp_path / "gpt2")
     of = {"source": "local", "label": "Whole", "path": str(tmp_path / "gpt2")}
     with pytest.raises(UserError, match="layers: 1. Its config.json has no num_hidden_layers"):
-        identity_card.resolve_folder(TruncatedModel(source="truncated", label="Cut", layers=1, of=of))
+        folders.resolve_folder(TruncatedModel(source="truncated", label="Cut", layers=1, of=of))
 
 
 @pytest.mark.parametrize("line", ["null", "0", "[]", "3"])

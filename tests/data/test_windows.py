@@ -18,9 +18,9 @@ AUTO = Window(rule="auto_no_answer", size=32, min=4)
     ],
 )
 def test_where_the_window_is(n, answer, rule, expected):
-    placed = select_window(n, answer, rule)
-    assert (placed.start, placed.end) == expected
-    assert placed.reason == ""
+    window = select_window(n, answer, rule)
+    assert (window.start, window.end) == expected
+    assert window.reason == ""
 
 
 @pytest.mark.parametrize(
@@ -48,23 +48,23 @@ def test_an_offset_is_found_in_its_token(lm):
 @pytest.mark.parametrize("text", ["So there are 12. The answer is 12", "", "zwölf € → 12 🙂", "cut off: \ufffd", " \n  spaces "])
 def test_the_pieces_of_a_text_are_the_whole_of_it(lm, text):
     ids = lm.encode(text)
-    found = token_texts(ids, lm.decode)
-    assert len(found) == len(ids)
-    assert "".join(found) == lm.decode(ids) == text
+    texts = token_texts(ids, lm.decode)
+    assert len(texts) == len(ids)
+    assert "".join(texts) == lm.decode(ids) == text
 
 
 def test_a_character_of_several_tokens_is_the_last_ones(lm):
     ids = lm.encode("a🙂b")
-    found = token_texts(ids, lm.decode)
-    assert found[0] == "a"
-    assert [piece for piece in found if piece] == ["a", "🙂", "b"]
-    assert len(found) > 3
+    texts = token_texts(ids, lm.decode)
+    assert texts[0] == "a"
+    assert [piece for piece in texts if piece] == ["a", "🙂", "b"]
+    assert len(texts) > 3
     assert "".join(token_texts(ids[:3], lm.decode)) == lm.decode(ids[:3])  # ends within it
 
 
 def test_the_widest_window_is_the_longest_that_any_continuation_has():
     for rule in ("auto_no_answer", "last_n", "full"):
-        for size, room in ((8, 20), (20, 8)):
-            window = Window(rule=rule, size=size, min=1)
-            longest = max(placed.end - placed.start for placed in (select_window(n, None, window) for n in range(room + 1)))
-            assert max_window_length(window, room) == longest
+        for size, n_tokens in ((8, 20), (20, 8)):
+            settings = Window(rule=rule, size=size, min=1)
+            longest = max(window.end - window.start for window in (select_window(n, None, settings) for n in range(n_tokens + 1)))
+            assert max_window_length(settings, n_tokens) == longest

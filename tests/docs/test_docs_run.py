@@ -1,7 +1,7 @@
-"""The tutorial and the how-to pages, carried out: their commands, code and settings are taken from the pages themselves.
+"""The tutorial and the how-to pages, carried out as they stand: commands, code and settings come from the pages.
 
-Left out: what `make setup` installs, which these tests run in. The clone is of a local repository, and the model that
-its params.yaml names is a tiny random one.
+Left out is what `make setup` installs, because these tests run in it. The clone is of a local repository, and its
+params.yaml names a tiny random model.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from wor.config import params
 pytestmark = pytest.mark.dvc
 
 DOCS = ROOT / "docs"
-HOWTO = sorted((DOCS / "howto").glob("*.md"))
 SET_UP = ["git clone URL study", "cd study", "make setup", ". .venv/bin/activate"]
-OURS = {"SmolLM2-135M-Instruct": "Tiny-Random", "smollm2-135m-instruct": "tiny"}
+TINY_NAMES = {"SmolLM2-135M-Instruct": "Tiny-Random", "smollm2-135m-instruct": "tiny"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and text of each fenced block."""
+    """Return language and text of each fenced block."""
     return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
@@ -42,41 +41,53 @@ def commands(page: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def study(tiny_folder, tmp_path_factory):
-    """What the reader has after the tutorial's last page, each thing that it shows having been seen on the way."""
+    """Follow the tutorial to its end, and check each output that it shows."""
     origin = tmp_path_factory.mktemp("docs") / "origin"
     origin.mkdir()
-    for name in ("Makefile", "pyproject.toml", "requirements-data.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements-data.txt"):
         shutil.copy(ROOT / name, origin / name)
-    made = Study.make(origin, tiny_model(tiny_folder), {"compute": {"threads": 1}}).clone(origin.parent / "study")
-    assert "pip install" in made.run("make", "-n", "setup").stdout
-    made.run(sys.executable, "-m", "wor.figures.offline")  # which it ends in
-    said = ""
+    clone = Study.make(origin, tiny_model(tiny_folder), {"compute": {"threads": 1}}).clone(origin.parent / "study")
+    assert "pip install" in clone.run("make", "-n", "setup").stdout
+    clone.run(sys.executable, "-m", "wor.figures.offline")  # the last step of make setup
+    output = ""
     for language, text in blocks(DOCS / "tutorial.md"):
         if language == "sh":
-            said = "".join(made.run("bash", "-c", line).stdout for line in text.splitlines() if line not in SET_UP)
+            output = "".join(clone.run("bash", "-c", line).stdout for line in text.splitlines() if line not in SET_UP)
         elif language == "python":
-            assert "ape" in made.run(sys.executable, "-c", text).stdout
+            assert "ape" in clone.run(sys.executable, "-c", text).stdout
         else:
             assert language == "text"
-            for theirs, own in OURS.items():
-                text = text.replace(theirs, own)
-            seen = [line.strip() for line in said.splitlines()]
-            assert [line for line in text.splitlines() if line not in seen] == [], said
-    return made
+            for shipped, tiny in TINY_NAMES.items():
+                text = text.replace(shipped, tiny)
+            printed = [line.strip() for line in output.splitlines()]
+            assert [line for line in text.splitlines() if line not in printed] == [], output
+    return clone
 
 
 @pytest.fixture
 def after(study, tmp_path):
-    """A copy for one how-to page."""
+    """A copy of the tutorial's study for one how-to page."""
     return study.copy(tmp_path / "study")
 
 
-def apply(study: Study, page: Path) -> None:
-    """Write the page's files, make its changes, and add its settings."""
+def follow(study: Study, page: Path) -> Path:
+    """Do what a page says, block by block, and return the folder of the iteration that it makes.
+
+    A block of Python with a path in its first line is a new file, or shows one that a command wrote.
+    """
+    before = study.iterations()
     for language, text in blocks(page):
         first, _, rest = text.partition("\n")
-        if language == "python":
-            (study.folder / first.removeprefix("# ")).write_text(text)
+        if language == "sh":
+            done = [study.run("bash", "-c", line) for line in text.splitlines()]
+            study.output = "".join(step.stdout + step.stderr for step in done)
+        elif language == "python":
+            path = study.folder / first.removeprefix("# ")
+            if path.exists():
+                assert path.read_text() == rest, f"{page.name} does not show {first}"
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
         elif language == "diff":
             path = study.folder / first.removeprefix("--- ")
             for hunk in rest.split("@@\n"):
@@ -86,20 +97,12 @@ def apply(study: Study, page: Path) -> None:
         elif language == "yaml":
             assert first == "# params.yaml"
             study.change(yaml.safe_load(text))
-
-
-def carry_out(study: Study, page: Path) -> Path:
-    """Run the page's commands; the new iteration's folder."""
-    before = study.iterations()
-    for line in commands(page):
-        done = study.run("bash", "-c", line)
-    study.output = done.stdout
-    (new,) = set(study.iterations()) - set(before)
-    return study.folder / "experiments" / new
+    made = set(study.iterations()) - set(before)
+    return study.folder / "experiments" / made.pop() if made else study.folder
 
 
 def ran(study: Study) -> set[str]:
-    """The stages that ran, without those that DVC took from its cache."""
+    """Return the stages that the last block of commands ran, without those that DVC took from its cache."""
     return {name.split("@")[0] for name in re.findall(r"^Running stage '([^']+)'", study.output, re.MULTILINE)}
 
 
@@ -107,7 +110,7 @@ def test_the_tutorial_gives_two_iterations_that_differ_in_what_it_changed(study)
     assert study.iterations() == ["iteration_001", "iteration_002"]
     used = [yaml.safe_load((study.folder / "experiments" / name / "config_used.yaml").read_text()) for name in study.iterations()]
     assert used[1] == merge(used[0], {"temperature": 0.7})
-    header = study.run("wor", "runs").stdout.splitlines()[1]
+    (header,) = (line for line in study.run("wor", "runs").stdout.splitlines() if "┃ experiment" in line)
     assert [name.strip() for name in header.split("┃")[-2:-1]] == ["temperature"]  # nothing else varies
     assert header.count("┃") == 8
     assert (study.folder / "compared" / "index.html").read_text().count("var spec") == 6
@@ -115,24 +118,21 @@ def test_the_tutorial_gives_two_iterations_that_differ_in_what_it_changed(study)
     assert set(SET_UP) < set(commands(DOCS / "tutorial.md"))
 
 
-def test_a_measure_is_one_file_and_its_line_and_is_reported_everywhere(after):
-    page = DOCS / "howto" / "measure.md"
-    apply(after, page)
-    new = carry_out(after, page)
+def test_a_measure_is_one_command_and_is_reported_everywhere(after):
+    new = follow(after, DOCS / "howto" / "measure.md")
     assert ran(after) == {"check", "metrics", "stats", "figures", "iteration"}  # no model
     items = pd.read_csv(new / "results" / "Tiny-Random_metrics.csv")
     layers = pd.concat(pd.read_csv(path) for path in (new / "results").glob("*_layers.csv"))
     late = layers[layers["layer"] == 4].set_index("item_id")["ablation_kl"] / layers.groupby("item_id")["ablation_kl"].sum()
     assert items.set_index("item_id")["late"].to_dict() == pytest.approx(late.to_dict(), rel=1e-5)
-    found = json.loads((new / "results" / "aggregate_statistics.json").read_text())["models"]["tiny"]
+    result = json.loads((new / "results" / "aggregate_statistics.json").read_text())["models"]["tiny"]
     for part in ("auroc", "added", "partial"):
-        assert "late" in found[part]
-    assert "late" in found["rivals"]["difference"]
-    assert {"auroc_late", "partial_late"} <= set(found["holm"])
-    assert "late" in found["spread"]["reasoning"]
-    shown = after.run("wor", "results", new.name).stdout
-    assert re.search(r"│ LATE +│", shown)
-    assert re.search(r"REV minus .*LATE ", shown)
+        assert "late" in result[part]
+    assert "late" in result["rivals"]["difference"]
+    assert {"auroc_late", "partial_late"} <= set(result["holm"])
+    assert "late" in result["spread"]["reasoning"]
+    assert "late" in set(pd.read_csv(new / "results" / "statistics.csv")["of"])
+    assert "LATE" in after.run("wor", "results", new.name, "--all").stdout
     old = pd.read_csv(after.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_metrics.csv")
     pd.testing.assert_frame_equal(items.drop(columns="late"), old)  # nothing else moved
     # An iteration from before there was the measure can still be shown and compared.
@@ -143,50 +143,68 @@ def test_a_measure_is_one_file_and_its_line_and_is_reported_everywhere(after):
     after.run("wor", "check")
 
 
-def test_a_figure_is_one_module_and_its_line(after):
-    apply(after, DOCS / "howto" / "figure.md")
-    after.run("git", "add", "-A")
-    after.run("git", "commit", "-qm", "Draw every measure")
-    after.output = after.run("wor", "run", "--profile", "debug", "-S", "statistics.bootstrap_draws=200").stdout
+def test_a_figure_is_one_command_and_is_drawn_for_an_iteration_that_is_there(after):
+    new = follow(after, DOCS / "howto" / "figure.md")
     assert ran(after) == {"check", "stats", "figures", "iteration"}
-    new = after.folder / "experiments" / after.iterations()[-1]
     assert {path.suffix for path in (new / "figures").glob(f"Fig4_forest__{new.name}.*")} == {".png", ".svg", ".pdf", ".json"}
-    found = json.loads((new / "figures" / f"Fig4_forest__{new.name}.json").read_text())
-    assert found["figure"] == "Fig4"
-    assert [point["series"] for point in found["points"]][:5] == ["rev", "apl", "ape", "sib", "dtr"]
-    assert "200 bootstrap draws" in found["caption"]
+    caption = json.loads((new / "figures" / f"Fig4_forest__{new.name}.json").read_text())
+    assert caption["figure"] == "Fig4"
+    assert [point["series"] for point in caption["points"]][:5] == ["rev", "apl", "ape", "sib", "dtr"]
+    assert "200 bootstrap draws" in caption["caption"]
+    assert list((after.folder / "plots").rglob("*forest*.svg"))
+
+
+def test_a_stage_is_three_files(after):
+    follow(after, DOCS / "howto" / "stage.md")
+    assert ran(after) == {"check", "repeats", "iteration"}
+    assert re.search(r"repeats tiny: tiny, control: \d+% of the continuation repeats", after.output)
+    assert "repeats@tiny" in after.run("wor", "plan", "--profile", "debug").stdout
 
 
 def test_a_dataset_is_an_entry_and_its_frozen_list(after):
     page = DOCS / "howto" / "dataset.md"
-    apply(after, page)
-    (shown,) = (text for language, text in blocks(page) if language == "json")
-    shown = [json.loads(line) for line in shown.splitlines()]
-    more = [shown[n % 2] | {"id": f"r{n + 1}", "question": f"It is day {n}. {shown[n % 2]['question']}"} for n in range(2, 12)]
+    (example,) = (text for language, text in blocks(page) if language == "json")
+    rows = [json.loads(line) for line in example.splitlines()]
+    rows += [rows[n % 2] | {"id": f"r{n + 1}", "question": f"It is day {n}. {rows[n % 2]['question']}"} for n in range(2, 12)]
     (after.folder / "data" / "local").mkdir()
-    lines = "".join(f"{json.dumps(row)}\n" for row in shown + more)
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
     (after.folder / "data" / "local" / "riddles.jsonl").write_text(lines)
-    new = carry_out(after, page)
+    new = follow(after, page)
     table = pd.read_csv(new / "results" / "Tiny-Random_riddles_metrics.csv")
     assert len(table) == 12
     assert table["rev"].notna().all()
     assert set(table["item_id"]) == {f"riddles/r{n}" for n in range(1, 13)}
-    found = json.loads((new / "results" / "aggregate_statistics.json").read_text())["models"]["tiny"]
-    assert found["n"]["reasoning"] == found["accuracy"]["riddles"]["n"] == 12
+    result = json.loads((new / "results" / "aggregate_statistics.json").read_text())["models"]["tiny"]
+    assert result["n"]["reasoning"] == result["accuracy"]["riddles"]["n"] == 12
 
 
 def test_a_model_is_an_entry(after):
-    page = DOCS / "howto" / "model.md"
-    apply(after, page)
     mine = after.folder / "data" / "local" / "mine"
     torch.manual_seed(8)
     LlamaForCausalLM(tiny_config(num_hidden_layers=3)).save_pretrained(mine)
     tiny_tokenizer().save_pretrained(mine)
-    new = carry_out(after, page)
-    found = json.loads((new / "results" / "model_results.json").read_text())
-    assert list(found) == ["mine"]
-    assert found["mine"]["card"]["n_layers"] == 3
+    new = follow(after, DOCS / "howto" / "model.md")
+    cards = json.loads((new / "results" / "model_results.json").read_text())
+    assert list(cards) == ["mine"]
+    assert cards["mine"]["card"]["n_layers"] == 3
     assert pd.read_csv(new / "results" / "Mine_metrics.csv")["rev"].notna().all()
     shipped = params.load_params(ROOT / "params.yaml").model_specs["smollm2-135m-instruct"]
     of_page = params.load_params(after.folder / "params.yaml").model_specs["from-a-package"]
     assert of_page == shipped.model_copy(update={"label": of_page.label})
+
+
+def test_the_results_page_names_every_file_column_and_key(study):
+    page = re.sub(r"^```.*?^```$", "", (DOCS / "results.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", page))))
+    results = study.folder / "experiments" / "iteration_001" / "results"
+    tables = sorted(results.glob("*.csv"))
+    assert len(tables) > 10
+    for path in tables:
+        kind = path.stem.split("_", 1)[-1]
+        assert kind == "statistics" or kind.split("_", 1)[-1] in page, path.name
+        columns = set(pd.read_csv(path).columns)
+        assert {re.sub("^(auroc|delta_auc)_", "", column) for column in columns} - named == set(), path.name
+    statistics = json.loads((results / "aggregate_statistics.json").read_text())
+    assert set(statistics) | set(statistics["models"]["tiny"]) <= named
+    files = {path.name for path in (results.parent).iterdir()}
+    assert {name for name in files if name.split(".")[0] not in page} == set()

@@ -1,4 +1,4 @@
-"""Interventions against the obvious way: a full forward pass of the transformers model with hooks on it."""
+"""Compare interventions with full forward passes of the transformers model with hooks on it."""
 
 from functools import partial
 
@@ -18,28 +18,28 @@ def logits(lm, *registrations):
 
 
 def kl(clean, changed):
-    """By torch's own loss, not the engine's arithmetic."""
+    """Return the KL by torch's own loss, not the engine's arithmetic."""
     p, q = clean.double().log_softmax(-1), changed.double().log_softmax(-1)
     return torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(-1)
 
 
-def naive(lm, part, stand_in):
-    """``stand_in``: [L, D] or [L, W, D], and for ``layer`` a pair of them, attention's and the MLP's."""
+def naive(lm, component, replacement):
+    """Return the KL of full passes. ``layer`` takes replacements of attention and MLP."""
     clean, rows = logits(lm), []
     for index, layer in enumerate(lm.layers):
 
-        def replace(module, args, output, index=index, given=stand_in):
-            whole = output if torch.is_tensor(output) else output[0]
-            whole = whole.clone()
-            whole[:, WINDOW.start : WINDOW.end] = given[index]
-            return whole if torch.is_tensor(output) else (whole, *output[1:])
+        def replace(module, args, output, index=index, values=replacement):
+            out = output if torch.is_tensor(output) else output[0]
+            out = out.clone()
+            out[:, WINDOW.start : WINDOW.end] = values[index]
+            return out if torch.is_tensor(output) else (out, *output[1:])
 
         mlp, attention = layer.mlp.register_forward_hook, layer.attention.register_forward_hook
-        if part == "layer":
-            of_attention, of_mlp = stand_in
-            changes = [(attention, partial(replace, given=of_attention)), (mlp, partial(replace, given=of_mlp))]
+        if component == "layer":
+            of_attention, of_mlp = replacement
+            changes = [(attention, partial(replace, values=of_attention)), (mlp, partial(replace, values=of_mlp))]
         else:
-            changes = [(mlp if part == "mlp" else attention, replace)]
+            changes = [(mlp if component == "mlp" else attention, replace)]
         rows.append(kl(clean, logits(lm, *changes)))
     return torch.stack(rows)
 
@@ -62,24 +62,25 @@ def draw(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)), dtype=torch.float64)
 
 
-def close(found, expected, tolerance):
+def assert_close(actual, expected, tolerance):
     assert expected.max() > 0.1, "the intervention does nothing; the test shows nothing"
-    assert ((found - expected).abs() / expected.clamp_min(1e-2)).max() < tolerance
+    assert ((actual - expected).abs() / expected.clamp_min(1e-2)).max() < tolerance
 
 
 @pytest.mark.parametrize("shape", [(4, 32), (4, len(WINDOW), 32)], ids=["constant", "by position"])
-@pytest.mark.parametrize("part", ["mlp", "attention", "layer"])
-def test_layer_ablation_equals_full_passes(lm, lm64, part, shape):
-    stand_in = draw(*shape)
+@pytest.mark.parametrize("component", ["mlp", "attention", "layer"])
+def test_layer_ablation_equals_full_passes(lm, lm64, component, shape):
+    replacement = draw(*shape)
     for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
-        found = ablate.layer_kl(model, capture(model, IDS, WINDOW), part, 2 * stand_in if part == "layer" else stand_in)
-        given = stand_in.to(model.dtype)
-        close(found, naive(model, part, (given, given) if part == "layer" else given), tolerance)
+        clean, values = capture(model, IDS, WINDOW), replacement.to(model.dtype)
+        whole = component == "layer"
+        actual = ablate.layer_kl(model, clean, component, 2 * replacement if whole else replacement)
+        assert_close(actual, naive(model, component, (values, values) if whole else values), tolerance)
 
 
 def test_zero_leaves_the_layers_update_out(lm64):
-    """Against a model from which the layer is removed for the window: its output is its input there."""
-    found = ablate.layer_kl(lm64, capture(lm64, IDS, WINDOW), "layer", torch.zeros(4, 32))
+    """Compare with a model whose layer is skipped over the window: its output is its input."""
+    kl_of_layers = ablate.layer_kl(lm64, capture(lm64, IDS, WINDOW), "layer", torch.zeros(4, 32))
     clean, rows = logits(lm64), []
     for layer in lm64.layers:
 
@@ -89,56 +90,56 @@ def test_zero_leaves_the_layers_update_out(lm64):
             return output
 
         rows.append(kl(clean, logits(lm64, (layer.block.register_forward_hook, skip))))
-    close(found, torch.stack(rows), 1e-9)
+    assert_close(kl_of_layers, torch.stack(rows), 1e-9)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 8), (4, len(WINDOW), 4, 8)], ids=["constant", "by position"])
 def test_head_ablation_equals_full_passes(lm, lm64, shape):
-    stand_in = draw(*shape)
+    replacement = draw(*shape)
     for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
-        found = ablate.head_kl(model, capture(model, IDS, WINDOW), stand_in)
-        close(found, naive_heads(model, stand_in.to(model.dtype)), tolerance)
+        actual = ablate.head_kl(model, capture(model, IDS, WINDOW), replacement)
+        assert_close(actual, naive_heads(model, replacement.to(model.dtype)), tolerance)
 
 
-def test_groups_of_layers_change_nothing(lm64):
-    """A budget for two layers at a time gives what all layers at once give."""
+def test_batches_of_layers_change_nothing(lm64):
+    """Compare a budget for two layers at a time with one for all layers at once."""
     clean = capture(lm64, IDS, WINDOW)
-    stand_in, heads = draw(4, 32), draw(4, 4, 8)
-    together = ablate.layer_kl(lm64, clean, "mlp", stand_in), ablate.head_kl(lm64, clean, heads)
-    whole, lm64.memory = lm64.memory, 2 * ablate._bytes_per_copy(lm64, clean)
+    replacement, heads = draw(4, 32), draw(4, 4, 8)
+    in_one_batch = ablate.layer_kl(lm64, clean, "mlp", replacement), ablate.head_kl(lm64, clean, heads)
+    budget, lm64.memory = lm64.memory, 2 * ablate._bytes_per_copy(lm64, clean)
     try:
-        apart = ablate.layer_kl(lm64, clean, "mlp", stand_in), ablate.head_kl(lm64, clean, heads)
+        in_batches = ablate.layer_kl(lm64, clean, "mlp", replacement), ablate.head_kl(lm64, clean, heads)
     finally:
-        lm64.memory = whole
-    for one, other in zip(together, apart, strict=True):
-        assert (one - other).abs().max() < 1e-9
+        lm64.memory = budget
+    for expected, actual in zip(in_one_batch, in_batches, strict=True):
+        assert (actual - expected).abs().max() < 1e-9
 
 
 def test_the_final_residual_stream_is_exact_in_float64(lm64):
-    stand_in = draw(4, 32)
-    widened = ablate.patched_residual(lm64, capture(lm64, IDS, WINDOW), "mlp", stand_in)
+    replacement = draw(4, 32)
+    patched = ablate.patched_residual(lm64, capture(lm64, IDS, WINDOW), "mlp", replacement)
     for index in range(4):
         last = []
         with (
             torch.inference_mode(),
-            ablate.replaced_output(lm64, index, "mlp", WINDOW, stand_in[index]),
+            ablate.replaced_output(lm64, index, "mlp", WINDOW, replacement[index]),
             registered_hooks((lm64.norm.register_forward_pre_hook, lambda module, args, last=last: last.append(args[0]))),
         ):
             lm64.hf(torch.tensor([IDS]))
-        assert (widened[index] - last[0][0, WINDOW.start : WINDOW.end]).abs().max() < 1e-9
+        assert (patched[index] - last[0][0, WINDOW.start : WINDOW.end]).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize("part", ["mlp", "attention"])
-def test_patching_an_activation_with_itself_changes_nothing(lm64, part):
+@pytest.mark.parametrize("component", ["mlp", "attention"])
+def test_patching_an_activation_with_itself_changes_nothing(lm64, component):
     clean = capture(lm64, IDS, WINDOW)
-    own = clean.mlp_out if part == "mlp" else clean.attention_out
-    assert ablate.layer_kl(lm64, clean, part, own).max() < 1e-9
+    output = clean.mlp_out if component == "mlp" else clean.attention_out
+    assert ablate.layer_kl(lm64, clean, component, output).max() < 1e-9
     assert ablate.head_kl(lm64, clean, clean.head_out).max() < 1e-9
     assert ablate.layer_kl(lm64, clean, "layer", clean.mlp_out + clean.attention_out).max() < 1e-9
 
 
 def naive_accuracy(lm, ids, first, plan, reference):
-    """One plan by one full forward pass, with hooks that replace the heads from the predicting position on."""
+    """Return one plan's accuracy by a full forward pass with hooks on the heads."""
 
     def replace(index):
         def hook(module, args):
@@ -152,22 +153,22 @@ def naive_accuracy(lm, ids, first, plan, reference):
 
     registrations = [(layer.projection.register_forward_pre_hook, replace(i)) for i, layer in enumerate(lm.layers)]
     with torch.inference_mode(), registered_hooks(*registrations):
-        best = lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1)
-    return (best == torch.tensor(ids[first:])).float().mean().item()
+        predicted = lm.hf(torch.tensor([ids])).logits[0, first - 1 : -1].argmax(-1)
+    return (predicted == torch.tensor(ids[first:])).float().mean().item()
 
 
 def test_accuracy_under_removal_equals_full_passes(lm64):
     heads = draw(4, 4, 8)
     plans = [[], [(0, 1)], [(2, 3), (2, 0), (3, 1)], [(layer, head) for layer in range(4) for head in range(4)]]
-    # A text of the model's own choosing, so that its clean accuracy is high and removal has something to cost.
+    # The model's own greedy text, so that its clean accuracy is 1 and removal can lower it.
     ids = IDS[:12]
     with torch.inference_mode():
         for _ in range(24):
             ids = [*ids, lm64.hf(torch.tensor([ids])).logits[0, -1].argmax().item()]
-    found = ablate.removal_accuracy(lm64, ids, 12, plans, heads)
-    assert found == pytest.approx([naive_accuracy(lm64, ids, 12, plan, heads) for plan in plans])
-    assert found[0] == 1
-    assert found[-1] < 1
+    accuracies = ablate.removal_accuracy(lm64, ids, 12, plans, heads)
+    assert accuracies == pytest.approx([naive_accuracy(lm64, ids, 12, plan, heads) for plan in plans])
+    assert accuracies[0] == 1
+    assert accuracies[-1] < 1
 
 
 def hook_count(lm):
@@ -192,7 +193,7 @@ def test_no_hook_survives_a_failing_pass(lm, run, monkeypatch):
         calls[run]()
     assert hook_count(lm) == before
     monkeypatch.undo()
-    # Nor does the attention stay in the window's mode.
+    # The attention has left the window's mode, too.
     assert torch.allclose(logits(lm), lm.logits(capture(lm, IDS, WINDOW).hidden[-1]), atol=1e-5)
 
 

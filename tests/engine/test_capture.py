@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from wor.engine import attention
-from wor.engine.capture import Span, beliefs, capture, registered_hooks, score_continuation
+from wor.engine.capture import Span, capture, mean_beliefs, registered_hooks
 
 IDS = list(range(3, 33))
 WINDOW = Span(18, 27)
@@ -13,10 +13,10 @@ WINDOW = Span(18, 27)
 
 @pytest.fixture(scope="module")
 def eager(tiny_folder):
-    """transformers' own outputs, by its eager attention, which no code here made."""
-    theirs = AutoModelForCausalLM.from_pretrained(tiny_folder, attn_implementation="eager")
+    """Return transformers' own outputs, with its eager attention."""
+    hf = AutoModelForCausalLM.from_pretrained(tiny_folder, attn_implementation="eager")
     with torch.inference_mode():
-        return theirs(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
+        return hf(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
 
 
 def test_entropy_equals_that_of_eager_attention(lm, eager):
@@ -45,7 +45,7 @@ def test_entropy_of_known_rows():
 def test_hidden_states_equal_those_of_transformers(lm, eager):
     clean = capture(lm, IDS, WINDOW)
     assert clean.hidden.shape == (5, 9, 32)
-    for index in range(4):  # transformers' last one has been through the final norm
+    for index in range(4):  # the last of transformers' is normalised
         assert torch.allclose(clean.hidden[index], eager.hidden_states[index][0, 18:27], atol=1e-5)
     assert torch.allclose(lm.norm(clean.hidden[-1]), eager.hidden_states[-1][0, 18:27], atol=1e-5)
     assert torch.allclose(lm.logits(clean.hidden[-1]), eager.logits[0, 18:27], atol=1e-5)
@@ -65,42 +65,42 @@ def test_heads_projected_are_the_attention_output(lm):
 
 
 def test_scores_are_those_of_the_full_logits(lm, eager):
-    theirs = torch.distributions.Categorical(logits=eager.logits[0, :-1].double())
-    expected = torch.stack([theirs.log_prob(torch.tensor(IDS)[1:]), theirs.entropy()]).float()
-    assert torch.allclose(torch.stack(score_continuation(lm, IDS)), expected, atol=1e-5)
-    assert torch.allclose(torch.stack(score_continuation(lm, IDS, first=11)), expected[:, 10:], atol=1e-5)
+    predictions = torch.distributions.Categorical(logits=eager.logits[0, :-1].double())
+    expected = torch.stack([predictions.log_prob(torch.tensor(IDS)[1:]), predictions.entropy()]).float()
+    assert torch.allclose(torch.stack(capture(lm, IDS, Span(0, 0), scored_from=1).scores), expected, atol=1e-5)
+    assert torch.allclose(torch.stack(capture(lm, IDS, WINDOW, scored_from=11).scores), expected[:, 10:], atol=1e-5)
     assert torch.allclose(torch.stack(capture(lm, IDS, WINDOW, scored_from=1).scores), expected, atol=1e-5)
 
 
 def test_beliefs_are_window_means_of_hidden_states(lm, eager):
-    (found,) = beliefs(lm, capture(lm, [99, *IDS[1:]], WINDOW), [IDS], [WINDOW])
-    expected = [layer[0, 18:27].mean(0) for layer in eager.hidden_states[:-1]]  # the last of theirs is normalised
-    assert torch.allclose(found[:-1], torch.stack(expected), atol=1e-5)
-    assert torch.allclose(found[-1], capture(lm, IDS, WINDOW).hidden[-1].mean(0), atol=1e-5)
+    (means,) = mean_beliefs(lm, capture(lm, [99, *IDS[1:]], WINDOW), [IDS], [WINDOW])
+    expected = [layer[0, 18:27].mean(0) for layer in eager.hidden_states[:-1]]  # the last is normalised
+    assert torch.allclose(means[:-1], torch.stack(expected), atol=1e-5)
+    assert torch.allclose(means[-1], capture(lm, IDS, WINDOW).hidden[-1].mean(0), atol=1e-5)
 
 
 def test_beliefs_do_not_depend_on_the_batch_or_its_padding(lm):
     sequences, windows = [IDS, IDS[4:], [9, *IDS]], [WINDOW, Span(14, 23), Span(19, 28)]
     clean = capture(lm, IDS, WINDOW)
-    together = beliefs(lm, clean, sequences, windows)
-    assert together.shape == (3, 5, 32)
-    for found, ids, window in zip(together, sequences, windows, strict=True):
-        assert torch.allclose(found, beliefs(lm, clean, [ids], [window])[0], atol=1e-5)
+    means = mean_beliefs(lm, clean, sequences, windows)
+    assert means.shape == (3, 5, 32)
+    for expected, ids, window in zip(means, sequences, windows, strict=True):
+        assert torch.allclose(mean_beliefs(lm, clean, [ids], [window])[0], expected, atol=1e-5)
 
 
 def test_a_beginning_that_all_share_is_passed_once_and_changes_nothing(lm64):
-    """One token, a template's length, all before the window, and none."""
-    clean, apart = capture(lm64, IDS, WINDOW), capture(lm64, [99, *IDS[1:]], WINDOW)
-    passed = []
-    for alike in (1, 11, 18, 30):
-        sequences = [[*IDS[:alike], 60, 61, 62, *IDS[alike:]], [*IDS[:alike], *range(70, 70 + 30 - alike)]]
+    """Try one token, a template's length and all before the window, and a run that shares none."""
+    clean, unrelated = capture(lm64, IDS, WINDOW), capture(lm64, [99, *IDS[1:]], WINDOW)
+    lengths = []
+    for shared in (1, 11, 18, 30):
+        sequences = [[*IDS[:shared], 60, 61, 62, *IDS[shared:]], [*IDS[:shared], *range(70, 70 + 30 - shared)]]
         windows = [Span(18, 27), Span(20, 29)]
         with registered_hooks(
-            (lm64.layers[0].block.register_forward_pre_hook, lambda module, args: passed.append(args[0].shape[1]))
+            (lm64.layers[0].block.register_forward_pre_hook, lambda module, args: lengths.append(args[0].shape[1]))
         ):
-            found, expected = (beliefs(lm64, one, sequences, windows) for one in (clean, apart))
-        assert (found - expected).abs().max() < 1e-6  # means in float32
-    assert passed == [33 - 1, 33, 33 - 11, 33, 33 - 18, 33, 33 - 18, 33]
+            means, expected = (mean_beliefs(lm64, run, sequences, windows) for run in (clean, unrelated))
+        assert (means - expected).abs().max() < 1e-6  # means in float32
+    assert lengths == [33 - 1, 33, 33 - 11, 33, 33 - 18, 33, 33 - 18, 33]
 
 
 def test_nothing_after_the_window_changes_it(lm64):

@@ -11,16 +11,16 @@ NAMES = ["a", "b", "c", "d"]
 
 
 def run(lm, prompts=PROMPTS, names=NAMES, **changes):
-    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "most": 4} | changes
+    options = {"temperature": 0.9, "max_new_tokens": 12, "seed": 3, "max_batch_size": 4} | changes
     return generate(lm, prompts, names, temperatures=[options.pop("temperature")] * len(prompts), **options)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_tokens_do_not_depend_on_batch_size_or_padding(lm, temperature):
-    together = run(lm, temperature=temperature)
-    alone = [run(lm, [prompt], [name], temperature=temperature)[0] for prompt, name in zip(PROMPTS, NAMES, strict=True)]
-    assert together == alone
-    assert run(lm, temperature=temperature, most=3) == together
+    in_one_batch = run(lm, temperature=temperature)
+    one_by_one = [run(lm, [prompt], [name], temperature=temperature)[0] for prompt, name in zip(PROMPTS, NAMES, strict=True)]
+    assert in_one_batch == one_by_one
+    assert run(lm, temperature=temperature, max_batch_size=3) == in_one_batch
 
 
 def test_each_row_has_its_own_temperature(lm):
@@ -43,10 +43,10 @@ def test_seed_name_and_temperature_matter(lm):
 
 def test_temperature_zero_is_greedy_decoding_of_transformers(lm, tiny_folder):
     reference = AutoModelForCausalLM.from_pretrained(tiny_folder)
-    for prompt, found in zip(PROMPTS, run(lm, temperature=0.0), strict=True):
+    for prompt, continuation in zip(PROMPTS, run(lm, temperature=0.0), strict=True):
         ids = torch.tensor([prompt])
-        theirs = reference.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
-        assert found == theirs[0, len(prompt) :].tolist()
+        expected = reference.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+        assert continuation == expected[0, len(prompt) :].tolist()
 
 
 def test_gumbel_noise_depends_on_its_key_alone():
@@ -68,8 +68,8 @@ def test_gumbel_max_samples_from_the_softmax():
 
 
 def test_a_continuation_stops_at_its_end_token(lm):
-    found = run(lm, temperature=3.0, max_new_tokens=400)
-    ended = [ids for ids in found if len(ids) < 400]
+    continuations = run(lm, temperature=3.0, max_new_tokens=400)
+    ended = [ids for ids in continuations if len(ids) < 400]
     assert ended, "no continuation ended; the test shows nothing"
     for ids in ended:
         assert ids[-1] in lm.end_tokens

@@ -7,11 +7,11 @@ from wor.engine import load, model
 from wor.errors import UserError
 
 
-def test_an_architecture_that_it_does_not_know_is_refused(tmp_path):
+def test_an_unsupported_architecture_is_refused(tmp_path):
     config = OPTConfig(num_hidden_layers=1, num_attention_heads=1, hidden_size=8, ffn_dim=8, vocab_size=10)
     OPTForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(
-        UserError, match="architecture: OPTForCausalLM. Take a model of one that the engine knows: LlamaForCausalLM.*GPT2"
+        UserError, match="architecture: OPTForCausalLM. Choose a model of a supported one: LlamaForCausalLM.*GPT2"
     ):
         load.load(tmp_path, load.choose_device("cpu", "float32", 1))
 
@@ -20,12 +20,12 @@ def test_another_attention_backend_is_refused_not_replaced():
     config = tiny_config()
     hf = LlamaForCausalLM(config)
     hf.set_attn_implementation("eager")
-    with pytest.raises(UserError, match="attention: eager.*load the model with attn_implementation='sdpa'"):
+    with pytest.raises(UserError, match="attention: eager.*attn_implementation='sdpa'"):
         model.LM(hf)
     assert hf.config._attn_implementation == "eager"
 
 
-def test_a_device_that_is_not_here_is_refused():
+def test_a_device_that_this_machine_lacks_is_refused():
     if torch.cuda.is_available():
         assert load.choose_device("cuda").device == "cuda"
     else:
@@ -51,7 +51,7 @@ def test_text_survives_encoding(lm):
     assert lm.decode(lm.encode(text)) == text
 
 
-def test_a_base_model_is_asked_in_the_template_given_and_an_instruct_model_in_its_own(tiny_folder):
+def test_a_base_model_gets_the_given_template_and_an_instruct_model_its_own(tiny_folder):
     base = load.load(tiny_folder, load.choose_device("cpu", "float32", 1), template="Q: {prompt}\nA:")
     assert not base.has_chat_template
     assert base.render("a {b} c") == "Q: a {b} c\nA:"

@@ -1,4 +1,4 @@
-"""What stands in for a part: frozen means, nothing, or a sampled position."""
+"""Check the replacements of components: frozen means, zeros, or sampled positions."""
 
 import numpy as np
 import pytest
@@ -16,23 +16,23 @@ def passes(lm):
 
 
 @pytest.fixture(scope="module")
-def made(passes):
+def reference(passes):
     summaries = [summarise_run(clean, samples=5) for clean in passes]
-    return pool_summaries({name: np.stack([each[name] for each in summaries]) for name in summaries[0]})
+    return pool_summaries({name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]})
 
 
-def test_means_weigh_each_position_alike(passes, made):
+def test_means_weigh_each_position_alike(passes, reference):
     for name, attribute in (("mlp", "mlp_out"), ("attention", "attention_out"), ("head", "head_out"), ("belief", "hidden")):
-        together = torch.cat([getattr(clean, attribute) for clean in passes], dim=1).double()
-        assert torch.allclose(getattr(made, name), together.mean(1).float(), atol=1e-6)
+        outputs = torch.cat([getattr(clean, attribute) for clean in passes], dim=1).double()
+        assert torch.allclose(getattr(reference, name), outputs.mean(1).float(), atol=1e-6)
 
 
-def test_samples_are_outputs_of_real_positions(passes, made):
+def test_samples_are_outputs_of_real_positions(passes, reference):
     outputs = torch.cat([clean.mlp_out for clean in passes], dim=1).transpose(0, 1)  # [positions, L, D]
-    assert made.mlp_samples.shape == (10, 4, 32)
-    for sample in made.mlp_samples:
+    assert reference.mlp_samples.shape == (10, 4, 32)
+    for sample in reference.mlp_samples:
         assert (outputs == sample).flatten(1).all(1).any()
-    assert made.head_samples.shape == (10, 4, 4, 8)
+    assert reference.head_samples.shape == (10, 4, 4, 8)
 
 
 def test_a_window_shorter_than_the_samples_is_sampled_again():
@@ -52,23 +52,23 @@ def test_few_samples_are_not_all_of_the_windows_first_position(passes):
         assert (summarise_run(clean, samples)["mlp_samples"] == outputs[positions].numpy()).all()
 
 
-def test_stand_ins(made):
-    assert torch.equal(made.replacement("mlp", "mean", 7), made.mlp)
-    assert torch.equal(made.replacement("layer", "mean", 7), made.mlp + made.attention)
-    assert not made.replacement("head", "zero", 7).any()
-    assert made.replacement("head", "zero", 7).shape == made.head.shape
-    drawn = made.replacement("mlp", "resample", 7, seed=1, name="a")
-    assert drawn.shape == (4, 7, 32)
-    samples = made.mlp_samples.transpose(0, 1)
+def test_replacements_by_mode(reference):
+    assert torch.equal(reference.replacement("mlp", "mean", 7), reference.mlp)
+    assert torch.equal(reference.replacement("layer", "mean", 7), reference.mlp + reference.attention)
+    assert not reference.replacement("head", "zero", 7).any()
+    assert reference.replacement("head", "zero", 7).shape == reference.head.shape
+    resampled = reference.replacement("mlp", "resample", 7, seed=1, name="a")
+    assert resampled.shape == (4, 7, 32)
+    samples = reference.mlp_samples.transpose(0, 1)
     for position in range(7):
-        assert (samples == drawn[:, [position]]).all(-1).all(0).any(), "one position for all layers"
+        assert (samples == resampled[:, [position]]).all(-1).all(0).any(), "one position for all layers"
 
 
-def test_resampling_is_keyed_by_seed_and_name(made):
-    one = made.replacement("mlp", "resample", 7, seed=1, name="a")
-    assert torch.equal(one, made.replacement("mlp", "resample", 7, seed=1, name="a"))
-    assert not torch.equal(one, made.replacement("mlp", "resample", 7, seed=1, name="b"))
-    assert not torch.equal(one, made.replacement("mlp", "resample", 7, seed=2, name="a"))
-    # Attention's and the MLP's are of the same positions, so that a whole layer's update is one that occurred.
-    layer = made.replacement("layer", "resample", 7, seed=1, name="a")
-    assert torch.equal(layer, made.replacement("attention", "resample", 7, seed=1, name="a") + one)
+def test_resampling_is_keyed_by_seed_and_name(reference):
+    mlp = reference.replacement("mlp", "resample", 7, seed=1, name="a")
+    assert torch.equal(mlp, reference.replacement("mlp", "resample", 7, seed=1, name="a"))
+    assert not torch.equal(mlp, reference.replacement("mlp", "resample", 7, seed=1, name="b"))
+    assert not torch.equal(mlp, reference.replacement("mlp", "resample", 7, seed=2, name="a"))
+    # Attention and MLP are sampled at the same positions, so a layer's whole update did occur.
+    layer = reference.replacement("layer", "resample", 7, seed=1, name="a")
+    assert torch.equal(layer, reference.replacement("attention", "resample", 7, seed=1, name="a") + mlp)

@@ -1,4 +1,4 @@
-"""Predictions over the vocabulary against whole rows of logits, by torch's and scipy's own formulas in float64."""
+"""Compare predictions by blocks with whole rows of logits, in torch's and scipy's own formulas."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ IDS = list(range(3, 33))
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    """Several blocks and several groups of rows also over a tiny vocabulary, the last of each not full."""
+    """Make several blocks and groups of rows of a tiny vocabulary, the last of each not full."""
     monkeypatch.setattr(unembed, "BLOCK", 150)
     monkeypatch.setattr(unembed, "ROWS", 16)
     monkeypatch.setattr(unembed, "LENS_LAYERS", 3)
@@ -34,7 +34,7 @@ def test_kl_is_exact_down_to_small_divergences(lm64, size):
 
 
 def test_kl_in_float32_keeps_small_divergences(lm, lm64):
-    """KL of 1e-8, which log p - log q in float32 would drown in rounding of 1e-7."""
+    """Check a KL of 1e-8, which log p - log q in float32 would lose in rounding of 1e-7."""
     torch.manual_seed(0)
     clean = torch.randn(6, 32)
     changed = clean + 1e-4 * torch.randn(5, 6, 32)
@@ -44,7 +44,7 @@ def test_kl_in_float32_keeps_small_divergences(lm, lm64):
 
 
 def test_kl_survives_predictions_that_exclude_each_other(lm, lm64):
-    """All the mass on one token, moved to another: logits some hundreds apart, beyond what e^d can hold."""
+    """Move all mass from one token to another. The logits differ by hundreds, so e^d overflows."""
     with torch.inference_mode():
         clean, changed = (1e3 * lm.unembed.weight[[token]] for token in (5, 6))
         logits = lm.logits(torch.stack([clean, changed])).double()
@@ -57,15 +57,15 @@ def test_kl_survives_predictions_that_exclude_each_other(lm, lm64):
                 return self.unembed(self.norm(hidden))
 
         Sharp.unembed.weight.data = lm.unembed.weight * gain
-        found = unembed.kl(Sharp(), clean, changed[None])
+        divergence = unembed.kl(Sharp(), clean, changed[None])
         p, q = (Sharp().logits(hidden).double().log_softmax(-1) for hidden in (clean, changed))
     expected = torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(-1)
     assert expected.min() > 100
-    assert torch.allclose(found.double(), expected, rtol=1e-4)
+    assert torch.allclose(divergence.double(), expected, rtol=1e-4)
 
 
 def test_kl_does_not_care_for_a_common_shift_of_the_logits(lm64):
-    """A change along the direction that raises every logit alike is none; one far along it must not cancel."""
+    """Move far along the direction that raises every logit alike, which changes no prediction."""
     torch.manual_seed(1)
     clean = torch.randn(2, 32, dtype=torch.float64)
 
@@ -97,10 +97,10 @@ def test_scores_are_those_of_whole_rows(scale):
     Plain.unembed.weight.data = scale * torch.randn(320, 32, dtype=torch.float64)
     hidden, targets = torch.randn(40, 32, dtype=torch.float64), torch.randint(0, 320, (40,))
     with torch.inference_mode():
-        found = unembed.scores(Plain(), hidden, targets)
+        scores = unembed.score_targets(Plain(), hidden, targets)
         expected = torch.distributions.Categorical(logits=Plain.unembed(hidden))
-    assert (found.log_prob - expected.log_prob(targets)).abs().max() < 1e-9
-    assert (found.entropy - expected.entropy()).abs().max() < 1e-9
+    assert (scores.log_prob - expected.log_prob(targets)).abs().max() < 1e-9
+    assert (scores.entropy - expected.entropy()).abs().max() < 1e-9
 
 
 def test_the_best_token_is_the_largest_logit(lm):
@@ -112,20 +112,20 @@ def test_the_best_token_is_the_largest_logit(lm):
 def test_divergence_equals_scipys(lm, lm64):
     for model, tolerance in ((lm, 1e-5), (lm64, 1e-9)):
         clean = capture(model, IDS, Span(20, 26))
-        found = unembed.logit_lens_jsd(model, clean.hidden[1:], clean.hidden[-1]).numpy()
+        jsd = unembed.logit_lens_jsd(model, clean.hidden[1:], clean.hidden[-1]).numpy()
         with torch.inference_mode():
             predictions = model.logits(clean.hidden[1:]).double().softmax(-1).numpy()
         expected = jensenshannon(predictions, predictions[-1:], base=2, axis=-1) ** 2
-        assert found.shape == (4, 6)
-        assert np.abs(found - expected).max() < tolerance
+        assert jsd.shape == (4, 6)
+        assert np.abs(jsd - expected).max() < tolerance
 
 
 def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
     clean = capture(lm, IDS, Span(20, 26))
-    found = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
-    assert found[-1].max() < 1e-6
-    assert found.min() >= 0
-    assert found.max() <= 1
+    jsd = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
+    assert jsd[-1].max() < 1e-6
+    assert jsd.min() >= 0
+    assert jsd.max() <= 1
 
 
 def test_disjoint_predictions_are_one_bit_apart(lm):

@@ -34,7 +34,7 @@ EACH = [pytest.param((module, study), id=f"{figure_name(module)}, {study}") for 
 
 
 @pytest.fixture(scope="module", params=EACH)
-def drawn(request):
+def layout(request):
     """A figure as it is laid out, with its module and table."""
     module, study = request.param
     points = table(module, STUDIES[study])
@@ -45,14 +45,14 @@ def drawn(request):
 
 
 def texts(figure):
-    """Every text that is drawn: matplotlib keeps names of ticks beyond an axis's limits, and does not draw them."""
+    """Return every text that is drawn. Names of ticks beyond an axis's limits are not."""
     sides = [side for axis in figure.axes for side in (axis.xaxis, axis.yaxis)]
     beyond = {tick.label1 for side in sides for tick in side.get_major_ticks() if not within(tick.get_loc(), side)}
     return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip() and text not in beyond]
 
 
 def lines_of(text):
-    """Each line of a text with its box: lines of different lengths leave room beside the shorter."""
+    """Return each line of a text with its box. Shorter lines have smaller boxes."""
     box, lines = text.get_window_extent(), text.get_text().split("\n")
     if len(lines) == 1 or text.get_ha() != "left":
         return [(text.get_text(), box)]
@@ -64,35 +64,35 @@ def lines_of(text):
     ]
 
 
-def within(place, side):
+def within(position, side):
     low, high = side.get_view_interval()
-    return low <= place <= high
+    return low <= position <= high
 
 
-def test_there_are_as_many_panels_as_models_ask_for_each_with_its_axes_named(drawn):
-    figure, module, points = drawn
+def test_there_are_as_many_panels_as_models_ask_for_each_with_its_axes_named(layout):
+    figure, module, points = layout
     assert len(figure.axes) == (2 if module is scaling else 2 * points["model"].nunique())
     bottom, left = (figure.axes[-1:], figure.axes) if module is scaling else (figure.axes[-2:], figure.axes[::2])
     assert all(axis.get_xlabel() for axis in bottom)
     assert all(axis.get_ylabel() for axis in left)
 
 
-def test_every_text_is_inside_at_seven_points_or_more_and_over_no_other_nor_a_legend_over_a_panel(drawn):
-    figure, _, _ = drawn
-    boxes = [found for text in texts(figure) for found in lines_of(text)]
+def test_every_text_is_inside_at_seven_points_or_more_and_over_no_other_nor_a_legend_over_a_panel(layout):
+    figure, _, _ = layout
+    boxes = [line for text in texts(figure) for line in lines_of(text)]
     assert len(boxes) > 5
-    for said, box in boxes:
-        assert figure.bbox.x0 - 0.5 <= box.x0 <= box.x1 <= figure.bbox.x1 + 0.5, said
-        assert figure.bbox.y0 - 0.5 <= box.y0 <= box.y1 <= figure.bbox.y1 + 0.5, said
-    for (one, first), (other, second) in combinations(boxes, 2):
-        assert not first.padded(-0.5).overlaps(second.padded(-0.5)), (one, other)
+    for line, box in boxes:
+        assert figure.bbox.x0 - 0.5 <= box.x0 <= box.x1 <= figure.bbox.x1 + 0.5, line
+        assert figure.bbox.y0 - 0.5 <= box.y0 <= box.y1 <= figure.bbox.y1 + 0.5, line
+    for (line, box), (other, other_box) in combinations(boxes, 2):
+        assert not box.padded(-0.5).overlaps(other_box.padded(-0.5)), (line, other)
     for legend in figure.legends:
         assert not any(legend.get_window_extent().overlaps(axis.bbox) for axis in figure.axes)
     assert min(text.get_fontsize() for text in texts(figure)) >= 7
 
 
-def test_a_figure_is_one_column_wide_and_no_interval_is_cut(drawn):
-    figure, module, points = drawn
+def test_a_figure_is_one_column_wide_and_no_interval_is_cut(layout):
+    figure, module, points = layout
     assert figure.get_size_inches()[0] == 3.4
     panels = {
         scaling: lambda rows: np.where(rows["quantity"] == "dAUC", 1, 0),
@@ -101,9 +101,12 @@ def test_a_figure_is_one_column_wide_and_no_interval_is_cut(drawn):
     }[module](points)
     for panel, rows in points.groupby(np.asarray(panels)):
         low, high = figure.axes[panel].get_ylim()
-        there = rows.dropna(subset=["value"])
-        assert low < there[["low", "value"]].min(axis=None) if len(there) else True
-        assert high > there[["high", "value"]].max(axis=None) if len(there) else True
+        numbers = rows[["low", "value", "high"]].to_numpy(float)
+        if np.isnan(numbers).all():
+            assert figure.axes[panel].texts  # the reason
+        else:
+            assert low < np.nanmin(numbers)
+            assert high > np.nanmax(numbers)
 
 
 def test_no_model_hides_another_of_its_size():
@@ -138,19 +141,19 @@ def test_the_least_dauc_that_the_criteria_ask_is_drawn_at_its_model():
     assert list(dash.get_xdata()) == pytest.approx([1_711_376_384])
 
 
-def test_whatever_is_missing_is_said_in_its_panel_and_in_the_caption(settings):
+def test_whatever_is_missing_is_named_in_its_panel_and_in_the_caption(settings):
     reason = MISSING["reason"]
-    for module, said in (
+    for module, text in (
         (scaling, f"A-Model-Of-Some-Size-134515009, AUROC of REV ({reason})"),
         (temperature, f"reasoning at 0.2 (no item has a value); AUROC at 0.2 ({reason})"),
         (ablation, f"random at 30 % ({reason})"),
     ):
         points = table(module, with_gaps())
         figure = module.draw(points)
-        found = " ".join(text.get_text().replace("\n", " ") for text in texts(figure))
-        assert f"Not there: {said}" in found
+        shown = " ".join(part.get_text().replace("\n", " ") for part in texts(figure))
+        assert f"Missing: {text}" in shown
         if module is not scaling:
-            assert f"Not there: {reason}" in found  # in the empty panel
+            assert f"Missing: {reason}" in shown  # in the empty panel
         assert reason in module.describe(points, settings)["caption"]
 
 
@@ -158,14 +161,14 @@ def test_whatever_is_missing_is_said_in_its_panel_and_in_the_caption(settings):
 def test_a_panel_of_nothing_has_a_reason_and_no_scale(module):
     figure = module.draw(table(module, STUDIES["nothing"]))
     for axis in figure.axes:
-        assert [text.get_text().replace("\n", " ") for text in axis.texts] == [f"Not there: {MISSING['reason']}"]
+        assert [text.get_text().replace("\n", " ") for text in axis.texts] == [f"Missing: {MISSING['reason']}"]
         assert not axis.get_yticks().size
 
 
 def test_a_value_without_a_neighbour_has_a_bar_in_place_of_a_band():
-    one = result(135e6, "Small")
-    one["temperatures"]["by_temperature"] = one["temperatures"]["by_temperature"][:1]
-    figure = temperature.draw(table(temperature, {"a": one}))
+    study = result(135e6, "Small")
+    study["temperatures"]["by_temperature"] = study["temperatures"]["by_temperature"][:1]
+    figure = temperature.draw(table(temperature, {"a": study}))
     bars = [segment for lines in figure.axes[1].collections if hasattr(lines, "get_segments") for segment in lines.get_segments()]
     assert np.asarray(bars).tolist() == [[[0, 0.5], [0, 0.7]]]
 
@@ -181,37 +184,37 @@ def test_a_caption_holds_every_number_of_the_table_and_says_only_what_is_there(m
     points = table(module, with_gaps())
     changed = {"confidence": 0.9, "bootstrap_draws": 1234}
     others = settings.model_copy(update={"statistics": settings.statistics.model_copy(update=changed)})
-    found = module.describe(points, others)
+    description = module.describe(points, others)
     for column in ("value", "low", "high", "n", "label", "interval", "reason"):
-        pd.testing.assert_series_equal(pd.DataFrame(found["points"])[column], points[column])
+        pd.testing.assert_series_equal(pd.DataFrame(description["points"])[column], points[column])
     x = {scaling: "n_params", temperature: "temperature", ablation: "share"}[module]
-    assert [point["x"] for point in found["points"]] == points[x].tolist()
-    assert len({(point["model"], point["series"], point["x"]) for point in found["points"]}) == len(points)
-    assert "90 % intervals over 1,234 bootstrap draws" in found["caption"]
-    assert ("BCa" in found["caption"]) == (module is not ablation)
-    for said in (*points["label"].unique(), *settings.datasets):
-        assert said in found["caption"]
+    assert [point["x"] for point in description["points"]] == points[x].tolist()
+    assert len({(point["model"], point["series"], point["x"]) for point in description["points"]}) == len(points)
+    assert "90 % intervals over 1,234 bootstrap draws" in description["caption"]
+    assert ("BCa" in description["caption"]) == (module is not ablation)
+    for name in (*points["label"].unique(), *settings.datasets):
+        assert name in description["caption"]
     counted = {scaling: "24 + 16", temperature: "24 reasoning + 16 control", ablation: "6 gold solutions + 6 control text"}
-    assert counted[module] in found["caption"]
-    assert "nan" not in found["caption"]
+    assert counted[module] in description["caption"]
+    assert "nan" not in description["caption"]
 
 
 def test_the_caption_counts_items_by_temperature_and_numbers_without_an_interval(settings):
     few = result(135e6, "Small")
     rows = few["temperatures"]["by_temperature"]
     rows[0]["control"] |= {"low": None, "high": None, "n": 3}
-    found = temperature.describe(table(temperature, {"a": few}), settings)["caption"]
-    assert "Small 24 reasoning + 3 to 16 control" in found
-    assert "1 of 9 numbers have no interval" in found
+    caption = temperature.describe(table(temperature, {"a": few}), settings)["caption"]
+    assert "Small 24 reasoning + 3 to 16 control" in caption
+    assert "1 of 9 numbers have no interval" in caption
 
 
 def test_an_aurocs_interval_is_called_by_the_method_that_made_it():
     label, cluster = np.repeat([1, 0], 12), np.arange(24).astype(str)
-    drawn = bootstrap.cluster_weights(cluster, label, 200, 0)
+    weights = bootstrap.cluster_weights(cluster, label, 200, 0)
     for score, method in ((np.random.default_rng(1).normal(size=24) + label, "BCa"), (label * 1.0, "percentile")):
-        found = bootstrap.auroc_interval(label, score, drawn, 0.95, cluster)
-        assert estimate_columns(found.as_dict(), "BCa")["interval"] == method
-    assert estimate_columns(replace(found, low=np.nan, note="").as_dict(), "BCa")["interval"] == ""
+        estimate = bootstrap.auroc_interval(label, score, weights, 0.95, cluster)
+        assert estimate_columns(estimate.as_dict(), "BCa")["interval"] == method
+    assert estimate_columns(replace(estimate, low=np.nan, note="").as_dict(), "BCa")["interval"] == ""
 
 
 AGAIN = """
@@ -285,10 +288,10 @@ def items(n=30):
 def test_the_area_under_the_roc_table_is_the_auroc():
     frame = items()
     points = curves.roc(frame, "m")
-    kept = frame[frame["rev"].notna()]
+    scored = frame[frame["rev"].notna()]
     for score, rows in points.groupby("score"):
         area = np.trapezoid(rows["tpr"], rows["fpr"])
-        assert area == pytest.approx(auc.auroc((kept["role"] == "reasoning").to_numpy().astype(int), kept[score].to_numpy()))
+        assert area == pytest.approx(auc.auroc((scored["role"] == "reasoning").to_numpy().astype(int), scored[score].to_numpy()))
 
 
 def test_distribution_functions_end_at_one_and_hold_every_value():

@@ -101,7 +101,7 @@ def run(folder: Path, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's plots and page, in a repository with two tagged revisions of the tables; the page of their diff."""
+    """Return the page of `dvc plots diff` over two tagged revisions of the project's tables."""
     folder = tmp_path_factory.mktemp("comparison")
     (folder / ".dvc" / "plots").mkdir(parents=True)
     for name in (".dvc/config", ".dvc/.gitignore", ".dvc/plots/panels.json", ".dvc/plots/page.html"):
@@ -130,18 +130,18 @@ class References(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.addresses: list[str] = []
         self.element = ""
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.element = tag
-        self.found += [f"{tag} {name}={value}" for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        self.addresses += [f"{tag} {name}={value}" for name, value in attributes if name in ("src", "href", "srcset", "data")]
         if tag in ("link", "iframe", "base"):
-            self.found.append(tag)
+            self.addresses.append(tag)
 
     def handle_data(self, text: str) -> None:
         if self.element == "style":
-            self.found += re.findall(r"@import.*|url\(.*?\)", text)
+            self.addresses += re.findall(r"@import.*|url\(.*?\)", text)
 
 
 class Lines(HTMLParser):
@@ -149,7 +149,7 @@ class Lines(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.plot, self.groups, self.found = "", [], {}
+        self.plot, self.groups, self.paths = "", [], {}
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         values = dict(attributes)
@@ -158,7 +158,7 @@ class Lines(HTMLParser):
         if tag == "g":
             self.groups.append(values.get("class") or "")
         if tag == "path" and self.groups and self.groups[-1].startswith("mark-line "):
-            self.found.setdefault((self.plot, values["stroke"]), []).append(values["d"])
+            self.paths.setdefault((self.plot, values["stroke"]), []).append(values["d"])
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "g":
@@ -189,7 +189,7 @@ def browse(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def drawn(comparison, browse) -> tuple[str, list[str]]:
+def page(comparison, browse) -> tuple[str, list[str]]:
     return browse(comparison)
 
 
@@ -197,26 +197,26 @@ def test_the_page_refers_to_nothing_outside(comparison):
     page = comparison.read_text()
     references = References()
     references.feed(page)
-    assert references.found == []
+    assert references.addresses == []
     assert "cdn." not in page
 
 
 @pytest.mark.parametrize(("theme", "colours"), [("light", LIGHT), ("dark", DARK)])
-def test_each_plot_has_the_curves_of_both_revisions(comparison, browse, drawn, theme, colours):
-    dom, console = drawn if theme == "light" else browse(comparison, "--blink-settings=preferredColorScheme=0")
+def test_each_plot_has_the_curves_of_both_revisions(comparison, browse, page, theme, colours):
+    dom, console = page if theme == "light" else browse(comparison, "--blink-settings=preferredColorScheme=0")
     assert console == []
     lines = Lines()
     lines.feed(dom)
     for plot, name in TABLES.items():
-        first, second = (lines.found.get((plot, colour), []) for colour in colours)
+        first, second = (lines.paths.get((plot, colour), []) for colour in colours)
         expected = [tables(seed)[name].groupby(["panel", "line"]).ngroups for seed in range(2)]
         assert [len(first), len(second)] == expected, plot
         assert all(path.count(",") > 1 for path in first + second), plot
         assert set(first).isdisjoint(second), plot
 
 
-def test_the_title_says_what_is_compared(drawn):
-    dom, _ = drawn
+def test_the_title_says_what_is_compared(page):
+    dom, _ = page
     assert f"<title>{REVISIONS[0]} against {REVISIONS[1]} - dvc plots</title>" in dom
     heading = re.search("<h1>(.*?)</h1>", dom, re.DOTALL).group(1)
     assert re.sub("<[^>]+>", " ", heading).split() == [REVISIONS[0], "against", REVISIONS[1]]
@@ -250,8 +250,8 @@ def test_nothing_is_fetched_and_nothing_is_clipped_or_overlaps_at_1200_pixels(co
     def inside(inner: list[float], outer: list[float]) -> bool:
         return all(np.array(inner[:2]) >= np.array(outer[:2]) - 1) and all(np.array(inner[2:]) <= np.array(outer[2:]) + 1)
 
-    def apart(one: list[float], other: list[float]) -> bool:
-        return one[2] <= other[0] + 1 or other[2] <= one[0] + 1 or one[3] <= other[1] + 1 or other[3] <= one[1] + 1
+    def apart(first: list[float], second: list[float]) -> bool:
+        return any(a[i + 2] <= b[i] + 1 for a, b in ((first, second), (second, first)) for i in (0, 1))
 
     assert measured["fetched"] == []
     assert measured["width"] <= 1200
@@ -263,7 +263,7 @@ def test_nothing_is_fetched_and_nothing_is_clipped_or_overlaps_at_1200_pixels(co
             assert inside(box, plot["svg"]), (name, text)
             assert "…" not in text
         for boxes in (plot["panels"], cards):
-            assert all(apart(one, other) for one, other in combinations(boxes, 2)), name
+            assert all(apart(first, second) for first, second in combinations(boxes, 2)), name
 
 
 def test_a_page_without_a_place_for_the_script_is_refused():

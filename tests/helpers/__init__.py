@@ -1,1 +1,1 @@
-"""What several tests use: nothing here is a test."""
+"""Helpers of several test files. No test is here."""

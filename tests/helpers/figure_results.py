@@ -1,4 +1,4 @@
-"""Results as the figures take them: one model, several, and with numbers missing."""
+"""Make results for the figures: of one model, of several, and with missing numbers."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def result(n_params, label):
 
 
 def with_gaps():
-    """Three models: one whole, one whose AUROCs are all missing, one with single values missing."""
-    whole, none, some = (result(size, f"A-Model-Of-Some-Size-{size}") for size in (134_515_008, 134_515_009, 1_711_376_384))
+    """Return three models: one complete, one without any AUROC, one with single missing values."""
+    complete, none, some = (result(size, f"A-Model-Of-Some-Size-{size}") for size in (134_515_008, 134_515_009, 1_711_376_384))
     none["auroc"]["rev"]["bootstrap"] |= MISSING
     none["added"]["rev"]["delta"] |= MISSING
     for row in none["temperatures"]["by_temperature"]:
@@ -62,13 +62,13 @@ def with_gaps():
     some["temperatures"]["by_temperature"][1]["reasoning"] |= MISSING | {"reason": "no item has a value"}
     some["temperatures"]["by_temperature"][1]["auroc"] |= MISSING
     some["heads"][2] |= MISSING
-    return {"whole": whole, "none": none, "some": some}
+    return {"whole": complete, "none": none, "some": some}
 
 
 def nothing():
     empty = result(135e6, "Small")
-    for found in (empty["auroc"]["rev"]["bootstrap"], empty["added"]["rev"]["baseline"], empty["added"]["rev"]["delta"]):
-        found |= MISSING
+    for entry in (empty["auroc"]["rev"]["bootstrap"], empty["added"]["rev"]["baseline"], empty["added"]["rev"]["delta"]):
+        entry |= MISSING
     for row in empty["temperatures"]["by_temperature"]:
         for series in ("reasoning", "control", "auroc"):
             row[series] |= MISSING

@@ -1,4 +1,4 @@
-"""Files as a test compares them."""
+"""Read files for comparison."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """sha256 of each file of a folder by its name."""
+    """Return the sha256 of each file of a folder, by name."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def strictly(text):
-    """JSON as the standard has it: no NaN."""
+    """Parse JSON and reject NaN and Infinity, which the standard does not have."""
 
     def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     return json.loads(text, parse_constant=refuse)

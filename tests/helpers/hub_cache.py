@@ -1,11 +1,12 @@
-"""A cache of the Hugging Face hub as the library lays it out, made by hand: what a machine has that fetched before."""
+"""Make a cache of the Hugging Face hub as its library lays it out after a download."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-LARGE = (".safetensors", ".parquet", ".bin")  # kept by the sha256 of their content, the others as git keeps them
+# A blob of these is named by the sha256 of its content, any other by git's hash.
+LARGE = (".safetensors", ".parquet", ".bin")
 
 
 def content(file: Path | bytes) -> bytes:
@@ -13,16 +14,16 @@ def content(file: Path | bytes) -> bytes:
 
 
 def digest(name: str, data: bytes) -> str:
-    """What the hub calls a file's content: its etag."""
+    """Return the hub's etag for a file."""
     if name.endswith(LARGE):
         return hashlib.sha256(data).hexdigest()
     return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
 
 
 def lay_out(cache: Path, kind: str, repo: str, files: dict[str, Path | bytes], commit: str, ref: str = "main") -> Path:
-    """``files``, by their path in the repository, as ``repo`` at ``commit``, which is what ``ref`` stands for.
+    """Write ``files`` by path as ``repo`` at ``commit``, point ``ref`` to it, return its folder.
 
-    ``kind`` is "model" or "dataset", ``cache`` what HF_HUB_CACHE is to name. Gives the folder of the commit.
+    ``kind`` is "model" or "dataset". ``cache`` is a value for HF_HUB_CACHE.
     """
     storage = cache / f"{kind}s--{repo.replace('/', '--')}"
     snapshot = storage / "snapshots" / commit

@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on the loopback: the few endpoints that a download asks, and their ways to fail."""
+"""Serve a stand-in for the Hugging Face hub on the loopback, with its ways to fail."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 class Hub:
-    """``repositories[kind, repo]`` maps revisions, commits and names alike, to files by path. Close it after use."""
+    """A hub. ``repositories[kind, repo]`` maps a commit or branch to its files by path."""
 
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}
         self.commits: dict[tuple[str, str, str], str] = {}
-        self.asked: list[str] = []  # "METHOD path" of each request
-        self.ranges: list[str] = []  # the parts of files that were asked for, where not the whole
+        self.requests: list[str] = []  # "METHOD path" of each request
+        self.ranges: list[str] = []  # the Range headers of requests for a part of a file
         self.tokens: set[str] = set()
         self.gated: set[str] = set()  # repositories whose files need more than a token
-        self.valid_tokens: set[str] | None = None  # None takes any
-        self.busy = 0  # so many requests are answered 429 before one isn't
+        self.valid_tokens: set[str] | None = None  # None: any token is valid
+        self.busy = 0  # this many more requests get status 429
         self.retry_after = "0"
-        self.cuts = 0  # so many downloads of large files break off half-way
-        self.short = False  # downloads of large files end half-way, and say that this is all
-        self.claimed: dict[str, int] = {}  # sizes that the listing claims, by path
+        self.cuts = 0  # this many more downloads of large files break off half-way
+        self.short = False  # downloads of large files end half-way with a matching length
+        self.claimed: dict[str, int] = {}  # wrong sizes in the listing, by path
 
         class Handler(BaseHTTPRequestHandler):
             hub, protocol_version = self, "HTTP/1.1"
@@ -55,14 +55,14 @@ class Hub:
         self.thread.join()
 
     def push(self, kind: str, repo: str, files: dict[str, Path | bytes], commit: str, branch: str = "main") -> None:
-        """``files`` as ``commit``, to which ``branch`` moves."""
-        held = self.repositories.setdefault((kind, repo), {})
-        held[commit] = held[branch] = {name: content(file) for name, file in files.items()}
+        """Store ``files`` as ``commit`` and move ``branch`` to it."""
+        revisions = self.repositories.setdefault((kind, repo), {})
+        revisions[commit] = revisions[branch] = {name: content(file) for name, file in files.items()}
         self.commits[kind, repo, commit] = self.commits[kind, repo, branch] = commit
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = unquote(urlsplit(request.path).path)
-        self.asked.append(f"{request.command} {path}")
+        self.requests.append(f"{request.command} {path}")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         self.tokens |= {token} - {""}
         if self.busy:
@@ -70,10 +70,10 @@ class Hub:
             return self._send(request, 429, {"Retry-After": self.retry_after})
         if token and self.valid_tokens is not None and token not in self.valid_tokens:
             return self._send(request, 401, {"X-Error-Message": "Invalid credentials in Authorization header"})
-        if found := _API.fullmatch(path):
-            kind, repo, what, revision = found.groups()
-        elif found := _FILE.fullmatch(path):
-            kind, repo, revision, what = "dataset" if found[1] else "model", found[2], found[3], "file"
+        if match := _API.fullmatch(path):
+            kind, repo, endpoint, revision = match.groups()
+        elif match := _FILE.fullmatch(path):
+            kind, repo, revision, endpoint = "dataset" if match[1] else "model", match[2], match[3], "file"
         else:
             return self._send(request, 400)
         if (kind, repo) not in self.repositories:
@@ -82,14 +82,14 @@ class Hub:
         if revision not in self.repositories[kind, repo]:
             return self._send(request, 404, {"X-Error-Code": "RevisionNotFound"})
         files, commit = self.repositories[kind, repo][revision], self.commits[kind, repo, revision]
-        if what == "tree":
+        if endpoint == "tree":
             return self._json(request, [self._entry(name, data) for name, data in files.items()])
-        if what != "file":
+        if endpoint != "file":
             siblings = [self._sibling(name, data) for name, data in files.items()]
             return self._json(request, {"id": repo, "sha": commit, "siblings": siblings})
         if repo in self.gated:
             return self._send(request, 403 if token else 401, {"X-Error-Code": "GatedRepo"})
-        return self._file(request, found[4], files[found[4]], commit)
+        return self._file(request, match[4], files[match[4]], commit)
 
     def _entry(self, name: str, data: bytes) -> dict:
         size = self.claimed.get(name, len(data))
@@ -114,7 +114,7 @@ class Hub:
             data = data[: len(data) // 2]
         cut = large and self.cuts > 0
         self.cuts -= cut
-        # With a body that is longer than what is sent, the other side knows that it was cut.
+        # Content-Length is that of the whole body, so the client sees that it was cut.
         self._send(request, 206 if start else 200, headers, data[start:], stop=(len(data) - start) // 2 if cut else None)
         request.close_connection = request.close_connection or cut
 

@@ -1,4 +1,4 @@
-"""Folders that look like iterations: a manifest and a few files, without results."""
+"""Write folders that look like iterations: a manifest and a few files, without results."""
 
 from __future__ import annotations
 

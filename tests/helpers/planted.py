@@ -1,4 +1,4 @@
-"""Studies whose truth is known: metrics tables, and activations that measures are made from."""
+"""Make studies whose truth is known: metrics tables, and the activations behind measures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAYERS, WINDOW, HEADS = 12, 16, 3
 
 
 def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0) -> pd.DataFrame:
-    """A metrics table whose scores know ``effect`` and whose prompt length knows ``confound`` of the class."""
+    """Return a metrics table in which the class shifts scores and, by ``confound``, prompt length."""
     rng = np.random.default_rng(seed)
     role = np.where(np.arange(n) % 2, "reasoning", "control")
     reasoning = (role == "reasoning").astype(float)
@@ -49,9 +49,9 @@ def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0
 def activations(
     frame: pd.DataFrame, rng: np.random.Generator, apl: np.ndarray, ape: np.ndarray, sib: np.ndarray
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """What the activations stage would have written, with each component shifted by so many deviations an item.
+    """Return what the activations stage writes, each component shifted by so many deviations.
 
-    Everything that an item's measures are made from moves together: its layers' log KL, its entropies, its cosines.
+    All layers and tokens of an item shift together: their log KL, their entropies, their cosines.
     """
     n = len(frame)
     records = frame.assign(window_start=80, window_end=80 + WINDOW, paraphrase_reason="").drop(columns=SCORES)

@@ -1,7 +1,10 @@
-"""The item browser alone in a page, under the policy that report.html has."""
+"""Put the item browser alone into a page, under the content policy of report.html."""
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Sequence
 from importlib import resources
 
@@ -27,13 +30,19 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+MAX_BYTES = 3_200_000  # of packed items: about what the page of one model has left for them
 BODY = "body { margin: 0 auto; padding: 1rem; max-width: 80rem; font: 1rem/1.5 system-ui, sans-serif; \
 background: var(--page); color: var(--text); }"
 
 
-def assembled(iterations: Sequence[Iteration], most: int = items.MAX_BYTES) -> str:
+def unpack_items(packed: str) -> dict:
+    """Return what `pack_items` packed."""
+    return json.loads(zlib.decompress(base64.b64decode(packed), wbits=-15))
+
+
+def assembled(iterations: Sequence[Iteration], max_bytes: int = MAX_BYTES) -> str:
     assets = resources.files("wor.report") / "assets"
-    read = {name: (assets / name).read_text(encoding="utf-8") for name in ("report.css", "items.css", "items.js")}
-    style, script = read["report.css"] + BODY + read["items.css"], read["items.js"]
-    packed, policy = items.pack_items(list(iterations), most), page.policy(style, [script])
+    texts = {name: (assets / name).read_text(encoding="utf-8") for name in page.STYLES}
+    style, script = texts["report.css"] + BODY + texts["items.css"], page.items_script()
+    packed, policy = items.pack_items(list(iterations), max_bytes), page.content_policy(style, [script])
     return ENVIRONMENT.from_string(PAGE).render(iterations=iterations, style=style, script=script, policy=policy, packed=packed)

@@ -1,4 +1,4 @@
-"""A finished iteration's folder with numbers of no model: any texts, any size, within seconds."""
+"""Write an iteration's folder with random numbers and any texts, without a model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from wor.measures import table
 LAYERS, WINDOW = 30, 32
 
 
-def asked(item_id: str, prompt: str, role: str = "reasoning", **changes: object) -> dict:
-    """A row of items/: see wor.data.items.Item."""
+def make_question(item_id: str, prompt: str, role: str = "reasoning", **changes: object) -> dict:
+    """Return one row of a file in items/. See wor.data.items.Item."""
     paraphrases = [f"{opening} {prompt}" for opening in ("Please.", "Kindly.", "Well then.")]
     row = {"item_id": item_id, "dataset": item_id.split("/")[0], "role": role, "prompt": prompt, "paraphrases": paraphrases}
     row |= {"paraphrase_shares": [0.15, 0.12, 0.1], "gold": f"gold of {item_id}", "answer": "12" if role == "reasoning" else ""}
@@ -27,12 +27,15 @@ def asked(item_id: str, prompt: str, role: str = "reasoning", **changes: object)
 
 
 def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[list[str]], seed: int = 0, **changes) -> Iteration:
-    """``changes``: of params.yaml, at its top. An item's tokens are its continuation; its window the last 32 but two."""
+    """Write the folder and return it as an Iteration.
+
+    ``changes`` replace top-level values of params.yaml. An item's window is its last 32 tokens but two.
+    """
     values = params.read_yaml(ROOT / "params.yaml")
     values |= {"datasets": sorted({row["dataset"] for row in questions})} | changes
     study = params.load_params(ROOT / "params.yaml")
     rng = np.random.default_rng(seed)
-    rows = [_said(question, tokens, rng) for question, tokens in zip(questions, continuations, strict=True)]
+    rows = [_response(question, tokens, rng) for question, tokens in zip(questions, continuations, strict=True)]
     frame = pd.DataFrame(rows).sort_values("dataset", kind="stable", ignore_index=True)
     widths = (frame["window_end"] - frame["window_start"]).where(frame["reason"] == "", 0).to_numpy()
     arrays = _arrays(frame, widths, rng)
@@ -45,8 +48,8 @@ def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[l
     results = folder / "results"
     results.mkdir(parents=True)
     for dataset in values["datasets"]:
-        of = np.flatnonzero(frame["dataset"] == dataset)
-        part, cut = frame.iloc[of].reset_index(drop=True), {name: array[of] for name, array in arrays.items()}
+        rows = np.flatnonzero(frame["dataset"] == dataset)
+        part, cut = frame.iloc[rows].reset_index(drop=True), {name: array[rows] for name, array in arrays.items()}
         observed = folder / paths.observed(label, dataset)
         observed.mkdir(parents=True)
         storage.write_records(observed, part, cut)
@@ -62,21 +65,21 @@ def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[l
     return Iteration(folder)
 
 
-def with_a_second_model(made: Iteration, folder: Path) -> Iteration:
-    """The same numbers once more, as those of another model."""
-    shutil.copytree(made.folder, folder)
-    storage.write_json(folder / paths.MANIFEST, {**made.manifest, "iteration_id": folder.name})
+def with_a_second_model(first: Iteration, folder: Path) -> Iteration:
+    """Return a copy that has the same numbers for a second model."""
+    shutil.copytree(first.folder, folder)
+    storage.write_json(folder / paths.MANIFEST, {**first.manifest, "iteration_id": folder.name})
     shutil.copytree(folder / "observed" / "Small-135M", folder / "observed" / "Large-1.7B")
     for path in (folder / "results").glob("Small-135M_*.csv"):
         shutil.copy(path, path.with_name(path.name.replace("Small-135M", "Large-1.7B")))
-    storage.write_json(folder / "results" / "model_results.json", {**made.cards, "large": made.cards["small"]})
+    storage.write_json(folder / "results" / "model_results.json", {**first.cards, "large": first.cards["small"]})
     both = {"small": {"label": "Small-135M"}, "large": {"label": "Large-1.7B"}}
     storage.write_json(folder / "results" / "aggregate_statistics.json", {"models": both, "criteria": {}})
     return Iteration(folder)
 
 
-def _said(question: dict, tokens: list[str], rng: np.random.Generator) -> dict:
-    n, room = len(tokens), int(rng.integers(60, 200))
+def _response(question: dict, tokens: list[str], rng: np.random.Generator) -> dict:
+    n, n_prompt = len(tokens), int(rng.integers(60, 200))
     end = max(0, n - 2)
     start = max(0, end - WINDOW)
     log_probs = -rng.gamma(0.35, 1.4, n)
@@ -86,7 +89,7 @@ def _said(question: dict, tokens: list[str], rng: np.random.Generator) -> dict:
         **{name: question[name] for name in ("item_id", "dataset", "role")},
         "split": "evaluation",
         "cluster": question["item_id"],
-        "token_len": room,
+        "token_len": n_prompt,
         "cot_len": n,
         "steps": float(rng.integers(1, 6)) if reasoning else np.nan,
         "n_generated": n,
@@ -96,15 +99,15 @@ def _said(question: dict, tokens: list[str], rng: np.random.Generator) -> dict:
         "finished": False,
         "answer": answer,
         "correct": float(answer == question["answer"]) if reasoning else np.nan,
-        "window_start": room + start,
-        "window_end": room + end,
-        "answer_start": room + (end if answer else n),
-        "answer_end": room + n,
+        "window_start": n_prompt + start,
+        "window_end": n_prompt + end,
+        "answer_start": n_prompt + (end if answer else n),
+        "answer_end": n_prompt + n,
         "paraphrase_share": float(np.mean(question["paraphrase_shares"])),
         "paraphrase_reason": "",
         "reason": question.get("reason", "") or ("" if end - start >= 4 else f"{end - start} tokens generated, fewer than 4"),
         "template": "chat template",
-        "prompt_ids": list(range(room)),
+        "prompt_ids": list(range(n_prompt)),
         "tokens": tokens,
         "token_logprob": log_probs.astype(np.float32),
         "token_entropy": rng.gamma(0.9, 1.0, n).astype(np.float32),
@@ -113,7 +116,7 @@ def _said(question: dict, tokens: list[str], rng: np.random.Generator) -> dict:
 
 
 def _arrays(frame: pd.DataFrame, widths: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """With what a real model's look like: few deep layers count, tokens settle late, reasoning spreads a little wider."""
+    """Return arrays like a real model's, where tokens settle late and few layers matter."""
     shape = (len(frame), LAYERS, WINDOW)
     reasoning = (frame["role"] == "reasoning").to_numpy()[:, None, None]
     depth = np.arange(LAYERS)[None, :, None] / LAYERS

@@ -1,4 +1,4 @@
-"""Texts that try to break a page, and a second iteration beside one."""
+"""Make input for pages: text that tries to break them, and a second iteration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked =
 
 
 def another(folder: Path) -> Path:
-    """A second iteration beside ``folder``: another temperature, REV of reasoning items up by one."""
+    """Copy ``folder`` to iteration_002. Change its temperature and add 1 to reasoning items' REV."""
     copy = shutil.copytree(folder, folder.with_name("iteration_002"))
     for path in copy.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

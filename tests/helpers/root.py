@@ -1,4 +1,4 @@
-"""Where the repository is. Apart from the other helpers, which load torch."""
+"""The path of the repository, in a module that loads nothing."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""A real S3 server for a test: Ceph's gateway over one monitor and one object store in memory, all in one folder.
+"""Start a real S3 server for a test: Ceph's gateway, one monitor and one object store in memory.
 
-Nothing outside the folder is written, and each server has its own ports and cluster id, so several run at once. The daemons end
-with the process that started them, however it ends.
+It writes to one folder only. Each server has its own ports and cluster id, so several can run at
+once. The daemons end with the process that started them, however that ends.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from botocore.session import Session
 BINARIES = ["ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin", "setpriv"]
 DEADLINE_SECONDS = 180
 
-# One copy in few groups; memory for a store; no admin sockets, whose paths may not exceed 107 bytes. Keys (cephx) are needed:
-# without them the gateway does not get through to the store. The monitor by default takes one change a second, which makes the
-# start ten times slower.
+# Data has one copy, in few groups and in memory. There are no admin sockets, as their paths may have
+# at most 107 bytes. Without keys (cephx) the gateway does not reach the store. By default the
+# monitor takes one change per second, which makes the start ten times slower.
 CONF = """
 [global]
 fsid = {fsid}
@@ -66,13 +66,13 @@ rgw frontends = beast endpoint=127.0.0.1:{port}
 
 
 def available() -> str | None:
-    """None where a server can be started, or why it can't."""
+    """Return None if a server can start here, or the reason why it cannot."""
     missing = [name for name in BINARIES if not shutil.which(name)]
     return f"{', '.join(missing)} not installed: apt-get install ceph-mon ceph-osd radosgw ceph-common" if missing else None
 
 
 class S3Server:
-    """`with S3Server(folder) as server`: an S3 endpoint at `server.url` with one bucket and one user, up when it is entered."""
+    """An S3 endpoint at ``url`` with one bucket and one user, for a ``with`` statement."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -81,7 +81,7 @@ class S3Server:
         self._monitor_port, self._port = _free_ports(2)
         self.url = f"http://127.0.0.1:{self._port}"
         self._daemons: dict[str, subprocess.Popen] = {}
-        # One thread starts all programs: what the kernel takes for their parent is a thread, and the caller's may end.
+        # The kernel takes a thread for the parent of a program, and the caller's thread may end.
         self._starter = ThreadPoolExecutor(1)
 
     def __enter__(self) -> S3Server:
@@ -96,14 +96,14 @@ class S3Server:
         self.stop()
 
     def stop(self) -> None:
-        """All of it, with its data: killed, since nothing is to be kept."""
+        """Kill every daemon and delete the data."""
         for name in list(self._daemons):
             self._kill(name)
         self._starter.shutdown()
         shutil.rmtree(self.folder / "mon", ignore_errors=True)  # 40 MB
 
     def kill_gateway(self) -> None:
-        """The remote refuses connections from here on; what it holds is kept."""
+        """Kill the gateway: connections are refused, and the data stay."""
         self._kill("gateway")
 
     def start_gateway(self) -> None:
@@ -125,7 +125,7 @@ class S3Server:
             client.put_object(Bucket=self.bucket, Key=name, Body=content)
 
     def _client(self) -> AbstractContextManager[BaseClient]:
-        # No retries and no proxy: a test that asks a dead server is told so at once.
+        # No retries and no proxy, so that a dead server shows at once.
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10, proxies={})
         keys = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret, "region_name": "us-east-1"}
         return closing(Session().create_client("s3", endpoint_url=self.url, config=config, **keys))
@@ -134,7 +134,7 @@ class S3Server:
         self._deadline = time.monotonic() + DEADLINE_SECONDS
         self._make_monitor()
         self._start("mon", "ceph-mon", "-i", "a")
-        # The store identifies itself by this id; with another one the monitor refuses it.
+        # The monitor refuses a store with any other id.
         store = str(uuid.uuid4())
         self._run("ceph", "osd", "new", store)
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)
@@ -161,9 +161,9 @@ class S3Server:
         self._run("ceph-mon", "-i", "a", "--mkfs", "--monmap", monmap, "--keyring", keyring)
 
     def _popen(self, output: str, *command: str) -> subprocess.Popen:
-        # The kernel ends the program with its parent, also when that is killed.
+        # The kernel ends the program with its parent, also if that is killed.
         args = ["setpriv", "--pdeathsig", "KILL", command[0], "--conf", str(self.folder / "ceph.conf"), *command[1:]]
-        # Not the caller's CEPH_* and PYTHON*, which would change what these programs do.
+        # The caller's CEPH_* and PYTHON* would change what these programs do.
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
         with (self.folder / f"{output}.out").open("ab") as out:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
@@ -200,7 +200,7 @@ class S3Server:
                     time.sleep(0.05)
 
     def _check(self, waiting_for: str) -> None:
-        """Waiting is over when a daemon has ended, or the time is up."""
+        """Raise if a daemon has ended or the time is up."""
         for name, daemon in self._daemons.items():
             if daemon.poll() is not None:
                 self._fail(f"{name} ended with {daemon.returncode}, while waiting for {waiting_for}")
@@ -214,16 +214,16 @@ class S3Server:
 
 
 def _free_ports(n: int) -> list[int]:
-    """Below the range from which the kernel gives ports to clients: a port of that range may be gone when it is wanted again."""
-    found = []
-    # The system's randomness: a test that seeds Python's would send two servers to the same ports.
+    """Return free ports below the range that the kernel gives to clients."""
+    ports = []
+    # A test may have seeded Python's generator, which would send two servers to the same ports.
     for port in random.SystemRandom().sample(range(15_000, 32_000), 1000):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        found.append(port)
-        if len(found) == n:
-            return found
+        ports.append(port)
+        if len(ports) == n:
+            return ports
     raise OSError("no free port")

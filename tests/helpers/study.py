@@ -1,4 +1,4 @@
-"""A whole study in a folder of its own: the repository's files, a git commit, and DVC."""
+"""Make a whole study in a folder: the files of this repository, a git commit and DVC."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def merge(values: dict, changes: dict) -> dict:
 
 
 def tiny_model(folder: Path) -> dict:
-    """The tiny random Llama in place of the real model."""
+    """Return parameters with the tiny random Llama in place of the real model."""
     return {
         "models": ["tiny"],
         "model_specs": {"tiny": {"source": "local", "label": "Tiny-Random", "path": str(folder)}},
@@ -61,12 +61,12 @@ def tiny_model(folder: Path) -> dict:
 
 
 class Study:
-    """Commands in a study's folder, as a researcher would type them."""
+    """Runs commands in a study's folder, as a researcher types them."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # The copy's own code, not the checkout that is installed.
+        # Use the code in this folder, not the installed checkout.
         self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder)}
         for name in ("COLUMNS", "DVC_ROOT", "DVC_EXP_NAME"):
             self.environment.pop(name, None)
@@ -93,7 +93,7 @@ class Study:
         return Study(folder)
 
     def clone(self, folder: Path) -> Study:
-        """What a stranger gets from the repository: nothing that git does not have."""
+        """Return a git clone, which has nothing that git does not track."""
         subprocess.run(["git", "clone", "-q", str(self.folder), str(folder)], check=True)
         clone = Study(folder)
         clone.sign()
@@ -119,14 +119,14 @@ class Study:
         return self.run(sys.executable, "-m", "stages", name, *arguments, expect=expect)
 
     def refusal(self, done: subprocess.CompletedProcess) -> str:
-        """The one line of a refusal: no traceback, no second line of ours."""
+        """Return the one error line of a command that was refused without a traceback."""
         assert "Traceback" not in done.stderr + done.stdout
         lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1, done.stderr
         return lines[0]
 
     def experiment(self, *settings: str, expect: int | None = 0, options: tuple[str, ...] = ()) -> list[str]:
-        """`dvc exp run -S ...`; the stages that ran."""
+        """Run `dvc exp run -S ...` and return the stages that ran."""
         pairs = [part for setting in settings for part in ("-S", setting)]
         done = self.run("dvc", "exp", "run", *options, *pairs, expect=expect)
         self.output = done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A tiny random Llama and a tokenizer of its own, made here, so that no test needs a download."""
+"""Make a tiny random Llama and its tokenizer, so that no test needs a download."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tiny_config(**changes: object) -> LlamaConfig:
         "bos_token_id": 0,
         "eos_token_id": 1,
         "pad_token_id": 1,
-        # Large enough for predictions to differ from uniform.
+        # The default of 0.02 would give nearly uniform predictions.
         "initializer_range": 0.3,
     }
     return LlamaConfig(**settings | changes, attn_implementation="sdpa")

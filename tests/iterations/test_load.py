@@ -18,7 +18,7 @@ pytestmark = pytest.mark.dvc
 
 
 @pytest.fixture
-def place(ran, monkeypatch):
+def top(ran, monkeypatch):
     """The folder of the finished study, and in it."""
     monkeypatch.chdir(ran.folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
@@ -42,8 +42,8 @@ def other(study):
 
 
 @pytest.mark.parametrize("given", ["", "iteration_001", "experiments/iteration_001", "experiments/iteration_001/"])
-def test_an_iteration_is_loaded_by_its_name_or_folder(place, given):
-    assert wor.load_iteration(given).folder == place / "experiments" / "iteration_001"
+def test_an_iteration_is_loaded_by_its_name_or_folder(top, given):
+    assert wor.load_iteration(given).folder == top / "experiments" / "iteration_001"
 
 
 def test_a_name_is_looked_up_in_the_study_from_a_folder_below_it(study, monkeypatch):
@@ -65,7 +65,7 @@ def test_the_newest_is_the_one_with_the_highest_number(other, monkeypatch):
     assert wor.load_iteration().name == "iteration_010"
 
 
-def test_names_that_are_not_there_are_refused_with_those_that_are(place, iteration):
+def test_names_that_are_not_there_are_refused_with_those_that_are(top, iteration):
     with pytest.raises(UserError, match=r"'iteration_009' is not in .*/experiments\. There are: iteration_001$"):
         wor.load_iteration("iteration_009")
     with pytest.raises(
@@ -107,7 +107,7 @@ def test_every_table_of_results_is_there_by_its_name(iteration):
         assert len(iteration.table(part)) > 0
 
 
-def test_what_was_recorded_of_a_run_is_there_by_name(place, iteration):
+def test_what_was_recorded_of_a_run_is_there_by_name(top, iteration):
     assert (iteration.name, iteration.models, iteration.label()) == ("iteration_001", ["tiny"], "Tiny-Random")
     assert iteration.datasets == ["gsm-symbolic", "syllogism", "wiki"]
     assert iteration.params == params.load_params()
@@ -125,20 +125,20 @@ def test_what_was_recorded_of_a_run_is_there_by_name(place, iteration):
 
 def test_texts_and_arrays_are_sealed_with_the_rest(other):
     assert verify.folder_faults(other.folder) == []
-    kept = ["items/wiki.jsonl", "observed/Tiny-Random/wiki/items.parquet", "observed/Tiny-Random/wiki/arrays.safetensors"]
-    for name in kept:
+    names = ["items/wiki.jsonl", "observed/Tiny-Random/wiki/items.parquet", "observed/Tiny-Random/wiki/arrays.safetensors"]
+    for name in names:
         (other.folder / name).chmod(0o644)
         (other.folder / name).write_bytes((other.folder / name).read_bytes() + b" ")
     faults = verify.folder_faults(other.folder)
-    assert len(faults) == len(kept)
-    assert all(any(name in fault for fault in faults) for name in kept)
+    assert len(faults) == len(names)
+    assert all(any(name in fault for fault in faults) for name in names)
 
 
 def test_a_row_has_the_text_of_its_own_item(ran, items):
-    asked = {row["item_id"]: row for path in (ran.folder / "data/items").glob("*.jsonl") for row in storage.read_jsonl(path)}
+    prompts = {row["item_id"]: row for path in (ran.folder / "data/items").glob("*.jsonl") for row in storage.read_jsonl(path)}
     assert set(items["role"]) == {"reasoning", "control"}
     for row in items.to_dict("records"):
-        item = asked[row["item_id"]]
+        item = prompts[row["item_id"]]
         assert (row["prompt"], row["paraphrases"], row["gold"]) == (item["prompt"], item["paraphrases"], item["gold"])
         assert row["expected"] == item["answer"]
         assert row["dataset"] == item["dataset"]
@@ -222,8 +222,8 @@ def test_an_iteration_of_before_texts_were_kept_has_its_measures(other):
     assert not other.has_texts
     pd.testing.assert_frame_equal(other.items(), other.table("metrics"))
     assert len(other.layers()) == 46 * 4
-    for asked in (other.arrays, lambda: other.tokens("wiki/1")):
+    for read in (other.arrays, lambda: other.tokens("wiki/1")):
         with pytest.raises(
-            UserError, match=r"^iteration_001: has no texts, tokens and arrays\. An earlier version made it: make"
+            UserError, match=r"^iteration_001: has no texts, tokens and arrays\. An earlier version made it. Make"
         ):
-            asked()
+            read()

@@ -125,7 +125,7 @@ def test_a_rebuild_takes_an_edited_row_back_and_keeps_the_comment(experiments):
     path = registry.registry_path(experiments)
     rows = registry.read_rows(experiments)
     rows[0] |= {"fingerprint": "f" * 16, "comments": "look at this one"}
-    path.write_text(registry.as_csv(rows))
+    path.write_text(registry.format_csv(rows))
     rebuilt = rebuild_registry(experiments)
     assert [row["iteration_id"] for row in rebuilt] == ["iteration_001", "iteration_002"]
     assert rebuilt[0]["comments"] == "look at this one"
@@ -148,7 +148,7 @@ def test_a_rebuild_reads_both_sides_of_a_merge_that_was_left_in_the_file(experim
 def test_a_row_of_another_clones_iteration_stays_while_there_is_a_pointer_to_it(experiments):
     path = registry.registry_path(experiments)
     rows = registry.read_rows(experiments)
-    path.write_text(registry.as_csv([*rows, rows[1] | {"fingerprint": "f" * 16}]))
+    path.write_text(registry.format_csv([*rows, rows[1] | {"fingerprint": "f" * 16}]))
     folder = experiments / "iteration_002"
     said = {"md5": f"{'0' * 32}.dir", "path": "iteration_002"}
     (experiments / "iteration_002.dvc").write_text(json.dumps({"outs": [said]}))
@@ -175,7 +175,7 @@ def test_a_registry_edited_to_no_number_is_refused_in_a_line(experiments, argume
     path = registry.registry_path(experiments)
     rows = registry.read_rows(experiments)
     rows[1]["delta_auc_mean"] = "much"
-    path.write_text(registry.as_csv(rows))
+    path.write_text(registry.format_csv(rows))
     done = CliRunner().invoke(app, ["registry", *arguments])
     assert isinstance(done.exception, UserError)
     assert str(done.exception).startswith("registry: iteration_002: delta_auc_mean: 'much'. Write it anew")

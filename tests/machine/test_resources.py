@@ -1,4 +1,4 @@
-"""What a run needs, against what it then takes."""
+"""Check estimates of memory, files and outputs against what a run then takes."""
 
 import copy
 
@@ -7,14 +7,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tests.helpers.planned import planned_item
 from tests.helpers.tiny import tiny_config
 from wor.config.params import HubModel, LocalModel, TruncatedModel
 from wor.engine.load import choose_device, load
 from wor.engine.twin import random_twin
 from wor.machine import resources
 from wor.plan import shape
-from wor.plan.work import PlannedItem, count_work
-from wor.weights import families, identity_card
+from wor.plan.work import count_work
+from wor.weights import families, folders, identity_card
 
 
 def allocated(model: torch.nn.Module) -> int:
@@ -27,42 +28,46 @@ def test_a_model_and_its_twin_take_what_is_counted(tiny_folder, dtype):
     parameters = identity_card.count_parameters(tiny_folder)
     assert allocated(lm.hf) == resources.weights_in_memory(parameters, dtype)
     # As it is made, before it is moved to the model's dtype, which then changes nothing.
-    made = AutoModelForCausalLM.from_config(copy.deepcopy(lm.hf.config))
-    assert allocated(lm.hf) + allocated(made) == resources.weights_in_memory(parameters, dtype, twins=1)
-    assert allocated(random_twin(lm, 0).hf) == allocated(made)
+    built = AutoModelForCausalLM.from_config(copy.deepcopy(lm.hf.config))
+    assert allocated(lm.hf) + allocated(built) == resources.weights_in_memory(parameters, dtype, twins=1)
+    assert allocated(random_twin(lm, 0).hf) == allocated(built)
 
 
 def test_a_size_is_known_by_files_by_family_or_not_at_all(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("WOR_CACHE", str(tmp_path / "cache"))
-    resources.n_params.cache_clear()
+    resources.known_n_params.cache_clear()
     tiny = LocalModel(source="local", label="Tiny", path=str(tiny_folder))
     cut = TruncatedModel(source="truncated", label="Cut", layers=1, of=tiny)
-    whole = resources.n_params(tiny)
+    whole = resources.known_n_params(tiny)
     assert whole == identity_card.count_parameters(tiny_folder)
-    assert resources.n_params(cut) == whole  # at most
+    assert resources.known_n_params(cut) == whole  # at most
     assert shape.shape_from_config(families.find_config(cut)).n_params < whole
     assert not (tmp_path / "cache").exists()
-    made = identity_card.count_parameters(identity_card.resolve_folder(cut))
-    assert shape.shape_from_config(families.find_config(cut)).n_params == made
-    resources.n_params.cache_clear()
-    assert resources.n_params(cut) == made
+    built = identity_card.count_parameters(folders.resolve_folder(cut))
+    assert shape.shape_from_config(families.find_config(cut)).n_params == built
+    resources.known_n_params.cache_clear()
+    assert resources.known_n_params(cut) == built
     hub = {"source": "hub", "label": "x", "revision": "main"}
-    assert resources.n_params(HubModel(repo="HuggingFaceTB/SmolLM-135M", **hub)) == 134_515_008
-    assert resources.n_params(HubModel(repo="someone/other", **hub)) is None
-    assert resources.n_params(LocalModel(source="local", label="x", path=str(tmp_path / "none"))) is None
+    assert resources.known_n_params(HubModel(repo="HuggingFaceTB/SmolLM-135M", **hub)) == 134_515_008
+    assert resources.known_n_params(HubModel(repo="someone/other", **hub)) is None
+    assert resources.known_n_params(LocalModel(source="local", label="x", path=str(tmp_path / "none"))) is None
     assert resources.weights_on_disk(whole) >= (tiny_folder / "model.safetensors").stat().st_size - 10_000  # its header
 
 
 def test_items_are_as_many_as_the_stages_of_a_model_observe_at_most(settings):
-    own = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"]))
-    asked = []
+    sizes = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"]))
+    items = []
     for name in settings.datasets:
         spec = settings.spec(name)
         splits = ["calibration", "evaluation"] if spec.role == "control" else ["evaluation"]
-        asked += [PlannedItem(spec.role, splits[number % len(splits)], name, 50, (50,)) for number in range(spec.n)]
-    literal = [item for item in asked if item.role == "control"][: settings.nulls.literal_n]
-    most = sum(work.items for work in count_work(settings, own, asked, literal))
-    assert 0.9 * resources.observed_items(settings) < most <= resources.observed_items(settings)
+        items += [planned_item(spec.role, splits[number % len(splits)], name, 50, (50,)) for number in range(spec.n)]
+        if spec.role == "reasoning":  # some, to rank heads on
+            items[-settings.heads.n_rank :] = [
+                planned_item(spec.role, "calibration", name, 50, (50,)) for _ in range(settings.heads.n_rank)
+            ]
+    full_length = [item for item in items if item.role == "control"][: settings.nulls.literal_n]
+    n_items = sum(len(work.items) for work in count_work(settings, settings.models[0], sizes, items, full_length))
+    assert 0.9 * resources.observed_items(settings) < n_items <= resources.observed_items(settings)
 
 
 def test_a_stages_output_is_its_arrays_and_a_row_each(settings):

@@ -1,4 +1,4 @@
-"""Each measure against its formula written the slow way, its stated range, and the cases without a number."""
+"""Each measure against its formula written plainly, its range, and cases without a number."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wor.measures import ape, apl, dtr, heads, rev, sib
+from wor.measures import ape, apl, dtr, rev, sib
 
 RNG = np.random.default_rng(0)
 
@@ -97,7 +97,7 @@ def test_sib_is_the_mean_over_paraphrases_at_its_layer():
 
 
 def slow_settling(column, g):
-    """The paper's words: the first layer up to which the smallest divergence so far is at most g."""
+    """Return the first layer up to which the smallest divergence is at most g, as in the paper."""
     for layer in range(1, len(column) + 1):
         if min(column[:layer]) <= g:
             return layer
@@ -127,29 +127,10 @@ def test_a_measure_that_does_not_vary_has_no_scale():
 def test_rev_is_the_signed_weighted_mean():
     z = {"apl": np.array([1.0, 2.0]), "ape": np.array([0.5, -1.0]), "sib": np.array([3.0, np.nan])}
     signs, weights = {"apl": 1, "ape": -1, "sib": 1}, {"apl": 2.0, "ape": 1.0, "sib": 1.0}
-    found = rev.rev(z, signs, weights)
-    assert found[0] == pytest.approx((2 * 1 - 0.5 + 3) / 4)
-    assert math.isnan(found[1])
+    result = rev.rev(z, signs, weights)
+    assert result[0] == pytest.approx((2 * 1 - 0.5 + 3) / 4)
+    assert math.isnan(result[1])
     # A component of weight 0 counts for nothing, not even its NaN.
     assert rev.rev(z, signs, weights | {"sib": 0.0})[1] == pytest.approx((2 * 2 + 1) / 3)
     with pytest.raises(ValueError, match="every weight is 0"):
         rev.rev(z, signs, dict.fromkeys(weights, 0.0))
-
-
-def test_ranked_heads_are_the_largest_effects():
-    effect = RNG.normal(size=(5, 4))
-    chosen = heads.top_heads(effect, 0.3)
-    assert len(chosen) == 6
-    assert sorted((effect[pair] for pair in chosen), reverse=True) == sorted(effect.ravel(), reverse=True)[:6]
-    assert heads.top_heads(effect, 0) == []
-
-
-def test_random_heads_match_by_layer_and_repeat_none():
-    chosen = heads.top_heads(RNG.normal(size=(6, 9)), 0.5)
-    generator = np.random.default_rng(1)
-    draws = [heads.random_heads_by_layer(chosen, 9, generator) for _ in range(20)]
-    for drawn in draws:
-        assert len(set(drawn)) == len(drawn)
-        assert sorted(layer for layer, _ in drawn) == sorted(layer for layer, _ in chosen)
-    assert len({tuple(drawn) for drawn in draws}) > 1
-    assert heads.random_heads_by_layer([], 9, generator) == []

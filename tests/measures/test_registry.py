@@ -9,7 +9,7 @@ from wor.config import preregistration
 from wor.config.params import Rev
 from wor.measures import ape, apl, dtr, sib
 from wor.measures.item_arrays import ItemArrays
-from wor.measures.registry import COMPONENTS, LABELS, MEASURES, SCORES, compute_measures
+from wor.measures.registry import COMPONENTS, LABELS, MEANINGS, MEASURES, SCORES, compute_measures
 
 LAYERS, WINDOW = 6, 8
 
@@ -47,9 +47,9 @@ def test_a_measure_without_its_material_has_no_column(item, settings):
 
 def test_an_item_without_a_window_has_no_measure(item, settings):
     empty = ItemArrays({name: np.full_like(array, np.nan) for name, array in item.arrays.items()}, 80, item.thresholds)
-    found = compute_measures(empty, settings.measures)
-    assert list(found) == [measure.name for measure in MEASURES]
-    assert all(math.isnan(value) for value in found.values())
+    result = compute_measures(empty, settings.measures)
+    assert list(result) == [measure.name for measure in MEASURES]
+    assert all(math.isnan(value) for value in result.values())
 
 
 def test_every_component_has_a_sign_and_a_weight_and_every_score_a_name():
@@ -63,3 +63,11 @@ def test_a_hypothesis_can_be_of_every_measure():
     for kind, names in hypotheses.NAMES.items():
         assert all(re.match(pattern, f"{kind}.{name}") for name in names)
     assert {measure.name for measure in MEASURES} < set(hypotheses.NAMES["rival"])
+
+
+def test_every_score_has_a_meaning_of_one_sentence():
+    assert list(MEANINGS) == SCORES
+    for name, meaning in MEANINGS.items():
+        assert LABELS[name] in meaning
+        assert meaning.endswith(".")
+        assert len(meaning.split()) <= 25

@@ -55,7 +55,7 @@ def test_rev_can_be_recomputed_from_the_columns(settings):
         mean, deviation = calibration.scales[name]
         assert np.allclose(measured[f"{name}_z"], (measured[name] - mean) / deviation)
     assert np.allclose(measured["rev"], measured[["apl_z", "ape_z", "sib_z"]].mean(axis=1))
-    assert measured["rev"].mean() == pytest.approx(0, abs=1e-12)  # over the calibration items themselves
+    assert measured["rev"].mean() == pytest.approx(0, abs=1e-12)  # over calibration items
 
 
 def test_measures_can_be_recomputed_from_the_layers(settings):

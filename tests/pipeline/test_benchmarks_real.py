@@ -23,19 +23,19 @@ QUICKER = {
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """GSM8K by its named format, StrategyQA by a map of its columns; nothing of either is copied."""
+    """A study of GSM8K, by its named format, and StrategyQA, by a map of its columns."""
     if not (DATA / "gsm8k_test.jsonl").is_file():
         pytest.skip("no copy of GSM8K and StrategyQA beside the repository")
-    made = Study.make(tmp_path_factory.mktemp("real"), QUICKER, {"datasets": ["gsm8k", "strategyqa", "wiki"]})
+    checkout = Study.make(tmp_path_factory.mktemp("real"), QUICKER, {"datasets": ["gsm8k", "strategyqa", "wiki"]})
     fields = {"key": "qid", "text": "question", "answer": "answer", "answer_kind": "yesno", "solution": "facts"}
     strategyqa = {"n": 20, "path": str(DATA / "strategyqa.jsonl"), "format": None, "fields": fields}
     gsm8k = {"n": 20, "path": str(DATA / "gsm8k_test.jsonl")}
-    made.change({"dataset_specs": {"gsm8k": gsm8k, "strategyqa": strategyqa, "wiki": {"n": 12}}})
+    checkout.change({"dataset_specs": {"gsm8k": gsm8k, "strategyqa": strategyqa, "wiki": {"n": 12}}})
     for stage in (("check",), ("models", "--model", MODEL), ("ids",), ("reference", "--model", MODEL)):
-        made.stage(*stage)
+        checkout.stage(*stage)
     for dataset in ("gsm8k", "strategyqa"):
-        made.stage("activations", "--model", MODEL, "--dataset", dataset)
-    return made
+        checkout.stage("activations", "--model", MODEL, "--dataset", dataset)
+    return checkout
 
 
 @pytest.mark.parametrize(("dataset", "kind"), [("gsm8k", "number"), ("strategyqa", "yesno")])
@@ -49,9 +49,9 @@ def test_every_question_is_measured_or_says_why_not(study, dataset, kind):
         assert item["answer_kind"] == kind
         assert item["prompt"] in row["rendered"]
         assert row["rendered"].startswith("<|im_start|>")
-        found = answers.find_answer(row["text"], kind, row["finished"])
-        assert row["answer"] == ("" if found is None else found.value)
-        assert row["correct"] == float(found is not None and found.value == answers.normalise_answer(item["answer"], kind))
+        answer = answers.find_answer(row["text"], kind, row["finished"])
+        assert row["answer"] == ("" if answer is None else answer.value)
+        assert row["correct"] == float(answer is not None and answer.value == answers.normalise_answer(item["answer"], kind))
         measured = ~pd.isna(arrays["kl"][index]).all()
         assert measured == (row["reason"] == "")
     assert (frame["reason"] == "").mean() > 0.5

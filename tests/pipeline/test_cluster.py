@@ -1,4 +1,4 @@
-"""A stage's shards on a real Ray cluster: two nodes on this machine, each a set of processes of its own."""
+"""Check a stage's shards on a real Ray cluster of two nodes on this machine."""
 
 import glob
 import importlib.util
@@ -50,7 +50,7 @@ class Nodes:
 
     def at_work(self, node: subprocess.Popen) -> list[psutil.Process]:
         """The node's workers that have a shard in hand: Ray makes their title of it."""
-        return [one for one in psutil.Process(node.pid).children(recursive=True) if _title(one) == "ray::Worker.compute"]
+        return [child for child in psutil.Process(node.pid).children(recursive=True) if _title(child) == "ray::Worker.compute"]
 
     def kill(self, node: subprocess.Popen) -> None:
         """SIGKILL to everything that belongs to the node, at once."""
@@ -79,17 +79,17 @@ def _title(process: psutil.Process) -> str:
 def nodes():
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed: pip install -r requirements-ray.txt")
-    made = Nodes()
+    ray_nodes = Nodes()
     try:
-        made.join()
-        yield made
+        ray_nodes.join()
+        yield ray_nodes
     finally:
-        made.stop()
+        ray_nodes.stop()
 
 
 @pytest.fixture(scope="module")
 def on_ray(nodes, ran, tmp_path_factory):
-    """A copy of a study that was run on this machine alone, set to the cluster. The tests go on from it, in order."""
+    """A copy of a study that ran without a cluster. Tests continue it on the cluster, in order."""
     study = ran.copy(tmp_path_factory.mktemp("on-ray") / "study")
     study.environment |= {**RAY, "WOR_CACHE": str(study.folder.parent / "cache")}
     study.change({"compute": {"backend": "ray", "address": nodes.address}})
@@ -131,7 +131,7 @@ class Run:
     def __init__(self, study):
         self.study, self.output = study, study.folder / "data" / "activations" / "tiny" / "gsm-symbolic"
         shutil.rmtree(self.output, ignore_errors=True)
-        command = [sys.executable, "-m", f"stages.{ACTIVATIONS[0]}", *ACTIVATIONS[1:]]
+        command = [sys.executable, "-m", "stages", *ACTIVATIONS]
         self.log = study.folder / "said"
         with open(self.log, "w") as stream:
             self.process = subprocess.Popen(command, cwd=study.folder, env=study.environment, stdout=stream, stderr=stream)
@@ -145,10 +145,10 @@ class Run:
         }
 
     def until(self, true):
-        while not (found := true()):
+        while not (result := true()):
             assert self.process.poll() is None, self.said()
             time.sleep(0.005)
-        return found
+        return result
 
     def end(self):
         assert self.process.wait(timeout=120) == 0, self.said()
@@ -164,12 +164,12 @@ def test_a_killed_node_driver_and_worker_cost_the_shards_in_hand_and_nothing_els
     run.until(lambda: "its worker died" in run.said() and len(run.finished()) >= 3)
     run.process.kill()
     run.process.wait()
-    kept = run.finished()
+    finished = run.finished()
     while nodes.at_work(head):  # for the driver that is dead
         time.sleep(0.01)
     run = Run(on_ray)
     run.until(lambda: nodes.at_work(head))[0].kill()
-    assert kept.items() <= run.finished().items()  # none was written again
+    assert finished.items() <= run.finished().items()  # none was written again
     log = run.end()
     assert digests(run.output) == undisturbed
     assert log["cluster"]["died"] == 1
@@ -214,7 +214,7 @@ def test_a_worker_with_other_code_is_refused(nodes, on_ray, undisturbed, tmp_pat
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     with open(tmp_path / "wor" / "data" / "answers.py", "a") as code:
         code.write("# another version\n")
-    # On one machine a worker would find the driver's own code first, in the driver's working directory.
+    # Otherwise the worker would find the driver's code first, in the driver's working directory.
     early = "import sys\nif any('default_worker' in part for part in sys.orig_argv):\n    import wor.pipeline.cluster\n"
     (tmp_path / "sitecustomize.py").write_text(early)
     nodes.join(code=tmp_path)

@@ -17,12 +17,12 @@ def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings,
     about |= {"role": "reasoning", "split": "evaluation", "paraphrases": [], "paraphrase_shares": []}
     item = Item(**about, answer_kind=output["kind"])
     ids = lm.encode(output["text"]) + sorted(lm.end_tokens)[:1] * output["finished"]
-    said = observation._parse_response(lm, item, [0], ids, settings)
-    (start, end), tokens = said.answer_span, windows.token_texts(said.sequence.continuation, lm.decode)
+    response = observation._parse_response(lm, item, [0], ids, settings)
+    (start, end), tokens = response.answer_span, windows.token_texts(response.sequence.continuation, lm.decode)
     assert "".join(tokens) == output["text"]
     if output["stated"] is None:
-        assert (start, end, said.answer) == (len(tokens), len(tokens), "")
+        assert (start, end, response.answer) == (len(tokens), len(tokens), "")
     else:
-        assert said.answer == output["stated"]
+        assert response.answer == output["stated"]
         assert answers.find_answer("".join(tokens[start:end]), output["kind"], finished=True).value == output["stated"]
-        assert said.sequence.end <= start < end
+        assert response.sequence.end <= start < end

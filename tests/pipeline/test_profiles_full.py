@@ -1,4 +1,4 @@
-"""`wor run --profile full` as it is, three models and three datasets from a hub's cache, at tiny sizes and offline."""
+"""Check `wor run --profile full` with tiny models and few items from a hub's cache, offline."""
 
 import io
 import json
@@ -58,14 +58,14 @@ def parquet(table: pd.DataFrame) -> bytes:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """The hub's cache of a machine that fetched before: random weights under the real names, the real questions."""
+    """A hub's cache with random weights under the real names, and the real questions."""
     folder = tmp_path_factory.mktemp("hub")
     for layers, (name, commit) in enumerate(COMMITS.items(), 2):
-        made = tmp_path_factory.mktemp("model")
+        model = tmp_path_factory.mktemp("model")
         torch.manual_seed(layers)
-        LlamaForCausalLM(tiny_config(num_hidden_layers=layers)).save_pretrained(made)
-        tiny_tokenizer().save_pretrained(made)
-        lay_out(folder, "model", f"HuggingFaceTB/{name}", {path.name: path for path in made.iterdir()}, commit)
+        LlamaForCausalLM(tiny_config(num_hidden_layers=layers)).save_pretrained(model)
+        tiny_tokenizer().save_pretrained(model)
+        lay_out(folder, "model", f"HuggingFaceTB/{name}", {path.name: path for path in model.iterdir()}, commit)
     gsm8k = {"main/test-00000-of-00001.parquet": parquet(pd.DataFrame(rows("gsm8k_test.jsonl")))}
     gsm8k["README.md"] = b"---\nconfigs:\n- config_name: main\n  data_files:\n  - split: test\n    path: main/test-*\n---\n"
     lay_out(folder, "dataset", "openai/gsm8k", gsm8k, GSM8K)
@@ -78,12 +78,12 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(cache, tmp_path_factory):
-    made = Study.make(tmp_path_factory.mktemp("full"))
-    made.environment |= {"HF_HUB_CACHE": str(cache), "WOR_CACHE": str(tmp_path_factory.mktemp("cache"))}
-    done = made.run("wor", "run", "--profile", "full", *(part for change in SMALLER for part in ("-S", change)))
-    made.output = done.stdout + done.stderr
-    assert made.iterations() == ["iteration_001"]
-    return made
+    checkout = Study.make(tmp_path_factory.mktemp("full"))
+    checkout.environment |= {"HF_HUB_CACHE": str(cache), "WOR_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    done = checkout.run("wor", "run", "--profile", "full", *(part for change in SMALLER for part in ("-S", change)))
+    checkout.output = done.stdout + done.stderr
+    assert checkout.iterations() == ["iteration_001"]
+    return checkout
 
 
 def test_three_models_and_their_datasets_come_from_the_hub_at_recorded_commits(study):
@@ -92,8 +92,8 @@ def test_three_models_and_their_datasets_come_from_the_hub_at_recorded_commits(s
         "gsm8k": {"repo": "openai/gsm8k", "revision": GSM8K, "commit": GSM8K},
         "strategyqa": {"repo": "ChilleD/StrategyQA", "revision": "main", "commit": STRATEGYQA},
     }
-    found = study.json("experiments/iteration_001/results/model_results.json")
-    assert [found[model]["card"]["source"]["commit"] for model in ("smollm-135m", "smollm-360m", "smollm-1-7b")] == list(
+    results = study.json("experiments/iteration_001/results/model_results.json")
+    assert [results[model]["card"]["source"]["commit"] for model in ("smollm-135m", "smollm-360m", "smollm-1-7b")] == list(
         COMMITS.values()
     )
     assert about["compute"]["dtype"] == "bfloat16"
@@ -102,16 +102,16 @@ def test_three_models_and_their_datasets_come_from_the_hub_at_recorded_commits(s
 
 def test_every_model_has_its_measures_statistics_and_figures(study):
     folder = study.folder / "experiments" / "iteration_001"
-    found = study.json("experiments/iteration_001/results/aggregate_statistics.json")
-    assert list(found["models"]) == ["smollm-135m", "smollm-360m", "smollm-1-7b"]
-    for result in found["models"].values():
+    results = study.json("experiments/iteration_001/results/aggregate_statistics.json")
+    assert list(results["models"]) == ["smollm-135m", "smollm-360m", "smollm-1-7b"]
+    for result in results["models"].values():
         table = pd.read_csv(folder / "results" / f"{result['label']}_metrics.csv")
         assert table["dataset"].value_counts()[["gsm8k", "strategyqa"]].tolist() == [10, 6]
         assert set(table["template"]) == {"prompt.template"}  # base models have no chat template
         assert result["auroc"]["rev"]["bootstrap"]["value"] is not None
         assert set(result["accuracy"]) == {"gsm8k", "strategyqa"}
         assert result["label"] in study.output
-    assert found["criteria"]["monotone_in_size"]["status"] in ("pass", "fail")
+    assert results["criteria"]["monotone_in_size"]["status"] in ("pass", "fail")
     assert len(list((folder / "figures").glob("Fig*.png"))) == 3
 
 

@@ -1,4 +1,4 @@
-"""Shards: what a killed stage keeps, and that nobody can tell afterwards."""
+"""Check what a killed stage keeps in its shards, and that the result does not show the kill."""
 
 import glob
 import os
@@ -20,7 +20,7 @@ from wor.pipeline.shards import Shards
 
 
 class Budget:
-    """All that Shards wants of a model."""
+    """The part of a model that Shards uses."""
 
     def __init__(self, memory=2**30):
         self.memory = memory
@@ -45,12 +45,12 @@ ENTRIES = [7, 3, 9, 1, 8, 2, 6, 4, 5, 0]
 
 
 def run(work, identity="a", entries=ENTRIES, settings="x", size=4, lm=None):
-    made = Shards(lm or Budget(), {"identity": identity}, Log("test"))
+    work_shards = Shards(lm or Budget(), {"identity": identity}, Log("test"))
     try:
-        return made, made.run("squared", size, entries, lambda entry: entry, lambda entry: entry, settings, work)
+        return work_shards, work_shards.run("squared", size, entries, lambda entry: entry, lambda entry: entry, settings, work)
     finally:
-        for lock in made.locks:  # as when the process ends
-            lock.close()
+        for lock in work_shards.locks:  # as when the process ends
+            lock.release()
 
 
 def folders():
@@ -91,27 +91,27 @@ def test_no_shard_of_other_inputs_is_taken(change):
 
 
 def test_half_a_shard_is_no_shard():
-    made, _ = run(squares([]))
-    (made.used[0] / "00001-of-00003" / "arrays.safetensors").unlink()
+    work_shards, _ = run(squares([]))
+    (work_shards.folders[0] / "00001-of-00003" / "arrays.safetensors").unlink()
     seen = []
     run(squares(seen))
     assert seen == [[4, 5, 6, 7]]
 
 
 def test_collecting_leaves_nothing_and_the_next_run_computes_anew():
-    made, _ = run(squares([]))
+    work_shards, _ = run(squares([]))
     assert folders()
-    made.collect()
+    work_shards.collect()
     assert not folders()
     seen = []
     run(squares(seen))
     assert len(seen) == 3
 
 
-def test_what_nobody_came_back_for_goes_after_two_weeks():
-    made, _ = run(squares([]))
-    (folder,) = made.used
-    long_ago = time.time() - shards.KEPT - 60
+def test_shards_of_an_abandoned_run_are_removed_after_two_weeks():
+    work_shards, _ = run(squares([]))
+    (folder,) = work_shards.folders
+    long_ago = time.time() - shards.MAX_AGE - 60
     os.utime(folder, (long_ago, long_ago))
     run(squares([]), identity="other")
     assert not folder.exists()
@@ -132,7 +132,7 @@ def test_a_resumed_run_has_the_memory_budget_of_the_interrupted_one():
 
 
 def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
-    """One has finished and removes its shards while the other, at the same work, is at its second."""
+    """The first finishes and removes its shards while the second computes its second shard."""
     first = Shards(Budget(), {"identity": "a"}, Log("test"))
     arguments = (4, ENTRIES, lambda entry: entry, lambda entry: entry, "x")
     first.run("squared", *arguments, squares([]))
@@ -152,8 +152,8 @@ def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
 
 @pytest.mark.dvc
 def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, tmp_path):
-    """The real stage in a real process, killed whenever another shard appears, until it gets through."""
-    kept = tmp_path / "cache" / "shards"
+    """A stage's process is killed whenever another shard appears, until it finishes."""
+    cache = tmp_path / "cache" / "shards"
     study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}, "compute": {"threads": 2}})
     study.stage("ids")
     command = [sys.executable, "-m", "stages", "activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
@@ -161,7 +161,7 @@ def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, t
 
     def whole():
         # The glob module, as pathlib's own stops at a folder that goes away under it.
-        return sorted(Path(path).parent for path in glob.glob(f"{kept}/*/*/arrays.safetensors"))
+        return sorted(Path(path).parent for path in glob.glob(f"{cache}/*/*/arrays.safetensors"))
 
     study.run(*command)
     undisturbed = digests(output)

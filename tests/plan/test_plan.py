@@ -10,30 +10,29 @@ from tokenizers import Tokenizer
 
 from wor.config import overrides
 from wor.machine import resources
-from wor.pipeline import validation
-from wor.plan import entries, plan
-from wor.report import terminal
+from wor.pipeline import graph, validation
+from wor.plan import entries, plan, show
 
-ASK = """
+MAKE_PLAN = """
 import json, sys
 from dataclasses import asdict
 from wor.config import overrides
-from wor.pipeline import validation
+from wor.pipeline import graph, validation
 from wor.plan import plan
 changes = overrides.parse_settings(sys.argv[1:])
 print(json.dumps(asdict(plan.make_plan(validation.check_run(changes), changes, measuring=0.2))))
 """
 
 
-def asked(study, *settings: str) -> tuple[dict, dict[str, dict]]:
-    """The plan of a run with ``settings``, and its lines by stage."""
-    found = json.loads(study.run(sys.executable, "-c", ASK, *settings).stdout.splitlines()[-1])
-    return found, {line["stage"]: line for line in found["lines"]}
+def make_plan(study, *settings: str) -> tuple[dict, dict[str, dict]]:
+    """Return the plan of a run with ``settings``, and its lines by stage."""
+    estimate = json.loads(study.run(sys.executable, "-c", MAKE_PLAN, *settings).stdout.splitlines()[-1])
+    return estimate, {line["stage"]: line for line in estimate["lines"]}
 
 
 @pytest.mark.dvc
 def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tiny_folder):
-    found, lines = asked(study, "max_new_tokens=20")
+    estimate, lines = make_plan(study, "max_new_tokens=20")
     new, count = 20, Tokenizer.from_file(str(tiny_folder / "tokenizer.json"))
     items = {
         name: [json.loads(line) for line in (study.folder / f"data/items/{name}.jsonl").read_text().splitlines()]
@@ -42,22 +41,22 @@ def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tin
     calibrates = [item for item in items["wiki"] if item["split"] == "calibration"]
 
     def tokens(item: dict) -> int:
-        """Spoken, observed, and the paraphrases."""
-        own, *others = (entries.TEMPLATE + len(count.encode(text).ids) for text in (item["prompt"], *item["paraphrases"]))
-        return 2 * (own + new) + sum(others)
+        """Return the tokens of an item that is generated and observed, with its paraphrases."""
+        prompt, *paraphrases = (entries.TEMPLATE + len(count.encode(text).ids) for text in (item["prompt"], *item["paraphrases"]))
+        return 2 * (prompt + new) + sum(paraphrases)
 
-    expected = {f"activations@tiny-{name}": [item for item in of if item not in calibrates] for name, of in items.items()}
+    expected = {f"activations@tiny-{name}": [item for item in group if item not in calibrates] for name, group in items.items()}
     expected["reference@tiny"] = calibrates
-    for stage, of in expected.items():
-        assert (lines[stage]["items"], lines[stage]["tokens"]) == (len(of), sum(map(tokens, of)))
+    for stage, group in expected.items():
+        assert (lines[stage]["items"], lines[stage]["tokens"]) == (len(group), sum(map(tokens, group)))
     assert lines["temperatures@tiny"]["items"] == 2 * 2 * 3  # robustness.n at each temperature of each dataset
     measured = {stage for stage, line in lines.items() if line["flops"]}
     assert measured == {*expected, "temperatures@tiny", "nulls@tiny", "heads@tiny"}
     assert all(line["seconds"] > 0 for line in lines.values() if not line["cached"])
     assert lines["models@tiny"]["cached"]
-    assert found["memory"] >= resources.LIBRARIES + 2 * 4 * study.json("data/models/tiny.json")["n_params"]
-    assert found["disk"] > 0
-    assert found["download"] == {}
+    assert estimate["memory"] >= resources.LIBRARIES + 2 * 4 * study.json("data/models/tiny.json")["n_params"]
+    assert estimate["disk"] > 0
+    assert estimate["download"] == {}
 
 
 @pytest.mark.dvc
@@ -67,14 +66,14 @@ def test_models_that_are_not_here_are_a_download_or_lines_without_numbers(study,
     specs["small-other"] = {**hub, "label": "Other", "repo": "someone/other"}  # a name that begins with another's
     study.change({"models": ["small", "small-other"], "model_specs": specs, "control": {"length_model": "small"}})
     study.environment["HF_HOME"] = str(tmp_path / "hub")
-    found, lines = asked(study)
-    assert found["download"] == {"small": 4 * 134_515_008}
-    assert found["memory"] >= resources.LIBRARIES + 2 * 4 * 134_515_008
+    estimate, lines = make_plan(study)
+    assert estimate["download"] == {"small": 4 * 134_515_008}
+    assert estimate["memory"] >= resources.LIBRARIES + 2 * 4 * 134_515_008
     for kind in ("reference@{}", "activations@{}-wiki", "nulls@{}"):
         assert lines[kind.format("small")]["seconds"] > 0
         assert lines[kind.format("small-other")]["seconds"] is None
         assert lines[kind.format("small-other")]["items"] == 0
-    assert any(said.startswith("small-other is not here and its sizes are not known") for said in found["assumed"])
+    assert any(line.startswith("small-other is not on this machine and its sizes are not known") for line in estimate["assumed"])
     assert not any((tmp_path / "hub").rglob("*.safetensors"))
 
 
@@ -82,28 +81,32 @@ def test_a_dataset_of_the_hub_that_is_not_here_is_planned_from_its_list(settings
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     full, assumed = validation.check_run(overrides.load_profile("full")), []
     assert entries.build_if_available(full, assumed) is None
-    assert assumed == ["gsm8k, strategyqa: not here from the hub: 120 tokens each item, of every dataset"]
-    found, literal = entries.planned_items(full, None, len)
-    assert (len(found), len(literal)) == (2400, full.nulls.literal_n)
+    (line,) = assumed
+    assert "120 tokens per item" in line
+    assert "gsm8k, strategyqa" in line
+    items, full_length = entries.planned_items(full, None, len)
+    assert (len(items), len(full_length)) == (2400, full.nulls.literal_n)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_models_stages_are_its_own_alone(settings):
     other = settings.model_copy(update={"models": ["a", "a-b"]})
-    assert "activations@a-wiki" in plan._stages(other, "a")
-    assert not set(plan._stages(other, "a")) & set(plan._stages(other, "a-b"))
+    names = {model: {graph.instance_name(*pair) for pair in graph.model_instances(other, model)} for model in other.models}
+    assert {stage.split("@")[0] for stage in names["a"]} == {"reference", "activations", "temperatures", "nulls", "heads"}
+    assert "activations@a-wiki" in names["a"]
+    assert not names["a"] & names["a-b"]
 
 
 def test_a_plan_is_shown_with_its_sums_and_what_is_not_known(settings):
     lines = [
-        plan.Line("ids", cached=True),
-        plan.Line("reference@tiny", False, items=1200, tokens=34_567, flops=2.5e12, seconds=150.0),
-        plan.Line("nulls@tiny", False, items=300, tokens=433, flops=1e12, seconds=30.0),
-        plan.Line("heads@other", False, seconds=None),
+        plan.StageEstimate("ids", cached=True),
+        plan.StageEstimate("reference@tiny", False, items=1200, tokens=34_567, flops=2.5e12, seconds=150.0),
+        plan.StageEstimate("nulls@tiny", False, items=300, tokens=433, flops=1e12, seconds=30.0),
+        plan.StageEstimate("heads@other", False, seconds=None),
     ]
-    made = plan.Plan(lines, 3 * 2**30, 5 * 2**20, {"other": 2.5e9}, ["tiny: [fast]"], ["all is well"])
+    estimate = plan.Plan(lines, 3 * 2**30, 5 * 2**20, {"other": 2.5e9}, ["tiny: [fast]"], ["all is well"])
     out = io.StringIO()
-    terminal.show_plan(settings, made, Console(file=out, width=100))
+    show.show_plan(settings, estimate, Console(file=out, width=100))
     rows = {cells[0]: cells[1:] for line in out.getvalue().splitlines() if len(cells := line.strip("│ ").split("│")) == 5}
     rows = {name.strip(): [cell.strip() for cell in cells] for name, cells in rows.items()}
     assert rows["ids"] == ["", "", "", "DVC has it"]

@@ -1,4 +1,4 @@
-"""What DVC is said to have already, against what `dvc exp run` then runs."""
+"""Check the stages that DVC is expected to have against what `dvc exp run` then runs."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.dvc
 
-ASK = """
+CACHED = """
 import json, sys
 from wor.config import overrides
 from wor.plan import skips
@@ -17,8 +17,8 @@ print(json.dumps(skips.cached_stages(overrides.parse_settings(sys.argv[1:]))))
 
 def expected(study, *settings: str) -> set[str]:
     study.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what Python writes beside the code is no dependency
-    said = json.loads(study.run(sys.executable, "-c", ASK, *settings).stdout.splitlines()[-1])
-    return {stage for stage, cached in said.items() if not cached}
+    cached = json.loads(study.run(sys.executable, "-c", CACHED, *settings).stdout.splitlines()[-1])
+    return {stage for stage, is_cached in cached.items() if not is_cached}
 
 
 def test_what_is_expected_to_run_is_what_runs(study):
@@ -27,7 +27,7 @@ def test_what_is_expected_to_run_is_what_runs(study):
     assert expected(study, "heads.n_test=1") == {"check", "heads@tiny", "stats", "figures", "iteration"}
     for setting in ("temperature=0.7", "rev.apl.weight=2.0"):
         foreseen = expected(study, setting)
-        assert study.run("git", "status", "--short").stdout == before  # it asks in a copy
+        assert study.run("git", "status", "--short").stdout == before  # it works in a copy
         ran = set(study.experiment(setting))
         assert foreseen == ran | {"iteration"}
         assert expected(study, setting) <= {"check", "iteration"}  # now DVC has it
@@ -38,7 +38,7 @@ def test_what_is_expected_to_run_is_what_runs(study):
 
 
 def test_a_stage_after_one_that_is_new_counts_as_new(study):
-    """Its items come out as they were for the datasets that stay; the reference is over all of them."""
+    """The items of the remaining datasets are unchanged. The reference reads all of them."""
     foreseen = expected(study, "datasets=[gsm-symbolic,wiki]")
     assert {"ids", "reference@tiny", "activations@tiny-gsm-symbolic", "stats"} <= foreseen
     assert "models@tiny" not in foreseen

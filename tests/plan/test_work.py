@@ -1,4 +1,4 @@
-"""FLOPs as planned against what torch counts while the engine does the same."""
+"""Check planned FLOPs against those that torch counts while the engine does the same."""
 
 import pytest
 import torch
@@ -6,13 +6,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
+from tests.helpers.planned import planned_item
 from tests.helpers.tiny import tiny_config
 from wor.engine import ablate, attention, unembed
-from wor.engine.capture import Span, beliefs, capture
+from wor.engine.capture import Span, capture, mean_beliefs
 from wor.engine.load import choose_device
 from wor.engine.model import LM
 from wor.plan import shape, speed
-from wor.plan.work import PlannedItem, Work, count_work
+from wor.plan.work import Work, count_work
 from wor.weights import families
 
 TOKENS, WINDOW = 48, 16
@@ -33,26 +34,26 @@ def counted(work) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("made", [llama, gpt2])
-def test_each_kind_of_pass_has_the_flops_that_torch_counts(made):
-    lm = made()
-    own = shape.shape_from_config(lm.hf.config)
+@pytest.mark.parametrize("make", [llama, gpt2])
+def test_each_kind_of_pass_has_the_flops_that_torch_counts(make):
+    lm = make()
+    sizes = shape.shape_from_config(lm.hf.config)
     ids, window = list(range(TOKENS)), Span(TOKENS - WINDOW, TOKENS)
     clean = capture(lm, ids, window)
     stand_in, layers = torch.zeros(lm.n_layers, lm.width), lm.n_layers
     copies = layers * (layers - 1) / 2
     others = [ids[::-1]] * 3
-    assert counted(lambda: beliefs(lm, clean, others, [window] * 3)) == pytest.approx(3 * own.forward(TOKENS), rel=0.05)
-    scored = own.forward(TOKENS) + own.unembedding(TOKENS)
+    assert counted(lambda: mean_beliefs(lm, clean, others, [window] * 3)) == pytest.approx(3 * sizes.forward(TOKENS), rel=0.05)
+    scored = sizes.forward(TOKENS) + sizes.unembedding(TOKENS)
     assert counted(lambda: capture(lm, ids, window, scored_from=1)) == pytest.approx(scored, rel=0.05)
     # The window passes the first layer clean, then as its copies.
-    ablated = own.window(WINDOW, TOKENS, copies + 1) + own.unembedding(WINDOW * (layers + 1))
+    ablated = sizes.window(WINDOW, TOKENS, copies + 1) + sizes.unembedding(WINDOW * (layers + 1))
     assert counted(lambda: ablate.layer_kl(lm, clean, "mlp", stand_in)) == pytest.approx(ablated, rel=0.05)
-    lens = own.unembedding(WINDOW * (layers + 1))
+    lens = sizes.unembedding(WINDOW * (layers + 1))
     assert counted(lambda: unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])) == pytest.approx(lens, rel=0.05)
-    heads = own.window(WINDOW, TOKENS, lm.n_heads * copies + 1) + own.unembedding(WINDOW * (lm.n_heads * layers + 1))
+    heads = sizes.window(WINDOW, TOKENS, lm.n_heads * copies + 1) + sizes.unembedding(WINDOW * (lm.n_heads * layers + 1))
     taken_out = torch.zeros(layers, lm.n_heads, lm.head_dim)
-    # A head's copy enters through its layer's MLP too, which is left out of the count: little, of many layers.
+    # Each head's copy also passes its layer's MLP. The count leaves that out, as it is little.
     assert heads < counted(lambda: ablate.head_kl(lm, clean, taken_out)) < 1.15 * heads
 
 
@@ -65,9 +66,9 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(made):
     ],
 )
 def test_a_known_family_has_its_published_size(repository, n_params):
-    found = shape.shape_from_config(families.known_config(repository))
-    assert found.n_params == n_params
-    assert found.layers * found.layer + found.head == pytest.approx(n_params, rel=0.001)
+    result = shape.shape_from_config(families.known_config(repository))
+    assert result.n_params == n_params
+    assert result.layers * result.layer + result.head == pytest.approx(n_params, rel=0.001)
 
 
 def test_what_is_not_known_is_not_guessed():
@@ -75,30 +76,33 @@ def test_what_is_not_known_is_not_guessed():
 
 
 def test_a_stage_counts_each_item_and_its_paraphrases_once(settings):
-    own = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"]))
-    few = settings.model_copy(update={"datasets": ["syllogism", "wiki"], "max_new_tokens": 10})
-    items = [PlannedItem("reasoning", "evaluation", "syllogism", 50, (60, 70))] * 70
-    items += [PlannedItem("control", "calibration", "wiki", 50, (60,))] * 5 + [
-        PlannedItem("control", "evaluation", "wiki", 90, ())
-    ] * 6
-    works = {work.name: work for work in count_work(few, own, items, literal=items[-2:])}
-    assert list(works) == ["reference", "activations syllogism", "activations wiki", "temperatures", "nulls", "heads"]
-    of_syllogism: Work = works["activations syllogism"]
-    assert of_syllogism.batches == [(64, 50), (6, 50)]
-    assert of_syllogism.tokens == 70 * ((50 + 10) + (50 + 10) + (60 + 70))  # spoken, observed, paraphrases
-    an_item = own.forward(60) + own.unembedding(60) + own.forward(70) + own.forward(80)
-    assert of_syllogism.flops["forward"] == pytest.approx(70 * an_item)
-    assert works["reference"].flops["lens"] == 0
-    assert works["activations wiki"].items == 6
-    assert works["temperatures"].items == 2 * 3 * len(few.robustness.temperatures)
+    sizes = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"]))
+    params = settings.model_copy(update={"models": ["tiny"], "datasets": ["syllogism", "wiki"], "max_new_tokens": 10})
+    items = [planned_item("reasoning", "evaluation", "syllogism", 50, (60, 70)) for _ in range(70)]
+    items += [planned_item("control", "calibration", "wiki", 50, (60,)) for _ in range(5)]
+    items += [planned_item("control", "evaluation", "wiki", 90) for _ in range(6)]
+    works = {work.name: work for work in count_work(params, "tiny", sizes, items, full_length=items[-2:])}
+    names = ["reference", "activations-syllogism", "activations-wiki", "temperatures", "nulls", "heads"]
+    assert list(works) == [f"{stage}@tiny{dash}{dataset}" for stage, dash, dataset in (name.partition("-") for name in names)]
+    syllogism = works["activations@tiny-syllogism"]
+    assert syllogism.batches == [(64, 50), (6, 50)]
+    assert syllogism.tokens == 70 * ((50 + 10) + (50 + 10) + (60 + 70))  # generated, observed, paraphrases
+    per_item = sizes.forward(60) + sizes.unembedding(60) + sizes.forward(70) + sizes.forward(80)
+    assert syllogism.flops["forward"] == pytest.approx(70 * per_item)
+    assert works["reference@tiny"].flops["lens"] == 0
+    assert len(works["activations@tiny-wiki"].items) == 6
+    assert len(works["temperatures@tiny"].items) == 2 * 3 * len(params.robustness.temperatures)
 
 
 def test_speeds_are_measured_of_the_engine_with_its_own_attention():
-    own, placement = shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"])), choose_device("cpu", "float32", 1)
-    assert speed._model(own, placement).hf.config._attn_implementation == attention.NAME
-    found = speed.measure_speed(own, placement, 1.0, 40, 8, 0.1)
-    assert set(found.rates) == {"forward", "ablate", "lens"}
-    assert all(rate > 0 for rate in found.rates.values())
-    assert 0 < found.decode(1) <= found.decode(48)
-    work = Work("activations", flops={"forward": 2 * found.rates["forward"], "ablate": 0.0, "lens": 0.0})
-    assert found.seconds(work, own) == pytest.approx(found.start + 2)
+    sizes, placement = (
+        shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"])),
+        choose_device("cpu", "float32", 1),
+    )
+    assert speed._model(sizes, placement).hf.config._attn_implementation == attention.NAME
+    result = speed.measure_speed(sizes, placement, 1.0, 40, 8, 0.1)
+    assert set(result.rates) == {"forward", "ablate", "lens"}
+    assert all(rate > 0 for rate in result.rates.values())
+    assert 0 < result.decode(1) <= result.decode(48)
+    work = Work("activations", flops={"forward": 2 * result.rates["forward"], "ablate": 0.0, "lens": 0.0})
+    assert result.seconds(work, sizes) == pytest.approx(result.start + 2)

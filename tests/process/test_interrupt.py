@@ -1,4 +1,4 @@
-"""Ctrl-C as a terminal sends it, to the whole process group: it ends soon, says what is kept, and the next run goes on."""
+"""Check what Ctrl-C and kill -9 end, what they keep, and that the next run resumes."""
 
 import glob
 import os
@@ -28,7 +28,7 @@ class Started:
         with open(log, "w") as output:
             self.process = subprocess.Popen(
                 command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                # What runs these tests in the background may ignore the signal, and its children would.
+                # A background job ignores the signal, and its children inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
@@ -56,13 +56,16 @@ class Started:
             os.killpg(self.process.pid, signal.SIGINT)
         assert self.process.wait(SOON) == 130, self.said
         print(f"ended after {time.monotonic() - began:.2f} s")  # for whoever runs it with -s
-        while [one for one in psutil.pids() if _session(one) == self.process.pid]:  # a stage that was just being started
-            assert time.monotonic() < began + SOON
-            time.sleep(0.01)
+        self.wait_until_all_ended(began + SOON)  # a stage may have been starting
         assert "Traceback" not in self.said
         assert "KeyboardInterrupt" not in self.said
         assert "ERROR" not in self.said
         return self.said.splitlines()[-1]
+
+    def wait_until_all_ended(self, deadline):
+        while [pid for pid in psutil.pids() if _session(pid) == self.process.pid]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def _session(pid):
@@ -86,7 +89,7 @@ with one_line_errors():
 def test_an_operation_that_does_not_come_back_to_python_is_ended_all_the_same(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = Started([sys.executable, "-c", DEAF], tmp_path, environment, tmp_path / "log").until_said("computing\n")
-    assert started.interrupted().startswith("interrupted: nothing was changed; to begin again: ")
+    assert started.interrupted().startswith("interrupted: nothing was changed. To start again: ")
 
 
 def test_it_ends_where_nobody_reads_what_it_says(tmp_path):
@@ -115,7 +118,7 @@ class TestAStudy:
         return lambda *command: Started(command, self.study.folder, self.study.environment, tmp_path / "log")
 
     def forget(self, *stages):
-        """Take these stages from what DVC knows, and the iteration away: as they were before they ever ran."""
+        """Remove these stages from DVC's lock and run cache, and remove the iteration."""
         lock = self.study.folder / "dvc.lock"
         known = yaml.safe_load(lock.read_text())
         commands = {known["stages"].pop(stage)["cmd"] for stage in stages}
@@ -130,16 +133,16 @@ class TestAStudy:
         self.forget(*redone)
         run = start(*WOR, "run").until_said("activations tiny wiki: generated: 22")
         run.until(lambda: len(glob.glob(self.shards)) == 2)  # all that was generated, and sixteen that were observed
-        kept = "finished stages, and of activations tiny wiki: generated 22 of 22, observed 16 of 22"
-        assert run.interrupted() == f"interrupted: kept are {kept}; the same command goes on from there: wor run"
+        items = "finished stages, and of activations tiny wiki: generated 22 of 22, observed 16 of 22"
+        assert run.interrupted() == f"interrupted: kept {items}. The same command resumes: wor run"
         assert self.study.run("git", "symbolic-ref", "HEAD").stdout == "refs/heads/main\n"
         assert "Running stage 'activations@tiny-syllogism'" in run.said
 
         again = start(*WOR, "run").until_said("Running stage 'nulls@tiny'")
         assert "Running stage 'activations@tiny-syllogism'" not in again.said
         assert "observed: 16 of 22 were done before an interruption" in again.said
-        kept = "finished stages, and nothing of nulls tiny"
-        assert again.interrupted(again_after=0.1) == f"interrupted: kept are {kept}; the same command goes on from there: wor run"
+        items = "finished stages, and nothing of nulls tiny"
+        assert again.interrupted(again_after=0.1) == f"interrupted: kept {items}. The same command resumes: wor run"
 
         last = start(*WOR, "run")
         assert last.process.wait(300) == 0
@@ -149,6 +152,34 @@ class TestAStudy:
             assert (self.study.folder / "experiments/iteration_001/results" / path.name).read_bytes() == path.read_bytes()
         assert not glob.glob(self.shards)
 
+    def test_kill_9_of_wor_ends_the_run_and_the_next_one_resumes(self, start, ran):
+        self.forget("activations@tiny-wiki", "nulls@tiny", "metrics", "stats", "figures", "iteration")
+        run = start(*WOR, "run").until_said("activations tiny wiki: generated: 22")
+        run.process.kill()
+        run.process.wait()
+        run.wait_until_all_ended(time.monotonic() + SOON)
+        again = start(*WOR, "run")
+        assert again.process.wait(300) == 0, again.said
+        assert "Running stage 'activations@tiny-wiki'" in again.said
+        assert "were done before an interruption" in again.said
+        for path in (ran.folder / "experiments/iteration_001/results").glob("*.csv"):
+            assert (self.study.folder / "experiments/iteration_001/results" / path.name).read_bytes() == path.read_bytes()
+
+    def test_a_killed_stage_is_explained_in_one_line(self, start):
+        self.forget("reference@tiny")
+        run = start(*WOR, "run").until_said("averaged: ")
+        (stage,) = (
+            process
+            for process in psutil.Process(run.process.pid).children(recursive=True)
+            if "stages" in process.cmdline() and "reference" in process.cmdline()
+        )
+        stage.kill()
+        assert run.process.wait(60) == 255
+        line = run.said.splitlines()[-1]
+        assert line.startswith("error: python -m stages reference --model tiny: killed")
+        assert line.endswith("The same command resumes")
+        assert "exited with -9" not in run.said
+
     def test_a_run_with_a_profile_leaves_no_copy_of_the_workspace(self, start):
         self.forget("reference@tiny")
         (self.study.folder / "profiles" / "few.yaml").write_text("statistics:\n  permutations: 100\n")
@@ -156,26 +187,27 @@ class TestAStudy:
         self.study.run("git", "commit", "-qm", "Add a profile")
         before = self.study.run("git", "status", "--porcelain").stdout
         run = start(*WOR, "run", "--profile", "few").until_said("averaged: ")
+        assert "No file hash info" not in run.said
         line = run.interrupted()
-        assert re.fullmatch(r"interrupted: kept are finished stages, and of reference tiny: .+: wor run --profile few", line)
+        assert re.fullmatch(r"interrupted: kept finished stages, and of reference tiny: .+: wor run --profile few", line)
         assert self.study.run("git", "status", "--porcelain").stdout == before
         assert not [path for path in (self.study.folder / ".dvc/tmp/exps").glob("*/*") if (path / "wor").exists()]
 
     def test_a_stage_by_itself_says_so_itself(self, start):
         command = [sys.executable, "-m", "stages", "reference", "--model", "tiny"]
-        goes_on = "the same command goes on from there: python -m stages reference --model tiny"
+        resume = "The same command resumes: python -m stages reference --model tiny"
         early = start(*command)
         early.until(lambda: "torch" in Path(f"/proc/{early.process.pid}/maps").read_text())
-        assert early.interrupted() == f"interrupted: kept is nothing of reference tiny; {goes_on}"
+        assert early.interrupted() == f"interrupted: kept nothing of reference tiny. {resume}"
         later = start(*command).until_said("generated: 14")
-        kept = "of reference tiny: generated 14 of 14, averaged 0 of 14"
+        items = "of reference tiny: generated 14 of 14, averaged 0 of 14"
         assert later.interrupted() in (
-            f"interrupted: kept is {kept}; {goes_on}",
-            f"interrupted: kept is of reference tiny: generated 14 of 14; {goes_on}",
+            f"interrupted: kept {items}. {resume}",
+            f"interrupted: kept of reference tiny: generated 14 of 14. {resume}",
         )
 
     @pytest.mark.parametrize("command", [["plan"], ["doctor"], ["runs"]])
     def test_another_command_says_that_nothing_was_changed(self, start, command):
         started = start(*WOR, *command)
         started.until(lambda: psutil.Process(started.process.pid).cpu_times().user > 0.3)
-        assert started.interrupted() == f"interrupted: nothing was changed; to begin again: wor {command[0]}"
+        assert started.interrupted() == f"interrupted: nothing was changed. To start again: wor {command[0]}"

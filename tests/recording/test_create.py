@@ -78,7 +78,7 @@ def test_numbers_of_iterations_that_are_elsewhere_are_not_used_again(workspace):
     (experiments / "iteration_007.dvc").write_text("outs:\n")
     assert create_iteration(params.load_params(), LOG).folder.name == "iteration_008"
     (row,) = registry.read_rows(experiments)
-    registry.registry_path(experiments).write_text(registry.as_csv([row, row | {"iteration_id": "iteration_041"}]))
+    registry.registry_path(experiments).write_text(registry.format_csv([row, row | {"iteration_id": "iteration_041"}]))
     assert create_iteration(vary(workspace, 0.9), LOG).folder.name == "iteration_042"
     # The row of the folder that isn't here stays.
     found = [row["iteration_id"] for row in registry.read_rows(experiments)]
@@ -91,7 +91,7 @@ def test_the_registry_is_made_again_from_the_folders_and_keeps_comments(workspac
     registry.registry_path(experiments).unlink()
     (row,) = rebuild_registry(experiments)
     assert row["iteration_id"] == "iteration_001"
-    registry.registry_path(experiments).write_text(registry.as_csv([row | {"comments": "the first"}]))
+    registry.registry_path(experiments).write_text(registry.format_csv([row | {"comments": "the first"}]))
     (row,) = rebuild_registry(experiments)
     assert row["comments"] == "the first"
 
@@ -164,13 +164,13 @@ def leftovers():
 
 FULL_DISK = """
 import resource
-from wor import params
-from wor.recording.create import materialise
+from wor.config import params
+from wor.recording.create import create_iteration
 from wor.process.exit import one_line_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, BYTES))
 log = {"stage": "iteration", "began": "", "seconds": 0.0, "peak_memory_mib": 1.0, "lines": []}
 with one_line_errors():
-    materialise(params.load(), log)
+    create_iteration(params.load_params(), log)
 """
 
 

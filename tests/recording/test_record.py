@@ -24,6 +24,10 @@ def committed(study):
     return set(study.run("git", "show", "--name-only", "--format=", "HEAD").stdout.split())
 
 
+def subject(study):
+    return study.run("git", "log", "-1", "--format=%s").stdout.strip()
+
+
 def test_record_commits_the_iteration_and_its_run_and_nothing_else(study):
     (study.folder / "mine.txt").write_text("staged by its author")
     study.run("git", "add", "mine.txt")
@@ -50,8 +54,31 @@ def test_our_hash_of_a_folder_is_dvcs(study):
 
 def test_parameters_that_changed_since_the_run_stay_out(study):
     study.change({"temperature": 0.9})
-    study.run("wor", "record")
+    done = study.run("wor", "record")
     assert committed(study) == {"experiments/iteration_001.dvc", "experiments/iteration_registry.csv"}
+    assert subject(study) == "Record iteration_001"
+    left_out = "Not in the commit: dvc.lock, metrics/iteration.json, metrics/summary.json: params.yaml is not what made them\n"
+    assert done.stderr == left_out
+
+
+def test_the_commit_says_what_it_holds(study):
+    study.run("wor", "run")  # tracks the iteration already
+    done = study.run("wor", "record")
+    assert subject(study) == "Record iteration_001 and its run"
+    assert all(name in done.stdout for name in committed(study))
+    study.run("wor", "archive", "iteration_001")
+    study.run("wor", "record")
+    assert subject(study) == "Record the registry of iterations"
+    assert committed(study) == {"experiments/iteration_registry.csv"}
+
+
+def test_a_named_run_is_an_iteration_that_goes_by_that_name(study):
+    assert study.refusal(study.run("wor", "run", "--name", "iteration_009", expect=2)).startswith("error: --name: ")
+    study.run("wor", "run", "-S", "measures.tau=1.2", "--name", "high-tau")
+    assert study.json("experiments/iteration_002/manifest.json")["registry"]["experiment"] == "high-tau"
+    assert study.run("wor", "verify", "high-tau").stdout == "iteration_002: intact\n"
+    assert "high-tau" in study.run("wor", "runs").stdout
+    assert "'high-tau' is taken" in study.refusal(study.run("wor", "run", "--name", "high-tau", expect=2))
 
 
 def test_notes_are_free_and_the_next_record_takes_them(study):
@@ -144,15 +171,8 @@ def test_a_record_killed_at_any_moment_is_completed_by_the_next(study, tmp_path)
         process.wait()
         (copy.folder / ".git" / "index.lock").unlink(missing_ok=True)  # git's own, which names itself and its remedy
         copy.run("wor", "record")
-        assert (
-            copy.run("git", "ls-files", "experiments").stdout.split()
-            == [
-                "experiments/.gitkeep",
-                "experiments/iteration_001.dvc",
-                "experiments/iteration_registry.csv",
-            ][1:]
-            or "experiments/iteration_001.dvc" in copy.run("git", "ls-files", "experiments").stdout
-        )
+        tracked = set(copy.run("git", "ls-files", "experiments").stdout.split())
+        assert tracked == {"experiments/iteration_001.dvc", "experiments/iteration_registry.csv"}
         assert copy.run("wor", "verify", "--all").stdout == "iteration_001: intact\n"
         assert copy.run("git", "status", "--porcelain").stdout == ""
         shutil.rmtree(copy.folder)

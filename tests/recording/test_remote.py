@@ -112,7 +112,7 @@ def test_a_fresh_clone_has_everything_back_and_nothing_to_compute(pushed, clone)
     assert clone.iterations() == ["iteration_001", "iteration_002"]
     assert "iteration_002" in clone.run("wor", "run").stdout.splitlines()[-1]
     done = clone.run("wor", "reproduce", "iteration_002", "--from", "metrics")
-    assert "each identical" in done.stdout.splitlines()[-1]
+    assert "are identical" in done.stdout.splitlines()[-1]
     # Another temperature that the first clone never had takes the next number.
     clone.experiment("measures.tau=1.3")
     assert clone.iterations() == ["iteration_001", "iteration_002", "iteration_003"]

@@ -145,7 +145,7 @@ class TestTheWholeWay:
         before = study.run("git", "status", "--porcelain").stdout, study.run("git", "worktree", "list").stdout
         done = study.run("wor", "reproduce", "iteration_002")
         assert "Running stage 'reference@tiny'" in done.stdout
-        assert "files of results/, each identical" in done.stdout.splitlines()[-1]
+        assert "files of results/ are identical" in done.stdout.splitlines()[-1]
         assert (study.run("git", "status", "--porcelain").stdout, study.run("git", "worktree", "list").stdout) == before
 
     def test_from_a_stage_on_the_rest_is_pulled(self, study):
@@ -153,7 +153,7 @@ class TestTheWholeWay:
             done = study.run("wor", "reproduce", "--from", start)
             assert f"Computing {computed}; what they read comes from DVC" in done.stdout
             assert "Running stage 'reference@tiny'" not in done.stdout
-            assert "each identical" in done.stdout
+            assert "are identical" in done.stdout
         line = study.refusal(study.run("wor", "reproduce", "--from", "metric", expect=2))
         assert line.startswith("error: --from: 'metric'. Its stages are check, ")
         shutil.rmtree(study.folder / ".dvc" / "cache")
@@ -177,7 +177,7 @@ class TestTheWholeWay:
         (study.folder / "wor" / "mine.py").write_text("X = 1\n")
         study.experiment("measures.tau=1.2")
         line = study.refusal(study.run("wor", "reproduce", "iteration_002", expect=2))
-        assert "its commit and patch are not the code that ran. Files that git was not told of then: wor/mine.py" in line
+        assert "its commit and patch are not the code that ran. Files that were untracked then: wor/mine.py" in line
 
     def test_other_packages_get_an_environment_of_their_own_once(self, study, tmp_path):
         """Made with a gguf 9.9; the commit's Makefile gives a Python that has it, or one that has not."""
@@ -205,7 +205,7 @@ $(VENV)/.installed:
             done = study.run("wor", "reproduce", "iteration_002", "--from", "figures")
             assert "Other packages than here: gguf 9.9 (here " in done.stdout
             assert ("touch " in done.stdout) == made
-            assert "each identical" in done.stdout
+            assert "are identical" in done.stdout
         for python in (tmp_path / "cache" / "environments").glob("*/bin/python"):
             python.write_text(python.read_text().replace(f":{other}", ""))
         line = study.refusal(study.run("wor", "reproduce", "iteration_002", "--from", "figures", expect=2))

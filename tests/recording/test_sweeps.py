@@ -45,7 +45,7 @@ def test_a_queued_sweep_makes_an_iteration_for_each_new_setting(study):
     assert "heads.n_test" in runs
     study.environment["COLUMNS"] = "120"
     shown = study.run(
-        "dvc", "exp", "show", "--no-pager", "--only-changed", "--drop", r".*(/|\.yaml|\.txt)|Created|Executor"
+        "dvc", "exp", "show", "--no-pager", "--only-changed", "--drop", r".*(/|\.yaml|\.txt|_specs)|Created|Executor"
     ).stdout
     for column in ("AUROC", "dAUC", "partial_r", "iteration", "heads.n_test"):
         assert column in shown.splitlines()[1]

@@ -1,4 +1,4 @@
-"""A browser without a network, and pages that may not break: shared by the report's tests."""
+"""Fixtures of the report's tests: an offline browser, and pages that must not break."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ document.addEventListener("securitypolicyviolation", (event) => {
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
-    """Debian's browser under playwright; skipped where either isn't there."""
+    """Return Debian's chromium under playwright. Skip the test where either is missing."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[test]")
-    found = shutil.which("chromium")
-    if found is None:
+    executable = shutil.which("chromium")
+    if executable is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
     arguments = ["--disable-dev-shm-usage"] + ["--no-sandbox"] * (os.geteuid() == 0)
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield browser
         browser.close()
 
 
 @pytest.fixture
 def visit(chromium) -> Iterator[Callable]:
-    """Open a file from disk, offline; at the end no page may have logged an error, asked for anything or broken its policy."""
-    pages, wrong = [], []
+    """Return a function that opens a file offline. Fail on errors, requests and violations."""
+    pages, problems = [], []
 
     def visit(path: Path, fragment: str = "", **options: object):
         context = chromium.new_context(**{"offline": True, "viewport": {"width": 1280, "height": 900}} | options)
@@ -47,36 +47,36 @@ def visit(chromium) -> Iterator[Callable]:
         context.set_default_timeout(10_000)
         visited = context.new_page()
         address = path.as_uri()
-        visited.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-        visited.on("pageerror", lambda error: wrong.append(str(error)))
-        visited.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        visited.on("request", lambda request: None if request.url.split("#")[0] == address else wrong.append(request.url))
+        visited.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+        visited.on("pageerror", lambda error: problems.append(str(error)))
+        visited.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        visited.on("request", lambda request: None if request.url.split("#")[0] == address else problems.append(request.url))
         visited.goto(address + fragment)
         pages.append(visited)
         return visited
 
     yield visit
     for visited in pages:
-        wrong += visited.evaluate("window.violations")
+        problems += visited.evaluate("window.violations")
         visited.context.close()
-    assert wrong == []
+    assert problems == []
 
 
 @pytest.fixture(scope="session")
 def faultless() -> Callable:
-    """Hold a page against axe-core: no violation of any impact."""
+    """Return a function that fails where axe-core finds a violation of any impact."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
     def faultless(visited) -> None:
-        found = axe.Axe().run(visited)
-        assert found.violations_count == 0, found.generate_report()
+        report = axe.Axe().run(visited)
+        assert report.violations_count == 0, report.generate_report()
 
     return faultless
 
 
 @pytest.fixture
 def sized(visit) -> Callable:
-    """Visit in a theme at a width; at the end nothing may reach beyond the page's edge."""
+    """Return a function that opens a page in a theme at a width. Fail on overflow."""
     pages = []
 
     def sized(path: Path, scheme: str, width: int):
@@ -91,13 +91,13 @@ def sized(visit) -> Callable:
 
 @pytest.fixture(scope="session")
 def iteration(ran) -> Iteration:
-    """What one run of a tiny study left."""
+    """Return the iteration of one run of a tiny study."""
     return load_iteration(ran.folder / "experiments" / "iteration_001")
 
 
 @pytest.fixture(scope="session")
 def hostile(iteration, tmp_path_factory) -> Path:
-    """Its report, had everything that a person, a dataset or a machine may word been worded by an enemy."""
+    """Return a report in which every text from outside is hostile."""
     evil = Iteration(iteration.folder)
     (result,) = evil.statistics.values()
     result["twin"]["verdict"] = HOSTILE
@@ -113,8 +113,8 @@ def hostile(iteration, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def pair(iteration, tmp_path_factory) -> Path:
-    """A report of two."""
-    kept = shutil.copytree(iteration.folder, tmp_path_factory.mktemp("pair") / "iteration_001")
-    path = kept.with_name("pair.html")
-    page.write_page(path, Iteration(kept), Iteration(another(kept)))
+    """Return the report of two iterations."""
+    folder = shutil.copytree(iteration.folder, tmp_path_factory.mktemp("pair") / "iteration_001")
+    path = folder.with_name("pair.html")
+    page.write_page(path, Iteration(folder), Iteration(another(folder)))
     return path

@@ -1,4 +1,4 @@
-"""The item browser in a real one: opened from disk, without a network, under the report's policy."""
+"""The item browser in chromium: opened from disk, offline, under the report's policy."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def words(text: str) -> list[str]:
 
 
 def study(folder, seed: int, hot: bool):
-    """Six sums, six articles, one hostile item, one left out; in ``hot`` one item goes on otherwise, one is new, one gone."""
-    questions, spoken = [], []
+    """Return 12 plain items, a hostile one and an excluded one. ``hot`` changes three."""
+    questions, continuations = [], []
     for k in range(12):
         dataset, role = ("sums", "reasoning") if k % 2 else ("wiki", "control")
-        questions.append(report_items.asked(f"{dataset}/{k}", f"How many pears does number {k} have?", role))
+        questions.append(report_items.make_question(f"{dataset}/{k}", f"How many pears does number {k} have?", role))
         tail = " Otherwise it is" if hot and k == 3 else " It is"
-        spoken.append(
+        continuations.append(
             words(f"Number {k} has pears.\n{tail} a long story, told word by word, " + "and then on " * 9 + f"until {k}.")
         )
     questions.append(
-        report_items.asked(
+        report_items.make_question(
             EVIL, HOSTILE, paraphrases=[f"Well. {HOSTILE}"], paraphrase_shares=[0.1], answer="<u>12</u>", gold=HOSTILE
         )
     )
-    spoken.append([HOSTILE, *words(" " + HOSTILE * 3), *[" more"] * 20])
-    questions.append(report_items.asked("sums/99" if hot else "sums/98", "Too short?", reason=f"left out: {HOSTILE}"))
-    spoken.append([" A", " few"])
-    report_items.iteration(folder, questions, spoken, seed)
+    continuations.append([HOSTILE, *words(" " + HOSTILE * 3), *[" more"] * 20])
+    questions.append(report_items.make_question("sums/99" if hot else "sums/98", "Too short?", reason=f"left out: {HOSTILE}"))
+    continuations.append([" A", " few"])
+    report_items.iteration(folder, questions, continuations, seed)
     return load_iteration(folder)
 
 
@@ -88,11 +88,11 @@ def test_all_items_are_listed_from_the_highest_rev(page, iterations):
 
 
 def test_search_finds_words_of_the_prompt_the_continuation_and_the_id(page):
-    for sought, found in (("number 4 have", "wiki/4"), ("until 7", "sums/7"), ("SUMS/11", "sums/11")):
-        page.get_by_label("Search").fill(sought)
-        page.locator(f".items-list tr:only-child button:text-is('{found}')").wait_for()
+    for query, item_id in (("number 4 have", "wiki/4"), ("until 7", "sums/7"), ("SUMS/11", "sums/11")):
+        page.get_by_label("Search").fill(query)
+        page.locator(f".items-list tr:only-child button:text-is('{item_id}')").wait_for()
         assert count(page) == "1 of 14 items"
-        assert page.locator(".items-detail h3").text_content() == found
+        assert page.locator(".items-detail h3").text_content() == item_id
     page.get_by_label("Search").fill("no such words")
     page.get_by_text("No item matches").wait_for()
     page.get_by_role("button", name="Clear").click()
@@ -204,13 +204,13 @@ def test_tokens_are_shaded_by_each_score_and_tell_their_numbers(page, iterations
 
 def test_window_answer_and_line_breaks_are_marked_without_colour(page, iterations):
     frame = iterations[0].items().set_index("item_id")
-    chosen = frame[(frame["answer"] != "") & (frame["dataset"] == "sums") & frame["reason"].isna()].index[0]
-    row = frame.loc[chosen]
-    page.get_by_role("button", name=chosen, exact=True).click()
+    item_id = frame[(frame["answer"] != "") & (frame["dataset"] == "sums") & frame["reason"].isna()].index[0]
+    row = frame.loc[item_id]
+    page.get_by_role("button", name=item_id, exact=True).click()
     marked = "all => all.map((each, index) => each.classList.contains('{}') ? index : -1).filter((index) => index >= 0)"
     tokens = page.locator(".items-token")
     assert tokens.evaluate_all(marked.format("items-in-window")) == list(range(row.window_start, row.window_end))
-    assert tokens.evaluate_all(marked.format("items-in-stated")) == list(range(row.answer_start, row.answer_end))
+    assert tokens.evaluate_all(marked.format("items-in-answer")) == list(range(row.answer_start, row.answer_end))
     assert page.locator(".items-tag").all_text_contents() == ["window", "answer"]
     assert "↵\n" in page.locator(".items-tokens").text_content()
     assert page.locator(".items-plain").text_content() == row.text
@@ -219,11 +219,11 @@ def test_window_answer_and_line_breaks_are_marked_without_colour(page, iteration
 def test_layers_are_drawn_with_their_thresholds_and_as_a_table(page, iterations):
     frame = iterations[0].items().set_index("item_id")
     page.get_by_role("button", name="sums/5").click()
-    drawn = page.locator("figure").first
-    assert drawn.locator("rect").count() == drawn.locator(".items-limit").count() == report_items.LAYERS
-    above = drawn.locator("rect.items-counts").count() / report_items.LAYERS
+    chart = page.locator("figure").first
+    assert chart.locator("rect").count() == chart.locator(".items-limit").count() == report_items.LAYERS
+    above = chart.locator("rect.items-counts").count() / report_items.LAYERS
     assert above == frame.loc["sums/5", "apl"]
-    assert drawn.locator("tbody tr").count() == report_items.LAYERS
+    assert chart.locator("tbody tr").count() == report_items.LAYERS
     assert page.locator("figure").nth(1).locator(".items-dot").count() == 1
     assert page.locator(".items-cell").count() == 2 * report_items.LAYERS * report_items.WINDOW
 
@@ -245,9 +245,9 @@ def test_markup_of_a_model_or_a_dataset_is_text(page):
     page.get_by_text("1 paraphrase").click()
     page.get_by_text("The numbers").click()
     page.get_by_role("button", name="sums/98").click()
-    assert HOSTILE in page.locator(".items-why").text_content()
+    assert HOSTILE in page.locator(".items-reason").text_content()
     assert page.locator("#items :is(script, img, b, i, u)").count() == 0
-    assert "49" not in page.locator(".items-why").text_content()
+    assert "49" not in page.locator(".items-reason").text_content()
 
 
 def test_two_iterations_stand_side_by_side_with_their_differences(visit, both, iterations):
@@ -257,9 +257,13 @@ def test_two_iterations_stand_side_by_side_with_their_differences(visit, both, i
         page.get_by_label("In", exact=True).select_option(value)
         assert count(page) == f"{expected} of 15 items"
     assert ids(page) == ["sums/3"]
-    assert page.locator(".items-parting").text_content().startswith('Alike for 5 tokens; then A goes on with " It is a", B with')
+    assert (
+        page.locator(".items-divergence")
+        .text_content()
+        .startswith('The same for 5 tokens; then A continues with " It is a", B with')
+    )
     assert page.locator(".items-tokens").count() == 2
-    assert page.locator(".items-tag-parting").count() == 2
+    assert page.locator(".items-tag-divergence").count() == 2
     page.get_by_role("button", name="Clear").click()
     page.get_by_label("Sort by").select_option("ape")
     page.get_by_label("of", exact=True).select_option("d")
@@ -275,9 +279,9 @@ def test_of_several_models_one_is_chosen(visit, iterations, tmp_path):
     path.write_text(assembled([report_items.with_a_second_model(iterations[0], tmp_path / "iteration_001")]))
     page = visit(path)
     page.get_by_role("button", name="sums/5").click()
-    chosen = page.get_by_label("Model", exact=True)
-    assert chosen.locator("option").all_text_contents() == ["Small-135M", "Large-1.7B"]
-    chosen.select_option("Large-1.7B")
+    select = page.get_by_label("Model", exact=True)
+    assert select.locator("option").all_text_contents() == ["Small-135M", "Large-1.7B"]
+    select.select_option("Large-1.7B")
     assert page.locator(".items-detail h3").text_content() == "sums/5"
     assert "model=1" in page.url
     assert count(page) == "14 items"
@@ -315,7 +319,7 @@ def test_an_iteration_without_texts_says_so_and_lists_its_measures(visit, iterat
     path = tmp_path / "page.html"
     path.write_text(assembled([load_iteration(folder)]))
     page = visit(path)
-    page.get_by_text("holds no texts; a new run does").wait_for()
+    page.get_by_text("holds no texts").wait_for()
     assert count(page) == "14 items"
     assert page.locator(".items-measures tbody tr").first.locator("td").first.text_content() != "–"
     assert page.locator(".items-tokens").count() == 0
@@ -323,12 +327,12 @@ def test_an_iteration_without_texts_says_so_and_lists_its_measures(visit, iterat
 
 def test_a_page_at_its_limit_says_what_it_left_out(visit, iterations, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(assembled(iterations[:1], most=2_500))
+    path.write_text(assembled(iterations[:1], max_bytes=2_500))
     page = visit(path)
     page.wait_for_selector(".items-list tbody tr")
-    said = page.locator("[data-items=message]").text_content()
-    assert re.match(r"\d of 14 items have their texts, tokens and layers in this page", said)
-    assert "items/ and observed/ of the iteration's folder" in said
+    message = page.locator("[data-items=message]").text_content()
+    assert re.match(r"\d of 14 items", message)
+    assert "items/ and observed/ of the iteration's folder" in message
     assert count(page) == "14 items"
 
 
@@ -337,7 +341,7 @@ def test_without_decompression_the_page_says_what_it_needs(chromium, one):
     context.add_init_script("delete window.DecompressionStream")
     page = context.new_page()
     page.goto(one.as_uri())
-    page.get_by_text("too old for the item browser, which needs DecompressionStream").wait_for()
+    page.get_by_text("needs DecompressionStream").wait_for()
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""The report as a file: what it says is what the iteration holds, and it refers to nothing outside."""
+"""The report as a file: it shows the iteration's numbers and refers to nothing outside."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Parts(HTMLParser):
         self.ids += [value for name, value in attributes if name == "id"]
         self.open.append(tag)
         if tag in self.inside:
-            self.kept = self.inside[tag]
-            self.kept.append("")
+            self.texts = self.inside[tag]
+            self.texts.append("")
         if tag == "caption":
             self.caption = ""
         if tag == "tr":
@@ -48,7 +48,7 @@ class Parts(HTMLParser):
 
     def handle_data(self, data):
         if self.open and self.open[-1] in self.inside:
-            self.kept[-1] += data
+            self.texts[-1] += data
         elif "caption" in self.open:
             self.caption += data
         elif {"td", "th"} & set(self.open):
@@ -66,12 +66,13 @@ def parts(text) -> Parts:
 
 
 def numbers(cell: str) -> list[float]:
-    return [float(found) for found in re.findall(r"[+-]?\d+\.\d+", cell.replace("−", "-"))]
+    return [float(number) for number in re.findall(r"[+-]?\d+\.\d+", cell.replace("−", "-"))]
 
 
 def test_the_table_of_results_is_what_the_iteration_holds(iteration, parts):
     (result,) = iteration.statistics.values()
-    rows = {row[0]: row for row in parts.tables["Reasoning against control (95% intervals)"]}
+    table = next(rows for caption, rows in parts.tables.items() if "reasoning against control" in caption)
+    rows = {row[0].split()[0]: row for row in table}
     for key in ("rev", "apl", "ape", "sib", "dtr"):
         estimates = (result["auroc"][key]["bootstrap"], result["added"][key]["delta"], result["partial"][key]["clustered"])
         for cell, estimate in zip(rows[key.upper()][1:], estimates, strict=False):
@@ -87,9 +88,9 @@ def test_every_criterion_and_hypothesis_is_there_with_its_status(iteration, part
         entry["status"] for entry in iteration.criteria.values()
     ]
     hypotheses = result["preregistration"]["hypotheses"]
-    found = next(rows for caption, rows in parts.tables.items() if caption.startswith("Hypotheses"))
-    assert [(row[1], row[2]) for row in found[1:]] == [(entry["claim"], entry["status"]) for entry in hypotheses.values()]
-    assert any("(decisive)" in row[0] for row in found)
+    rows = next(rows for caption, rows in parts.tables.items() if caption.startswith("Hypotheses"))
+    assert [(row[1], row[2]) for row in rows[1:]] == [(entry["claim"], entry["status"]) for entry in hypotheses.values()]
+    assert any("(primary)" in row[0] for row in rows)
 
 
 def test_the_charts_hold_the_iterations_numbers(iteration, parts):
@@ -97,12 +98,12 @@ def test_the_charts_hold_the_iterations_numbers(iteration, parts):
     specs = json.loads(next(script for script in parts.inside["script"] if script.startswith('{"0-estimates')))
     names = {name.split("-", 1)[1] for name in specs}
     assert names >= {"estimates", "distributions", "roc", "layers", "heads", "specifications", "dose"}
-    shown = [row for rows in specs["0-estimates"]["datasets"].values() for row in rows if row.get("measure") == "REV"]
-    assert {row["panel"]: row["value"] for row in shown}["AUROC"] == pytest.approx(
+    points = [row for rows in specs["0-estimates"]["datasets"].values() for row in rows if row.get("measure") == "REV"]
+    assert {row["panel"]: row["value"] for row in points}["AUROC"] == pytest.approx(
         result["auroc"]["rev"]["bootstrap"]["value"], rel=1e-3
     )
-    drawn = [place for place in parts.ids if place.startswith("chart-")]
-    assert drawn == [f"chart-{name}" for name in specs]
+    elements = [identifier for identifier in parts.ids if identifier.startswith("chart-")]
+    assert elements == [f"chart-{name}" for name in specs]
 
 
 def test_nothing_outside_is_referred_to(parts):
@@ -136,30 +137,30 @@ def test_texts_from_outside_are_shown_and_not_run(hostile):
     text = hostile.read_text(encoding="utf-8")
     assert "<script>window.hacked" not in text
     assert "<img src=x" not in text
-    shown = [cell for rows in Parts(text).tables.values() for row in rows for cell in row]
-    assert sum(HOSTILE in cell for cell in shown) >= 4
+    cells = [cell for rows in Parts(text).tables.values() for row in rows for cell in row]
+    assert sum(HOSTILE in cell for cell in cells) >= 4
 
 
-def test_two_iterations_are_held_against_each_other(study, tmp_path):
+def test_two_iterations_are_compared(study, tmp_path):
     first = study.folder / "experiments" / "iteration_001"
     other = another(first)
     study.refusal(study.run("wor", "report", "iteration_001", "iteration_001", expect=2))
-    said = study.run("wor", "report", "iteration_001", "iteration_002").stdout.strip()
-    assert said == "plots/reports/iteration_001-iteration_002.html"
-    found = Parts((study.folder / said).read_text(encoding="utf-8")).tables
-    assert found["Parameters that differ"][1:] == [["temperature", "0.2", "0.9"]]
-    assert [row[-1] for row in found["Estimates (95% intervals)"][1:] if row[1].startswith("0")] != []
-    assert all(numbers(row[-1]) in ([0.0], []) for row in found["Estimates (95% intervals)"][1:])
-    paired = {tuple(row[1:3]): numbers(row[-1]) for row in found["The same items, iteration_002 less iteration_001"][1:]}
+    path = study.run("wor", "report", "iteration_001", "iteration_002").stdout.strip()
+    assert path == "plots/reports/iteration_001-iteration_002.html"
+    tables = Parts((study.folder / path).read_text(encoding="utf-8")).tables
+    assert tables["Different parameters"][1:] == [["temperature", "0.2", "0.9"]]
+    assert [row[-1] for row in tables["Estimates (95% intervals)"][1:] if row[1].startswith("0")] != []
+    assert all(numbers(row[-1]) in ([0.0], []) for row in tables["Estimates (95% intervals)"][1:])
+    paired = {tuple(row[1:3]): numbers(row[-1]) for row in tables["The same items, iteration_002 minus iteration_001"][1:]}
     assert paired["reasoning", "REV"] == [1.0, 1.0, 1.0]
     assert paired["control", "REV"] == [0.0, 0.0, 0.0]
-    assert other.name in found["Success criteria"][0]
+    assert other.name in tables["Success criteria"][0]
 
 
 def test_the_command_says_where_a_report_is_or_makes_one(study):
-    said = study.run("wor", "report").stdout.strip()
-    assert said == "experiments/iteration_001/report.html"
-    said = study.run("wor", "report", "-o", "elsewhere.html").stdout.strip()
-    assert "Reasoning against control" in (study.folder / said).read_text()
+    path = study.run("wor", "report").stdout.strip()
+    assert path == "experiments/iteration_001/report.html"
+    path = study.run("wor", "report", "-o", "elsewhere.html").stdout.strip()
+    assert "reasoning against control" in (study.folder / path).read_text()
     assert study.run("wor", "verify").returncode == 0  # the sealed one is as it was
     study.refusal(study.run("wor", "report", "iteration_009", expect=2))

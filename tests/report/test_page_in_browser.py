@@ -1,4 +1,4 @@
-"""The whole report in a browser without a network. ``visit`` fails on an error, a warning, a request, a broken policy."""
+"""The whole report in an offline browser. ``visit`` fails on errors, requests and violations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def report(iteration):
     return iteration.folder / "report.html"
 
 
-def drawn(page):
-    """Every chart, after a walk down the page: each is drawn when it comes near."""
-    for place in page.locator(".plot").all():
-        place.scroll_into_view_if_needed()
-        place.locator("svg").first.wait_for()
+def draw_charts(page):
+    """Scroll down the page, since a chart is drawn when it comes near, and return every chart."""
+    for plot in page.locator(".plot").all():
+        plot.scroll_into_view_if_needed()
+        plot.locator("svg").first.wait_for()
     return page.locator(".plot > svg, .plot > div > svg")
 
 
 def test_every_chart_is_drawn_with_marks(visit, report):
     page = visit(report)
-    charts = drawn(page)
+    charts = draw_charts(page)
     assert charts.count() == page.locator(".plot").count() == 7
     for chart in charts.all():
         assert chart.locator("path, rect").count() > 10
@@ -34,6 +34,7 @@ def test_every_chart_is_drawn_with_marks(visit, report):
 def test_a_mark_tells_its_numbers(visit, report):
     page = visit(report)
     chart = page.locator("#chart-0-estimates")
+    chart.scroll_into_view_if_needed()
     chart.locator("svg").first.wait_for()
     chart.locator(".mark-symbol path").first.hover()
     tip = page.locator("#vg-tooltip-element.visible")
@@ -44,18 +45,19 @@ def test_a_mark_tells_its_numbers(visit, report):
 def test_the_theme_changes_page_and_charts(visit, report):
     page = visit(report, color_scheme="light")
     axis = page.locator("#chart-0-estimates .role-axis-label text").first
+    page.locator("#chart-0-estimates").scroll_into_view_if_needed()
     axis.wait_for()
     colours = "each => [getComputedStyle(document.body).backgroundColor, each.getAttribute('fill')]"
-    found = [axis.evaluate(colours)]
+    seen = [axis.evaluate(colours)]
     button = page.get_by_role("button", name="Theme")
     for name in ("light", "dark"):
         button.click()
         page.get_by_role("button", name=f"Theme: {name}").wait_for()
         page.wait_for_timeout(500)
-        found.append(axis.evaluate(colours))
-    assert found[0] == found[1]
-    assert found[2][0] != found[1][0]
-    assert found[2][1] != found[1][1]
+        seen.append(axis.evaluate(colours))
+    assert seen[0] == seen[1]
+    assert seen[2][0] != seen[1][0]
+    assert seen[2][1] != seen[1][1]
 
 
 def test_the_report_opens_at_an_item(visit, report, iteration):
@@ -67,9 +69,9 @@ def test_the_report_opens_at_an_item(visit, report, iteration):
     assert page.locator(".items-token").count() == len(iteration.items()["tokens"][3])
 
 
-def test_two_iterations_are_beside_each_other(visit, pair):
+def test_two_iterations_are_shown_in_two_columns(visit, pair):
     page = visit(pair)
-    drawn(page)
+    draw_charts(page)
     assert page.locator("#results-1 .pair > div").count() == 2
     page.locator("#items tbody tr").first.get_by_role("button").click()
     detail = page.locator(".items-detail")
@@ -79,7 +81,7 @@ def test_two_iterations_are_beside_each_other(visit, pair):
 
 def test_hostile_texts_run_nothing(visit, hostile):
     page = visit(hostile)
-    drawn(page)
+    draw_charts(page)
     assert page.evaluate("window.hacked === undefined")
     assert HOSTILE in page.locator("#verdict").text_content()
 
@@ -88,7 +90,7 @@ def test_hostile_texts_run_nothing(visit, hostile):
 def test_axe_finds_no_fault_and_nothing_overflows(sized, faultless, report, pair, scheme, width):
     for path in (report, pair):
         page = sized(path, scheme, width)
-        drawn(page)
+        draw_charts(page)
         page.evaluate("document.querySelectorAll('#environment details').forEach(each => { each.open = true })")
         faultless(page)
 
@@ -97,7 +99,7 @@ def test_print_shows_all_charts_and_what_is_folded(visit, report):
     page = visit(report, color_scheme="dark")
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    for place in page.locator(".plot").all():
-        place.locator("svg").first.wait_for()
+    for plot in page.locator(".plot").all():
+        plot.locator("svg").first.wait_for()
     assert not page.locator("nav").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

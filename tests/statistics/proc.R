@@ -11,7 +11,7 @@ columns <- data.frame(
   s100b = aSAH$s100b,
   wfns = as.integer(aSAH$wfns)
 )
-curve <- function(marker, rows = TRUE) roc(columns$poor[rows], columns[[marker]][rows], levels = c(0, 1), direction = "<")
+curve <- function(marker) roc(columns$poor, columns[[marker]], levels = c(0, 1), direction = "<")
 
 json <- function(value, depth = 0) {
   if (is.list(value)) {
@@ -40,11 +40,6 @@ paired <- apply(combn(markers, 2), 2, function(two) {
   list(first = two[1], second = two[2], z = as.numeric(test$statistic), p = test$p.value)
 })
 
-unpaired <- lapply(markers, function(marker) {
-  test <- roc.test(curve(marker, columns$female == 0), curve(marker, columns$female == 1), method = "delong", paired = FALSE)
-  list(marker = marker, t = as.numeric(test$statistic), df = as.numeric(test$parameter), p = test$p.value)
-})
-
 sizes <- expand.grid(auc = c(0.55, 0.7, 0.9), ncases = c(15, 40), ncontrols = c(40, 200), sig.level = c(0.05, 0.01))
 power <- lapply(seq_len(nrow(sizes)), function(row) {
   asked <- as.list(sizes[row, ])
@@ -61,6 +56,6 @@ cat(json(list(
     pROC = as.character(packageVersion("pROC")),
     data = "aSAH of pROC, numeric columns"
   ),
-  columns = as.list(columns), single = single, paired = paired, unpaired = unpaired,
+  columns = as.list(columns), single = single, paired = paired,
   power = power, detectable = detectable
 )), "\n", sep = "")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from wor.statistics import auc
@@ -65,61 +64,44 @@ def test_delong_equals_brute_force_with_ties(decimals):
 def test_interval_and_p_follow_from_the_variance():
     label, score = study()
     (value,), ((variance,),) = brute_force(label, score)
-    found = auc.delong(label, score)
-    assert found.value == pytest.approx(value)
-    assert (found.low, found.high) == pytest.approx((value - 1.959964 * variance**0.5, min(1, value + 1.959964 * variance**0.5)))
-    assert found.p == pytest.approx(math.erfc(abs(value - 0.5) / variance**0.5 / 2**0.5))
+    result = auc.delong(label, score)
+    assert result.value == pytest.approx(value)
+    assert (result.low, result.high) == pytest.approx(
+        (value - 1.959964 * variance**0.5, min(1, value + 1.959964 * variance**0.5))
+    )
+    assert result.p == pytest.approx(math.erfc(abs(value - 0.5) / variance**0.5 / 2**0.5))
 
 
 def test_paired_difference_equals_brute_force():
     label, first = study()
     second = first + RNG.normal(size=len(label))
     values, matrix = brute_force(label, first, second)
-    found = auc.delong_difference(label, first, second)
+    result = auc.delong_difference(label, first, second)
     z = (values[0] - values[1]) / (matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1]) ** 0.5
-    assert found.value == pytest.approx(values[0] - values[1])
-    assert found.p == pytest.approx(math.erfc(abs(z) / 2**0.5))
+    assert result.value == pytest.approx(values[0] - values[1])
+    assert result.p == pytest.approx(math.erfc(abs(z) / 2**0.5))
 
 
 def test_a_score_against_itself_has_no_test():
     label, score = study()
-    found = auc.delong_difference(label, score, 2 * score + 1)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
-    assert math.isnan(found.p)
-    assert found.note == "the scores rank the items alike"
-
-
-def test_unpaired_difference_is_welchs_with_delongs_variances():
-    (label, score), (other_label, other) = study(), study(20, 25, shift=0.3)
-    found = auc.delong_unpaired((label, score), (other_label, other))
-    (a,), ((va,),) = brute_force(label, score)
-    (b,), ((vb,),) = brute_force(other_label, other)
-    # scipy's Welch test of two means with these variances of the mean: it takes spreads and sizes.
-    n, m = len(label), len(other_label)
-    theirs = stats.ttest_ind_from_stats(a, (va * n) ** 0.5, n, b, (vb * m) ** 0.5, m, equal_var=False)
-    freedom = (va + vb) ** 2 / (va**2 / (n - 1) + vb**2 / (m - 1))
-    half = stats.t.ppf(0.975, freedom) * (va + vb) ** 0.5
-    assert found.value == pytest.approx(a - b)
-    assert found.p == pytest.approx(theirs.pvalue)
-    assert (found.low, found.high) == pytest.approx((a - b - half, a - b + half))
-    assert found.n == n + m
-    back = auc.delong_unpaired((other_label, other), (label, score))
-    assert (back.value, back.p) == pytest.approx((-found.value, found.p))
+    result = auc.delong_difference(label, score, 2 * score + 1)
+    assert (result.value, result.low, result.high) == (0, 0, 0)
+    assert math.isnan(result.p)
+    assert result.note == "the scores rank the items alike"
 
 
 def test_perfect_separation_has_a_value_and_a_note_but_no_test():
     label, noise = study()
     apart, opposite = noise + 100 * label, noise - 100 * label
-    for found, value in (
+    for result, value in (
         (auc.delong(label, apart), 1),
         (auc.delong(label, opposite), 0),
         (auc.delong_difference(label, apart, opposite), 1),
-        (auc.delong_unpaired((label, apart), (label, opposite)), 1),
     ):
-        assert (found.value, found.low, found.high) == (value, value, value)
-        assert math.isnan(found.p)
-        assert found.note
-        assert not found.reason
+        assert (result.value, result.low, result.high) == (value, value, value)
+        assert math.isnan(result.p)
+        assert result.note
+        assert not result.reason
 
 
 def test_under_the_null_p_is_uniform_enough():

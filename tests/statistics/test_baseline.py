@@ -7,6 +7,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
+from tests.helpers.cross_fits import within_fold_auroc
 from wor.statistics import auc, baseline, bootstrap
 
 SETTINGS = {"folds": 5, "repeats": 3, "seed": 0}
@@ -20,52 +21,54 @@ def study(n=160, effect=0.0, confound=0.0, seed=0):
     return label, covariates, rng.normal(size=n) + effect * label, np.arange(n)
 
 
-def held(label, covariates, cluster, **changes):
+def fitted(label, covariates, cluster, **changes):
     return baseline.Baseline(
         label, covariates, cluster, bootstrap.cluster_weights(cluster, label, 1000, seed=0), **SETTINGS | changes
     )
 
 
 def added(label, covariates, score, cluster, **changes):
-    return held(label, covariates, cluster, **changes).added(score)
+    return fitted(label, covariates, cluster, **changes).incremental_value(score)
 
 
 def test_an_effect_adds_and_its_size_is_right():
-    found = added(*study(n=800, effect=1.0), repeats=1)
+    result = added(*study(n=800, effect=1.0), repeats=1)
     # Normal scores one deviation apart: AUROC = Phi(1 / sqrt 2); the covariates know nothing.
-    assert found.full.value == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.04)
-    assert found.baseline.value == pytest.approx(0.5, abs=0.05)
-    assert found.delta.low > 0.15
-    assert found.delong.p < 1e-6
-    assert found.likelihood_ratio.p < 1e-10
+    assert result.full.value == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=0.04)
+    assert result.baseline.value == pytest.approx(0.5, abs=0.05)
+    assert result.delta.low > 0.15
+    assert result.delong.p < 1e-6
+    assert result.likelihood_ratio.p < 1e-10
 
 
 def test_no_effect_adds_nothing():
     deltas, p = [], []
     for seed in range(12):
-        found = added(*study(seed=seed), repeats=2)
-        deltas.append(found.delta.value)
-        p.append(found.likelihood_ratio.p)
+        result = added(*study(seed=seed), repeats=2)
+        deltas.append(result.delta.value)
+        p.append(result.likelihood_ratio.p)
     assert abs(np.mean(deltas)) < 0.03
     assert min(p) > 0.001
 
 
 def test_a_confound_is_known_to_the_baseline_already():
     label, covariates, _, cluster = study(n=400, confound=4.0)
-    found = added(label, covariates, covariates[:, 0], cluster)
-    assert found.baseline.value > 0.98
-    assert abs(found.delta.value) < 0.01
+    result = added(label, covariates, covariates[:, 0], cluster)
+    assert result.baseline.value > 0.98
+    assert abs(result.delta.value) < 0.01
 
 
 def test_scores_are_out_of_sample():
     """With as many features as items a fit in-sample would tell the classes apart perfectly."""
     rng = np.random.default_rng(0)
     label = (np.arange(80) % 2).astype(int)
-    found = [
-        baseline.cross_fit(label, rng.normal(size=(80, 60)), baseline.make_splits(label, np.arange(80), 5, 3, seed)).auroc(label)
+    result = [
+        within_fold_auroc(
+            baseline.cross_fit(label, rng.normal(size=(80, 60)), baseline.make_splits(label, np.arange(80), 5, 3, seed)), label
+        )
         for seed in range(6)
     ]
-    assert np.mean(found) == pytest.approx(0.5, abs=0.08)
+    assert np.mean(result) == pytest.approx(0.5, abs=0.08)
 
 
 def test_a_cluster_is_never_on_both_sides():
@@ -81,22 +84,23 @@ def test_a_cluster_is_never_on_both_sides():
 def test_within_fold_auroc_of_a_constant_feature_is_one_half():
     label = (np.arange(60) % 2).astype(int)
     fit = baseline.cross_fit(label, np.ones((60, 1)), baseline.make_splits(label, np.arange(60), 5, 2, 0))
-    assert fit.auroc(label) == 0.5  # pooled over folds it would be below: each fold's intercept leans against it
+    # Pooled over folds it would be below 0.5, as each fold's intercept leans against it.
+    assert within_fold_auroc(fit, label) == 0.5
 
 
 def test_likelihood_ratio_equals_statsmodels():
     label, covariates, score, _ = study(effect=0.5)
     both = np.column_stack([covariates, score])
     fits = [sm.Logit(label, sm.add_constant(features)).fit(disp=0) for features in (covariates, both)]
-    found = baseline.likelihood_ratio(label, covariates, score)
-    assert found.value == pytest.approx(2 * (fits[1].llf - fits[0].llf), rel=1e-4)
-    assert found.p == pytest.approx(stats.chi2.sf(2 * (fits[1].llf - fits[0].llf), 1), rel=1e-3)
+    result = baseline.likelihood_ratio(label, covariates, score)
+    assert result.value == pytest.approx(2 * (fits[1].llf - fits[0].llf), rel=1e-4)
+    assert result.p == pytest.approx(stats.chi2.sf(2 * (fits[1].llf - fits[0].llf), 1), rel=1e-3)
 
 
 @pytest.mark.parametrize("repeat", [0, 1])
 def test_log_odds_are_those_of_sklearns_cross_validation(repeat):
     label, covariates, score, _ = study(effect=0.5)
-    features, cluster = np.column_stack([covariates, score]), np.arange(160) // 2 * 2 + label  # two items a cluster
+    features, cluster = np.column_stack([covariates, score]), np.arange(160) // 2 * 2 + label
     fit = baseline.cross_fit(label, features, baseline.make_splits(label, cluster, 5, 2, 3))
     splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3 + repeat)
     theirs = cross_val_predict(
@@ -110,58 +114,60 @@ def test_log_odds_are_those_of_sklearns_cross_validation(repeat):
 def test_auroc_is_sklearns_within_folds_weighted_by_their_pairs():
     label, covariates, score, cluster = study(effect=0.5)
     fit = baseline.cross_fit(label, np.column_stack([covariates, score]), baseline.make_splits(label, cluster, 5, 3, 0))
-    won = counted = 0.0
+    won = counts = 0.0
     for log_odds, fold in zip(fit.log_odds, fit.fold, strict=True):
         for name in range(5):
             rows = fold == name
             pairs = label[rows].sum() * (1 - label[rows]).sum()
-            won, counted = won + pairs * roc_auc_score(label[rows], log_odds[rows]), counted + pairs
-    assert fit.auroc(label) == pytest.approx(won / counted)
+            won, counts = won + pairs * roc_auc_score(label[rows], log_odds[rows]), counts + pairs
+    assert within_fold_auroc(fit, label) == pytest.approx(won / counts)
 
 
 def test_pairs_of_a_fold_without_both_classes_to_learn_from_do_not_count():
-    """All positives in one cluster: whichever fold tests it can't be fitted, and its pairs are not lost ones."""
+    """All positives are in one cluster: the fold that tests it has no fit, and no pairs count."""
     label = np.repeat([1, 0], [20, 80])
     cluster = np.r_[np.zeros(40, int), 1 + np.arange(60) % 6]
     fit = baseline.cross_fit(label, np.random.default_rng(0).normal(size=(100, 2)), baseline.make_splits(label, cluster, 2, 1, 0))
-    gone = fit.fold[0] == -1
-    assert gone[cluster == 0].all()
-    assert 0 < (~gone).sum() < 80
-    assert np.isnan(fit.log_odds[0, gone]).all()
-    assert np.isfinite(fit.log_odds[0, ~gone]).all()
-    wins, counted = fit.pairs(label)
-    assert wins.sum() == counted.sum() == 0
+    unfitted = fit.fold[0] == -1
+    assert unfitted[cluster == 0].all()
+    assert 0 < (~unfitted).sum() < 80
+    assert np.isnan(fit.log_odds[0, unfitted]).all()
+    assert np.isfinite(fit.log_odds[0, ~unfitted]).all()
+    wins, counts = fit.pairs(label)
+    assert wins.sum() == counts.sum() == 0
 
 
 def test_the_interval_is_that_of_items_drawn_again_with_the_fits_as_they_are():
     label, covariates, score, _ = study(n=80, effect=0.7)
-    cluster = np.arange(80) // 4 * 2 + label  # two items of a class a cluster
-    drawn = bootstrap.cluster_weights(cluster, label, 60, seed=1)
-    found = baseline.Baseline(label, covariates, cluster, drawn, 4, 2, 0)
+    cluster = np.arange(80) // 4 * 2 + label  # two items per cluster
+    weights = bootstrap.cluster_weights(cluster, label, 60, seed=1)
+    result = baseline.Baseline(label, covariates, cluster, weights, 4, 2, 0)
     fits = [
         baseline.cross_fit(label, rows, baseline.make_splits(label, cluster, 4, 2, 0))
         for rows in (covariates, np.column_stack([covariates, score]))
     ]
     changes = []
-    for times in drawn:
+    for times in weights:
         again = np.repeat(np.arange(80), times.astype(int))
-        before, after = (baseline.CrossFit(fit.log_odds[:, again], fit.fold[:, again]).auroc(label[again]) for fit in fits)
+        before, after = (
+            within_fold_auroc(baseline.CrossFit(fit.log_odds[:, again], fit.fold[:, again]), label[again]) for fit in fits
+        )
         changes.append(after - before)
-    delta, full, fit = found.delta(score)
-    assert delta.value == pytest.approx(fits[1].auroc(label) - fits[0].auroc(label))
+    delta, full, fit = result.delta(score)
+    assert delta.value == pytest.approx(within_fold_auroc(fits[1], label) - within_fold_auroc(fits[0], label))
     assert (delta.low, delta.high) == pytest.approx(tuple(np.quantile(changes, [0.025, 0.975])), abs=1e-6)
-    assert full.value == pytest.approx(fits[1].auroc(label))
+    assert full.value == pytest.approx(within_fold_auroc(fits[1], label))
     assert np.array_equal(fit.log_odds, fits[1].log_odds)
 
 
 def test_one_baseline_serves_every_score():
     label, covariates, score, cluster = study(effect=0.5)
-    shared = held(label, covariates, cluster, repeats=2)
-    first, second = shared.added(score), shared.added(score**3)
+    shared = fitted(label, covariates, cluster, repeats=2)
+    first, second = shared.incremental_value(score), shared.incremental_value(score**3)
     assert first == added(label, covariates, score, cluster, repeats=2)
     assert first.baseline == second.baseline == shared.estimate()
     assert first.delta.value == pytest.approx(first.full.value - first.baseline.value)
-    pooled = [each.log_odds.mean(0) for each in (shared.delta(score)[2], shared.fit)]
+    pooled = [fit.log_odds.mean(0) for fit in (shared.delta(score)[2], shared.fit)]
     assert first.delong == auc.delong_difference(label, *pooled)
 
 
@@ -169,43 +175,43 @@ def test_near_copies_of_a_column_are_not_taken_for_separation():
     label, covariates, score, _ = study(effect=0.5)
     truth = baseline.likelihood_ratio(label, covariates, score)
     for distance in (1e-2, 1e-4, 1e-6):
-        found = baseline.likelihood_ratio(label, covariates, covariates[:, 0] + distance * score)
-        assert found.value == pytest.approx(truth.value, rel=1e-5)
+        result = baseline.likelihood_ratio(label, covariates, covariates[:, 0] + distance * score)
+        assert result.value == pytest.approx(truth.value, rel=1e-5)
 
 
 def test_constant_covariates_are_no_covariates():
     label, _, score, cluster = study(effect=0.5)
-    found = added(label, np.ones((160, 2)), score, cluster)
+    result = added(label, np.ones((160, 2)), score, cluster)
     alone = sm.Logit(label, sm.add_constant(score)).fit(disp=0)
-    assert found.baseline.value == 0.5
-    assert found.likelihood_ratio.value == pytest.approx(alone.llr)
-    assert found.likelihood_ratio.p == pytest.approx(alone.llr_pvalue)
+    assert result.baseline.value == 0.5
+    assert result.likelihood_ratio.value == pytest.approx(alone.llr)
+    assert result.likelihood_ratio.p == pytest.approx(alone.llr_pvalue)
 
 
 def test_a_score_that_the_covariates_hold_already_adds_nothing():
     label, covariates, _, _ = study(confound=1.0)
-    found = baseline.likelihood_ratio(label, covariates, covariates.sum(1))
-    assert (found.value, found.p) == pytest.approx((0, 1), abs=1e-4)
+    result = baseline.likelihood_ratio(label, covariates, covariates.sum(1))
+    assert (result.value, result.p) == pytest.approx((0, 1), abs=1e-4)
 
 
 def test_perfect_separation_has_no_likelihood_ratio_but_a_penalised_fit_and_a_note():
     label, covariates, score, cluster = study()
     assert added(label, covariates, score, cluster).baseline.note == ""
     covariates[:, 0] = label * 10.0 + score * 0.01
-    found = added(label, covariates, score, cluster)
-    assert np.isnan([found.likelihood_ratio.value, found.likelihood_ratio.p]).all()
-    assert "perfectly separated" in found.likelihood_ratio.reason
-    assert found.baseline.value == 1
-    assert found.baseline.note == found.delta.note == baseline.SEPARATED
+    result = added(label, covariates, score, cluster)
+    assert np.isnan([result.likelihood_ratio.value, result.likelihood_ratio.p]).all()
+    assert "perfectly separated" in result.likelihood_ratio.reason
+    assert result.baseline.value == 1
+    assert result.baseline.note == result.delta.note == baseline.SEPARATED
 
 
 def test_a_score_that_separates_the_classes_has_no_likelihood_ratio_either():
     label, covariates, score, cluster = study()
-    found = added(label, covariates, score + 100 * label, cluster)
-    assert math.isnan(found.likelihood_ratio.value)
-    assert "perfectly separated" in found.likelihood_ratio.reason
-    assert found.full.value > 0.99
-    assert found.baseline.note == ""
+    result = added(label, covariates, score + 100 * label, cluster)
+    assert math.isnan(result.likelihood_ratio.value)
+    assert "perfectly separated" in result.likelihood_ratio.reason
+    assert result.full.value > 0.99
+    assert result.baseline.note == ""
 
 
 @pytest.mark.parametrize(
@@ -229,8 +235,8 @@ def test_a_score_that_separates_the_classes_has_no_likelihood_ratio_either():
     ],
 )
 def test_without_a_baseline_everything_is_nan_and_a_reason(change, reason):
-    found = added(*change(*study()))
-    for estimate in (found.baseline, found.full, found.delta, found.delong, found.likelihood_ratio):
+    result = added(*change(*study()))
+    for estimate in (result.baseline, result.full, result.delta, result.delong, result.likelihood_ratio):
         assert np.isnan([estimate.value, estimate.low, estimate.high, estimate.p]).all()
         assert estimate.reason == reason
 
@@ -245,10 +251,10 @@ def test_without_a_baseline_everything_is_nan_and_a_reason(change, reason):
 )
 def test_a_score_that_is_none_leaves_the_baseline_as_it_is(score, reason):
     label, covariates, _, cluster = study()
-    found = added(label, covariates, score, cluster)
-    assert found.baseline == held(label, covariates, cluster).estimate()
-    assert 0 < found.baseline.value < 1
-    for estimate in (found.full, found.delta, found.delong, found.likelihood_ratio):
+    result = added(label, covariates, score, cluster)
+    assert result.baseline == fitted(label, covariates, cluster).estimate()
+    assert 0 < result.baseline.value < 1
+    for estimate in (result.full, result.delta, result.delong, result.likelihood_ratio):
         assert np.isnan([estimate.value, estimate.low, estimate.high, estimate.p]).all()
         assert estimate.reason == reason
-    assert held(label, covariates, cluster).delta(score)[2] is None
+    assert fitted(label, covariates, cluster).delta(score)[2] is None

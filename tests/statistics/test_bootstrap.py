@@ -11,28 +11,28 @@ CLUSTER = np.r_[np.repeat(np.arange(5), 5), np.arange(100, 135)]
 
 
 def test_clusters_come_and_go_together_and_strata_keep_their_number_of_clusters():
-    drawn = bootstrap.cluster_weights(CLUSTER, LABEL, 500, seed=0)
-    assert drawn.shape == (500, 60)
+    weights = bootstrap.cluster_weights(CLUSTER, LABEL, 500, seed=0)
+    assert weights.shape == (500, 60)
     for cluster in range(5):
-        members = drawn[:, cluster == CLUSTER]
+        members = weights[:, cluster == CLUSTER]
         assert (members == members[:, :1]).all()
-    assert (drawn[:, LABEL == 1].sum(1) == 25).all()  # clusters of equal size: the same number of items too
-    assert (drawn[:, LABEL == 0].sum(1) == 35).all()
-    assert drawn.mean(0) == pytest.approx(np.ones(60), abs=0.2)
+    assert (weights[:, LABEL == 1].sum(1) == 25).all()  # clusters of equal size
+    assert (weights[:, LABEL == 0].sum(1) == 35).all()
+    assert weights.mean(0) == pytest.approx(np.ones(60), abs=0.2)
 
 
 def test_a_weighted_auroc_is_that_of_the_repeated_items():
-    drawn = bootstrap.cluster_weights(CLUSTER, LABEL, 50, seed=1)
-    found = bootstrap.weighted_auroc(LABEL, drawn, bootstrap.pairwise_wins(LABEL, SCORE))
-    for times, value in zip(drawn, found, strict=True):
+    weights = bootstrap.cluster_weights(CLUSTER, LABEL, 50, seed=1)
+    result = bootstrap.weighted_auroc(LABEL, weights, bootstrap.pairwise_wins(LABEL, SCORE))
+    for times, value in zip(weights, result, strict=True):
         again = np.repeat(np.arange(60), times.astype(int))
         assert value == pytest.approx(auc.auroc(LABEL[again], SCORE[again]), abs=1e-6)
 
 
 def test_weights_of_one_give_the_auroc_itself():
     ones = np.ones((1, 60), np.float32)
-    found = bootstrap.weighted_auroc(LABEL, ones, bootstrap.pairwise_wins(LABEL, SCORE))
-    assert found[0] == pytest.approx(auc.auroc(LABEL, SCORE))
+    result = bootstrap.weighted_auroc(LABEL, ones, bootstrap.pairwise_wins(LABEL, SCORE))
+    assert result[0] == pytest.approx(auc.auroc(LABEL, SCORE))
 
 
 def of_two_samples(positive, negative, axis=-1):
@@ -44,9 +44,9 @@ def of_two_samples(positive, negative, axis=-1):
 
 @pytest.mark.parametrize("method", ["percentile", "BCa"])
 def test_the_interval_agrees_with_scipys_bootstrap(method):
-    """Without clusters and stratified by class, it is scipy's two-sample bootstrap of the same statistic."""
-    drawn = bootstrap.cluster_weights(np.arange(60), LABEL, 10_000, seed=3)
-    ours = bootstrap.auroc_interval(LABEL, SCORE, drawn, cluster=np.arange(60) if method == "BCa" else None)
+    """Without clusters, it is scipy's two-sample bootstrap of the same statistic."""
+    weights = bootstrap.cluster_weights(np.arange(60), LABEL, 10_000, seed=3)
+    ours = bootstrap.auroc_interval(LABEL, SCORE, weights, cluster=np.arange(60) if method == "BCa" else None)
     theirs = stats.bootstrap(
         (SCORE[LABEL == 1], SCORE[LABEL == 0]), of_two_samples, n_resamples=10_000, method=method, rng=np.random.default_rng(0)
     ).confidence_interval
@@ -56,7 +56,7 @@ def test_the_interval_agrees_with_scipys_bootstrap(method):
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
 def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
-    """Of two samples scipy weighs each jackknife by its size: (n - 1) / n, a difference in the third decimal at most."""
+    """Scipy weighs each jackknife of two samples by (n - 1) / n: third decimal at most."""
     score = np.random.default_rng(4).normal(size=60) + shift * LABEL
     theirs = stats.bootstrap(
         (score[LABEL == 1], score[LABEL == 0]), of_two_samples, n_resamples=4000, method="BCa", rng=np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
     ours = bootstrap.bca_interval(theirs.bootstrap_distribution, value, jackknife, 0.95)
     assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.002)
     if shift == 2.5:
-        assert max(abs(a - b) for a, b in zip(plain, ours, strict=True)) > 0.004  # so it is not just the percentiles
+        assert max(abs(a - b) for a, b in zip(plain, ours, strict=True)) > 0.004
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
@@ -85,11 +85,11 @@ def test_bca_of_one_sample_is_scipys_to_the_last_digit(confidence, statistic):
 def test_the_jackknife_leaves_whole_clusters_out():
     left = bootstrap.jackknife_weights(CLUSTER)
     names = np.unique(CLUSTER)
-    found = bootstrap.weighted_auroc(LABEL, left, bootstrap.pairwise_wins(LABEL, SCORE))
+    result = bootstrap.weighted_auroc(LABEL, left, bootstrap.pairwise_wins(LABEL, SCORE))
     assert left.shape == (len(names), 60)
-    for name, value in zip(names, found, strict=True):
-        kept = name != CLUSTER
-        assert value == pytest.approx(auc.auroc(LABEL[kept], SCORE[kept]), abs=1e-6)
+    for name, value in zip(names, result, strict=True):
+        others = name != CLUSTER
+        assert value == pytest.approx(auc.auroc(LABEL[others], SCORE[others]), abs=1e-6)
 
 
 def test_bca_is_undefined_where_nothing_varies():
@@ -100,36 +100,36 @@ def test_bca_is_undefined_where_nothing_varies():
         (np.linspace(0, 1, 50), 0.5, np.full(10, np.nan)),
     ):
         assert np.isnan(bootstrap.bca_interval(samples, value, jackknife, 0.95)).all()
-    found = bootstrap.auroc_interval(
+    result = bootstrap.auroc_interval(
         LABEL, SCORE + 100 * LABEL, bootstrap.cluster_weights(CLUSTER, LABEL, 50, 0), cluster=CLUSTER
     )
-    assert found.value == 1
-    assert (found.low, found.high) == (1, 1)  # the percentiles'
-    assert "no BCa interval" in found.note
+    assert result.value == 1
+    assert (result.low, result.high) == (1, 1)  # the percentiles'
+    assert "no BCa interval" in result.note
 
 
 def test_counts_are_those_of_drawing_with_replacement():
-    """Mean 1, variance 1 - 1 / C and covariance -1 / C of the C clusters' counts, also past the draws that share a histogram."""
-    drawn = bootstrap.cluster_weights(np.arange(8), np.zeros(8), 20_000, seed=7)
+    """C clusters' counts have mean 1, variance 1 - 1 / C and covariance -1 / C, in every block."""
+    weights = bootstrap.cluster_weights(np.arange(8), np.zeros(8), 20_000, seed=7)
     assert 3 * bootstrap.DRAWS_PER_BLOCK < 20_000
-    assert (drawn.sum(1) == 8).all()
-    assert np.cov(drawn.T) == pytest.approx(np.eye(8) - 1 / 8, abs=0.04)
-    assert drawn.max() <= 8
-    first, second = drawn[: bootstrap.DRAWS_PER_BLOCK], drawn[bootstrap.DRAWS_PER_BLOCK : 2 * bootstrap.DRAWS_PER_BLOCK]
+    assert (weights.sum(1) == 8).all()
+    assert np.cov(weights.T) == pytest.approx(np.eye(8) - 1 / 8, abs=0.04)
+    assert weights.max() <= 8
+    first, second = weights[: bootstrap.DRAWS_PER_BLOCK], weights[bootstrap.DRAWS_PER_BLOCK : 2 * bootstrap.DRAWS_PER_BLOCK]
     assert not np.array_equal(first, second)
 
 
 def test_the_same_seed_gives_the_same_interval():
-    drawn = [bootstrap.cluster_weights(CLUSTER, LABEL, 300, seed=seed) for seed in (4, 4, 5)]
-    assert np.array_equal(drawn[0], drawn[1])
-    assert not np.array_equal(drawn[0], drawn[2])
+    weights = [bootstrap.cluster_weights(CLUSTER, LABEL, 300, seed=seed) for seed in (4, 4, 5)]
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
 
 
 def test_few_clusters_widen_the_interval():
     clustered = np.r_[np.repeat(np.arange(5), 5), np.repeat(np.arange(100, 107), 5)]
-    score = np.random.default_rng(0).normal(size=200)[clustered] + 0.7 * LABEL  # one value a cluster
+    score = np.random.default_rng(0).normal(size=200)[clustered] + 0.7 * LABEL  # same within
     widths = []
     for cluster in (clustered, np.arange(60)):
-        found = bootstrap.auroc_interval(LABEL, score, bootstrap.cluster_weights(cluster, LABEL, 2000, seed=6))
-        widths.append(found.high - found.low)
+        result = bootstrap.auroc_interval(LABEL, score, bootstrap.cluster_weights(cluster, LABEL, 2000, seed=6))
+        widths.append(result.high - result.low)
     assert widths[0] > 1.5 * widths[1]

@@ -1,10 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from wor.statistics.family import standardised_difference
-from wor.statistics.matching import CALIPER, caliper_pairs
+from wor.statistics.matching import CALIPER, caliper_pairs, standardised_difference
 
 
 def study(m=60, n=90, shift=0.8, seed=0):
@@ -22,38 +23,38 @@ def propensity(label, covariates):
 
 def by_hand(label, log_odds, limit):
     """Hardest positive first, each with the nearest negative that is free and near enough."""
-    free, made = {i for i in range(len(label)) if label[i] == 0}, []
+    free, pairs = {i for i in range(len(label)) if label[i] == 0}, []
     for i in sorted((i for i in range(len(label)) if label[i] == 1), key=lambda i: (-log_odds[i], i)):
         near = sorted((abs(log_odds[j] - log_odds[i]), j) for j in free)
         if near and near[0][0] <= limit:
-            made.append((i, near[0][1]))
+            pairs.append((i, near[0][1]))
             free.remove(near[0][1])
-    return made
+    return pairs
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("caliper", [CALIPER, 0.02])
 def test_pairs_are_within_the_caliper_and_no_item_is_used_twice(seed, caliper):
     label, covariates = study(seed=seed)
-    kept = caliper_pairs(label, covariates, caliper)
+    matched = caliper_pairs(label, covariates, caliper)
     log_odds = propensity(label, covariates)
     limit = caliper * log_odds.std(ddof=1)
-    made = by_hand(label, log_odds, limit)
-    assert list(kept) == sorted(index for pair in made for index in pair)
-    assert len(set(kept)) == len(kept)
-    assert label[kept].sum() == len(kept) / 2 > 0
+    pairs = by_hand(label, log_odds, limit)
+    assert list(matched) == sorted(index for pair in pairs for index in pair)
+    assert len(set(matched)) == len(matched)
+    assert label[matched].sum() == len(matched) / 2 > 0
     # If any 1:1 pairing of these keeps to the caliper, the one in order of propensity does.
-    ordered = [np.sort(log_odds[kept][label[kept] == value]) for value in (1, 0)]
+    ordered = [np.sort(log_odds[matched][label[matched] == value]) for value in (1, 0)]
     assert np.abs(ordered[0] - ordered[1]).max() <= limit
     # And none is left that could still be paired.
-    rest = np.setdiff1d(np.arange(len(label)), kept)
+    rest = np.setdiff1d(np.arange(len(label)), matched)
     a, b = (log_odds[rest[label[rest] == value]] for value in (1, 0))
     assert (np.abs(a[:, None] - b[None, :]) > limit).all()
 
 
 def test_balance_improves():
     label, covariates = study(100, 150)
-    kept = caliper_pairs(label, covariates)
+    matched = caliper_pairs(label, covariates)
 
     def imbalance(rows):
         return [
@@ -61,14 +62,14 @@ def test_balance_improves():
         ]
 
     assert imbalance(np.arange(250))[0] > 0.6
-    assert max(imbalance(kept)) < 0.15
+    assert max(imbalance(matched)) < 0.15
 
 
 def test_it_is_the_same_every_time_and_whatever_the_units():
     label, covariates = study()
-    kept = caliper_pairs(label, covariates)
-    assert np.array_equal(kept, caliper_pairs(label, covariates))
-    assert np.array_equal(kept, caliper_pairs(label, 1000 * covariates + 5))
+    matched = caliper_pairs(label, covariates)
+    assert np.array_equal(matched, caliper_pairs(label, covariates))
+    assert np.array_equal(matched, caliper_pairs(label, 1000 * covariates + 5))
 
 
 def test_ties_go_to_the_earlier_item():
@@ -80,3 +81,10 @@ def test_where_nothing_is_alike_nothing_is_paired():
     label, covariates = study(shift=50)
     assert len(caliper_pairs(label, covariates)) == 0
     assert len(caliper_pairs(np.ones(20, int), covariates[:20])) == 0
+
+
+def test_standardised_difference_of_known_groups():
+    a, b = np.array([1.0, 2, 3, np.nan]), np.array([3.0, 4, 5])
+    assert standardised_difference(a, b) == pytest.approx(-2)
+    assert math.isnan(standardised_difference(np.ones(3), np.ones(3)))
+    assert math.isnan(standardised_difference(a[:1], b))

@@ -27,11 +27,11 @@ def test_it_equals_pingouins(method, semi):
     assert ours.value == pytest.approx(theirs["r"].iloc[0], abs=1e-9)
     assert ours.p == pytest.approx(theirs["p_val"].iloc[0], rel=1e-6)
     interval = next(theirs[column].iloc[0] for column in theirs if column.upper().startswith("CI95"))
-    assert (ours.low, ours.high) == pytest.approx(tuple(interval), abs=0.006)  # pingouin rounds to 2 decimals
+    assert (ours.low, ours.high) == pytest.approx(tuple(interval), abs=0.006)  # 2 decimals
 
 
 def test_it_is_the_regression_coefficients_test():
-    """statsmodels: t and p of x in y ~ x + given; the squared part correlation is x's share of R squared."""
+    """t and p of x in y ~ x + given; the squared part correlation is x's share of R squared."""
     small, full = (sm.OLS(Y, sm.add_constant(rows)).fit() for rows in (GIVEN, np.column_stack([GIVEN, X])))
     t, freedom = full.tvalues[-1], full.df_resid
     ours = partial_correlation(X, Y, GIVEN)
@@ -68,13 +68,13 @@ def test_permuted_p_is_near_the_normal_theorys_for_normal_residuals_and_never_0(
 
 
 def test_the_seed_decides_the_permutations():
-    found = [permuted_partial(X, Y, GIVEN, 200, seed) for seed in (1, 1)]
-    assert found[0] == found[1]
+    result = [permuted_partial(X, Y, GIVEN, 200, seed) for seed in (1, 1)]
+    assert result[0] == result[1]
 
 
 def test_without_covariates_it_is_the_plain_correlation():
-    found = partial_correlation(X, Y, np.empty((N, 0)))
-    assert found.value == pytest.approx(np.corrcoef(X, Y)[0, 1])
+    result = partial_correlation(X, Y, np.empty((N, 0)))
+    assert result.value == pytest.approx(np.corrcoef(X, Y)[0, 1])
 
 
 def test_a_redundant_covariate_changes_nothing():
@@ -106,37 +106,37 @@ def test_scale_does_not_matter():
 def test_undefined_is_nan_and_a_reason(x, y, given, reason, method):
     if method == "spearman" and reason == "the covariates determine the score":
         x = given[:, 0]  # ranks of a sum are not a sum of ranks
-    for found in (
+    for result in (
         partial_correlation(x, y, given, method),
         partial_correlation(x, y, given, method, semi=True),
         permuted_partial(x, y, given, 20, 0, method),
     ):
-        assert np.isnan([found.value, found.low, found.high, found.p]).all()
-        assert found.reason == reason
-        assert found.n == len(x)
+        assert np.isnan([result.value, result.low, result.high, result.p]).all()
+        assert result.reason == reason
+        assert result.n == len(x)
 
 
 def test_one_more_item_is_enough():
-    for found in (partial_correlation(X[:6], X[1:7] ** 2, GIVEN[:6]), permuted_partial(X[:6], X[1:7] ** 2, GIVEN[:6], 20, 0)):
-        assert math.isfinite(found.value)
-        assert not found.reason
+    for result in (partial_correlation(X[:6], X[1:7] ** 2, GIVEN[:6]), permuted_partial(X[:6], X[1:7] ** 2, GIVEN[:6], 20, 0)):
+        assert math.isfinite(result.value)
+        assert not result.reason
 
 
 @pytest.mark.parametrize("method", ["pearson", "spearman"])
 def test_a_clustered_draw_is_the_partial_correlation_of_the_repeated_items(method):
     """Each draw against pingouin on the rows that it repeats; ranks are taken before drawing."""
-    drawn = bootstrap.cluster_weights(np.arange(N) // 2, np.zeros(N), 40, seed=1)
+    weights = bootstrap.cluster_weights(np.arange(N) // 2, np.zeros(N), 40, seed=1)
     columns = np.column_stack([X, Y, GIVEN])
     columns = stats.rankdata(columns, axis=0) if method == "spearman" else columns
     z = []
-    for times in drawn.astype(int):
+    for times in weights.astype(int):
         frame = pd.DataFrame(np.repeat(columns, times, axis=0), columns=["x", "y", "a", "b"])
         z.append(np.arctanh(pingouin.partial_corr(frame, "x", "y", ["a", "b"])["r"].iloc[0]))
-    found = partial.clustered_partial(X, Y, GIVEN, drawn, method)
-    assert found.value == partial_correlation(X, Y, GIVEN, method).value
-    middle, error = np.arctanh(found.value), np.std(z, ddof=1)
-    assert found.p == pytest.approx(2 * stats.norm.sf(abs(middle) / error), rel=1e-4)
-    assert (found.low, found.high) == pytest.approx(tuple(np.tanh(middle + np.array([-1.959964, 1.959964]) * error)), rel=1e-4)
+    result = partial.clustered_partial(X, Y, GIVEN, weights, method)
+    assert result.value == partial_correlation(X, Y, GIVEN, method).value
+    middle, error = np.arctanh(result.value), np.std(z, ddof=1)
+    assert result.p == pytest.approx(2 * stats.norm.sf(abs(middle) / error), rel=1e-4)
+    assert (result.low, result.high) == pytest.approx(tuple(np.tanh(middle + np.array([-1.959964, 1.959964]) * error)), rel=1e-4)
 
 
 def test_clusters_widen_the_interval_of_a_partial_correlation():
@@ -151,13 +151,13 @@ def test_clusters_widen_the_interval_of_a_partial_correlation():
 
 
 def test_a_redundant_covariate_changes_no_draw():
-    drawn = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 200, seed=0)
+    weights = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 200, seed=0)
     wide = np.column_stack([GIVEN, GIVEN.sum(1), np.ones(N)])
-    a, b = (partial.clustered_partial(X, Y, given, drawn) for given in (GIVEN, wide))
+    a, b = (partial.clustered_partial(X, Y, given, weights) for given in (GIVEN, wide))
     assert (a.low, a.high, a.p) == pytest.approx((b.low, b.high, b.p), rel=1e-5)
 
 
 def test_what_a_plain_partial_correlation_refuses_a_clustered_one_does_too():
-    drawn = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 100, seed=0)
-    assert partial.clustered_partial(np.ones(N), Y, GIVEN, drawn).reason == "constant score"
-    assert partial.clustered_partial(X * np.nan, Y, GIVEN, drawn).reason == "values hold NaN"
+    weights = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 100, seed=0)
+    assert partial.clustered_partial(np.ones(N), Y, GIVEN, weights).reason == "constant score"
+    assert partial.clustered_partial(X * np.nan, Y, GIVEN, weights).reason == "values hold NaN"

@@ -18,8 +18,8 @@ def binormal(auroc, m, n, studies, seed):
     ("auroc", "m", "n", "ratio"),
     [(0.5, 40, 40, 0.93), (0.7, 40, 40, 1.06), (0.8, 40, 40, 1.24), (0.8, 20, 60, 1.39), (0.9, 60, 20, 1.2)],
 )
-def test_the_variance_beside_that_of_simulated_studies(auroc, m, n, ratio):
-    """At 0.5 it is as it should be, above it is too large: what its docstring says, and how much."""
+def test_the_variance_compared_with_that_of_simulated_studies(auroc, m, n, ratio):
+    """At 0.5 it is right, above it is too large, as its docstring says."""
     positive, negative = binormal(auroc, m, n, 6000, seed=1)
     values = stats.mannwhitneyu(positive, negative, axis=1).statistic / (m * n)
     assert values.mean() == pytest.approx(auroc, abs=0.005)
@@ -43,19 +43,19 @@ def test_more_items_and_larger_effects_have_more_power():
     assert effects[0] == pytest.approx(0.025)
 
 
-@pytest.mark.parametrize("wanted", [0.5, 0.8, 0.95])
-def test_the_detectable_auroc_has_the_wanted_power(wanted):
-    found = power.detectable_auroc(30, 50, wanted)
-    assert 0.5 < found < 1
-    assert power.auroc_power(found, 30, 50) == pytest.approx(wanted, abs=1e-9)
+@pytest.mark.parametrize("target", [0.5, 0.8, 0.95])
+def test_the_detectable_auroc_has_the_target_power(target):
+    result = power.detectable_auroc(30, 50, target)
+    assert 0.5 < result < 1
+    assert power.auroc_power(result, 30, 50) == pytest.approx(target, abs=1e-9)
 
 
 @pytest.mark.parametrize(("m", "n"), [(0, 40), (40, 1), (2, 2)])
 def test_nothing_is_detectable_with_too_few_items(m, n):
-    assert math.isnan(power.detectable_auroc(m, n, wanted=0.99))
+    assert math.isnan(power.detectable_auroc(m, n, power=0.99))
 
 
-@pytest.mark.parametrize(("wanted", "alpha"), [(0.8, 0.05), (0.9, 0.01)])
-def test_the_detectable_difference_is_statsmodels(wanted, alpha):
-    found = power.detectable_difference(0.03, wanted, alpha)
-    assert normal_power(found, nobs=1, alpha=alpha, sigma=0.03) == pytest.approx(wanted, abs=1e-4)
+@pytest.mark.parametrize(("target", "alpha"), [(0.8, 0.05), (0.9, 0.01)])
+def test_the_detectable_difference_is_statsmodels(target, alpha):
+    result = power.detectable_difference(0.03, target, alpha)
+    assert normal_power(result, nobs=1, alpha=alpha, sigma=0.03) == pytest.approx(target, abs=1e-4)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.helpers.cross_fits import within_fold_auroc
 from wor.statistics import auc, bootstrap, rivals
 from wor.statistics.baseline import CrossFit, cross_fit, make_splits
 
@@ -17,25 +18,25 @@ def study(m=30, n=40, seed=0, effect=0.8, decimals=1):
     return label, np.round(first, decimals), np.round(second, decimals)
 
 
-def drawn(label, draws=2000, cluster=None):
+def weights(label, draws=2000, cluster=None):
     return bootstrap.cluster_weights(np.arange(len(label)) if cluster is None else cluster, label, draws, seed=0)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_two_scores_differ_as_delong_says(seed):
     label, first, second = study(60, 80, seed)
-    found, delong = rivals.auroc_difference(label, first, second, drawn(label)), auc.delong_difference(label, first, second)
-    assert found.value == pytest.approx(delong.value)
+    result, delong = rivals.auroc_difference(label, first, second, weights(label)), auc.delong_difference(label, first, second)
+    assert result.value == pytest.approx(delong.value)
     # Not the same variance, but near it with so many items.
-    assert (found.low, found.high) == pytest.approx((delong.low, delong.high), abs=0.03)
-    assert found.p == pytest.approx(delong.p, abs=0.03)
-    back = rivals.auroc_difference(label, second, first, drawn(label))
-    assert (back.value, back.low, back.high, back.p) == pytest.approx((-found.value, -found.high, -found.low, found.p))
+    assert (result.low, result.high) == pytest.approx((delong.low, delong.high), abs=0.03)
+    assert result.p == pytest.approx(delong.p, abs=0.03)
+    back = rivals.auroc_difference(label, second, first, weights(label))
+    assert (back.value, back.low, back.high, back.p) == pytest.approx((-result.value, -result.high, -result.low, result.p))
 
 
 def test_standard_error_and_interval_are_scipys():
     label, first, second = study()
-    found = rivals.auroc_difference(label, first, second, drawn(label, 5000))
+    result = rivals.auroc_difference(label, first, second, weights(label, 5000))
 
     def statistic(positive, negative):
         both = np.concatenate([positive, negative])
@@ -50,18 +51,18 @@ def test_standard_error_and_interval_are_scipys():
         method="percentile",
         rng=np.random.default_rng(0),
     )
-    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.015)
-    error = abs(found.value) / stats.norm.isf(found.p / 2)
+    assert (result.low, result.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.015)
+    error = abs(result.value) / stats.norm.isf(result.p / 2)
     assert error == pytest.approx(theirs.standard_error, rel=0.06)
 
 
-def test_beside_a_cross_fit_only_pairs_of_a_fold_count():
+def test_against_a_cross_fit_only_pairs_of_a_fold_count():
     label, first, second = study()
     cluster = np.arange(70)
     fit = cross_fit(
         label, np.column_stack([second, np.random.default_rng(1).normal(size=70)]), make_splits(label, cluster, 5, 3, 0)
     )
-    times = drawn(label, 40)
+    times = weights(label, 40)
 
     def by_hand(count):
         gained = counted = 0.0
@@ -75,20 +76,20 @@ def test_beside_a_cross_fit_only_pairs_of_a_fold_count():
                         counted += count[i] * count[j]
         return gained / counted
 
-    found = rivals.auroc_difference(label, first, fit, times)
+    result = rivals.auroc_difference(label, first, fit, times)
     samples = [by_hand(count) for count in times]
-    assert found.value == pytest.approx(by_hand(np.ones(70)))
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-6)
-    assert found.p == pytest.approx(2 * stats.norm.sf(abs(found.value) / np.std(samples, ddof=1)), rel=1e-4)
+    assert result.value == pytest.approx(by_hand(np.ones(70)))
+    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-6)
+    assert result.p == pytest.approx(2 * stats.norm.sf(abs(result.value) / np.std(samples, ddof=1)), rel=1e-4)
     # The AUROC of all pairs would be another.
-    assert abs(found.value - (auc.auroc(label, first) - fit.auroc(label))) > 1e-4
+    assert abs(result.value - (auc.auroc(label, first) - within_fold_auroc(fit, label))) > 1e-4
 
 
 def test_a_cross_fit_of_one_fold_is_a_score():
     label, first, second = study()
     whole = CrossFit(second[None], np.zeros((1, 70), int))
-    assert rivals.auroc_difference(label, first, whole, drawn(label)) == rivals.auroc_difference(
-        label, first, second, drawn(label)
+    assert rivals.auroc_difference(label, first, whole, weights(label)) == rivals.auroc_difference(
+        label, first, second, weights(label)
     )
 
 
@@ -97,7 +98,7 @@ def test_few_clusters_widen_the_interval():
     cluster = np.arange(80) // 8
     rng = np.random.default_rng(3)
     first, second = (rng.normal(size=10)[cluster] + 0.3 * rng.normal(size=80) + label for _ in range(2))
-    wide, narrow = (rivals.auroc_difference(label, first, second, drawn(label, cluster=of)) for of in (cluster, None))
+    wide, narrow = (rivals.auroc_difference(label, first, second, weights(label, cluster=of)) for of in (cluster, None))
     assert wide.value == narrow.value
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
     assert wide.p > narrow.p
@@ -105,11 +106,11 @@ def test_few_clusters_widen_the_interval():
 
 def test_notes_where_there_is_no_test():
     label, first, _ = study()
-    alike = rivals.auroc_difference(label, first, 2 * first + 1, drawn(label))
+    alike = rivals.auroc_difference(label, first, 2 * first + 1, weights(label))
     assert (alike.value, alike.low, alike.high) == (0, 0, 0)
     assert math.isnan(alike.p)
     assert alike.note == "the scores rank the items alike"
-    apart = rivals.auroc_difference(label, first + 100 * label, first - 100 * label, drawn(label))
+    apart = rivals.auroc_difference(label, first + 100 * label, first - 100 * label, weights(label))
     assert (apart.value, apart.low, apart.high) == (1, 1, 1)
     assert math.isnan(apart.p)
     assert apart.note == "the difference has no variance"
@@ -124,21 +125,21 @@ def activations(signal, seed, n=120, width=200):
 
 
 def test_a_sparse_fit_on_noise_knows_nothing_out_of_sample():
-    found, inside = [], []
+    result, inside = [], []
     for seed in range(8):
         label, features = activations(0, seed)
         fit = rivals.fit_sparse_logistic(label, features, np.arange(120), folds=5, repeats=2, seed=seed)
-        found.append(fit.auroc(label))
+        result.append(within_fold_auroc(fit, label))
         inside.append(auc.auroc(label, rivals._lasso_logistic().fit(features, label).decision_function(features)))
     assert np.mean(inside) > 0.8  # what it would have claimed in-sample
-    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+    assert np.mean(result) == pytest.approx(0.5, abs=0.06)
 
 
 def test_a_sparse_fit_finds_one_feature_of_many():
     label, features = activations(2.0, seed=0)
     fit = rivals.fit_sparse_logistic(label, features, np.arange(120), folds=5, repeats=2, seed=0)
     best = stats.norm.cdf(2 / math.sqrt(2))  # what the planted feature alone could reach
-    assert best - 0.1 < fit.auroc(label) < best + 0.05
+    assert best - 0.1 < within_fold_auroc(fit, label) < best + 0.05
     weights = rivals._lasso_logistic().fit(features, label)[-1].coef_[0]
     assert np.argmax(np.abs(weights)) == 17
     assert (weights != 0).sum() < 40
@@ -153,5 +154,5 @@ def test_a_sparse_fit_keeps_clusters_together():
     together, apart = (
         rivals.fit_sparse_logistic(label, features, of, folds=4, repeats=2, seed=0) for of in (cluster, np.arange(120))
     )
-    assert apart.auroc(label) > 0.9
-    assert together.auroc(label) < 0.7
+    assert within_fold_auroc(apart, label) > 0.9
+    assert within_fold_auroc(together, label) < 0.7

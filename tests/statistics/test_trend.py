@@ -11,12 +11,12 @@ DOSE = np.repeat([1.0, 2, 3, 4], 8)
 SCORE = np.round(RNG.normal(size=32) + 0.5 * DOSE, 1)  # ties in both
 
 
-def drawn(n=32, draws=400):
+def weights(n=32, draws=400):
     return bootstrap.cluster_weights(np.arange(n), np.zeros(n), draws, seed=0)
 
 
 def find(dose=DOSE, score=SCORE, permutations=999):
-    return trend.kendall_trend(dose, score, drawn(len(dose)), permutations, seed=0)
+    return trend.kendall_trend(dose, score, weights(len(dose)), permutations, seed=0)
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])
@@ -46,7 +46,7 @@ def test_without_ties_p_is_the_exact_one(effect):
 
 
 def test_it_counts_the_pairs_of_jonckheere_and_terpstra():
-    """Their J is the sum of Mann-Whitney's U over pairs of doses; tau's numerator is 2 J - pairs."""
+    """J is the sum of Mann-Whitney's U over pairs of doses; tau's numerator is 2 J - pairs."""
     groups = [SCORE[dose == DOSE] for dose in np.unique(DOSE)]
     j = sum(stats.mannwhitneyu(high, low).statistic for low, high in itertools.combinations(groups, 2))
     pairs = sum(len(a) * len(b) for a, b in itertools.combinations(groups, 2))
@@ -57,10 +57,10 @@ def test_it_counts_the_pairs_of_jonckheere_and_terpstra():
 def test_the_interval_is_that_of_repeated_items():
     samples = [
         stats.kendalltau(DOSE[again], SCORE[again]).statistic
-        for again in (np.repeat(np.arange(32), times.astype(int)) for times in drawn())
+        for again in (np.repeat(np.arange(32), times.astype(int)) for times in weights())
     ]
-    found = find(permutations=9)
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-5)
+    result = find(permutations=9)
+    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-5)
 
 
 def test_direction_and_scale():

@@ -25,7 +25,7 @@ BROKEN = {
 }
 
 
-def drawn(label):
+def weights(label):
     return bootstrap.cluster_weights(np.arange(len(label)), label, 50, seed=0)
 
 
@@ -33,31 +33,29 @@ STATISTICS = {
     "delong": auc.delong,
     "delong_difference, first": lambda label, score: auc.delong_difference(label, score, OTHER[: len(label)]),
     "delong_difference, second": lambda label, score: auc.delong_difference(label, OTHER[: len(label)], score),
-    "delong_unpaired, first": lambda label, score: auc.delong_unpaired((label, score), (LABEL, OTHER)),
-    "delong_unpaired, second": lambda label, score: auc.delong_unpaired((LABEL, OTHER), (label, score)),
-    "percentile": lambda label, score: bootstrap.auroc_interval(label, score, drawn(label)),
-    "BCa": lambda label, score: bootstrap.auroc_interval(label, score, drawn(label), cluster=np.arange(len(label))),
+    "percentile": lambda label, score: bootstrap.auroc_interval(label, score, weights(label)),
+    "BCa": lambda label, score: bootstrap.auroc_interval(label, score, weights(label), cluster=np.arange(len(label))),
     "permuted_auroc": lambda label, score: nulls.permuted_auroc(label, score, np.arange(len(label)), 50, seed=0),
-    "difference, first": lambda label, score: rivals.auroc_difference(label, score, OTHER[: len(label)], drawn(label)),
-    "difference, second": lambda label, score: rivals.auroc_difference(label, OTHER[: len(label)], score, drawn(label)),
+    "difference, first": lambda label, score: rivals.auroc_difference(label, score, OTHER[: len(label)], weights(label)),
+    "difference, second": lambda label, score: rivals.auroc_difference(label, OTHER[: len(label)], score, weights(label)),
 }
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_these_statistics_do_give_numbers(statistic):
-    found = STATISTICS[statistic](LABEL, SCORE)
-    assert math.isfinite(found.value)
-    assert math.isfinite(found.low + found.high)
-    assert not found.reason
+    result = STATISTICS[statistic](LABEL, SCORE)
+    assert math.isfinite(result.value)
+    assert math.isfinite(result.low + result.high)
+    assert not result.reason
 
 
 @pytest.mark.parametrize("reason", BROKEN)
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_nan_and_a_reason(statistic, reason):
-    found = STATISTICS[statistic](*BROKEN[reason])
-    assert np.isnan([found.value, found.low, found.high, found.p]).all()
-    assert found.reason == reason
-    assert found.as_dict()["reason"] == reason
+    result = STATISTICS[statistic](*BROKEN[reason])
+    assert np.isnan([result.value, result.low, result.high, result.p]).all()
+    assert result.reason == reason
+    assert result.as_dict()["reason"] == reason
 
 
 def test_a_statistic_holds_from_ten_a_class():
@@ -71,9 +69,9 @@ def sparse(label, features, cluster):
 
 
 def surface(label, features, cluster):
-    found = nulls.bag_of_words_auroc(label, ["word"] * len(label), cluster, drawn(label), folds=5, seed=0)
-    assert np.isnan([found.value, found.low, found.high, found.p]).all()
-    return found.reason
+    result = nulls.bag_of_words_auroc(label, ["word"] * len(label), cluster, weights(label), folds=5, seed=0)
+    assert np.isnan([result.value, result.low, result.high, result.p]).all()
+    return result.reason
 
 
 @pytest.mark.parametrize("fit", [sparse, surface])
@@ -108,9 +106,9 @@ def test_a_sparse_fit_of_features_with_nan():
     ],
 )
 def test_a_trend_that_cannot_be(dose, score, reason):
-    found = trend.kendall_trend(dose, score, drawn(np.zeros(len(dose))), 20, seed=0)
-    assert np.isnan([found.value, found.low, found.high, found.p]).all()
-    assert found.reason == reason
+    result = trend.kendall_trend(dose, score, weights(np.zeros(len(dose))), 20, seed=0)
+    assert np.isnan([result.value, result.low, result.high, result.p]).all()
+    assert result.reason == reason
 
 
 def test_a_note_is_only_there_when_there_is_one():

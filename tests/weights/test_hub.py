@@ -1,7 +1,7 @@
-"""The hub's sources: the real library against a server on the loopback, and caches that a test lays out.
+"""Test sources of the hub: the real library against a local server, and caches that a test makes.
 
-Each question is asked in a process of its own (tests/helpers/hub_client.py), as the library reads its environment when it
-is imported.
+Each call runs in its own process (tests/helpers/hub_client.py), as the library reads its
+environment on import.
 """
 
 import io
@@ -40,27 +40,27 @@ def hub(tiny_folder):
 
 
 @pytest.fixture
-def ask_each(tmp_path):
-    """Ask tests/helpers/hub_client.py; for each question its answer, or the one line of its refusal."""
+def call_each(tmp_path):
+    """Call tests/helpers/hub_client.py. Gives one result per argument, or its error's one line."""
 
-    def ask_each(what: str, about: list, hub: Hub | None = None, home: str = "home", **settings: str) -> list:
+    def call_each(function: str, arguments: list, hub: Hub | None = None, home: str = "home", **settings: str) -> list:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         environment |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(tmp_path / home)}
         environment |= {"WOR_CACHE": str(tmp_path / "wor"), "PYTHONPATH": str(ROOT)}
         environment |= {"HF_ENDPOINT": hub.url} if hub else {"HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "-m", "tests.helpers.hub_client", what, json.dumps(about)]
-        done = subprocess.run(command, cwd=ROOT, env=environment | settings, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        ask_each.output = done.stdout + done.stderr
-        answers = json.loads(done.stdout)
+        command = [sys.executable, "-m", "tests.helpers.hub_client", function, json.dumps(arguments)]
+        process = subprocess.run(command, cwd=ROOT, env=environment | settings, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+        call_each.output = process.stdout + process.stderr
+        answers = json.loads(process.stdout)
         return [answer["refused"] if isinstance(answer, dict) and "refused" in answer else answer for answer in answers]
 
-    return ask_each
+    return call_each
 
 
 @pytest.fixture
-def ask(ask_each):
-    return lambda what, about, *where, **settings: ask_each(what, [about], *where, **settings)[0]
+def call(call_each):
+    return lambda function, argument, *hub, **settings: call_each(function, [argument], *hub, **settings)[0]
 
 
 def parts(folder):
@@ -68,7 +68,7 @@ def parts(folder):
 
 
 def downloads(hub):
-    return [request for request in hub.asked if request.startswith("GET") and "/resolve/" in request]
+    return [request for request in hub.requests if request.startswith("GET") and "/resolve/" in request]
 
 
 def blobs(home):
@@ -81,25 +81,25 @@ def parquet(rows):
     return stream.getvalue()
 
 
-def test_a_branch_is_resolved_once_and_every_later_stage_stays_at_its_commit(hub, ask, tiny_folder):
-    card = ask("card", NAMED, hub)
+def test_a_branch_is_resolved_once_and_every_later_stage_stays_at_its_commit(hub, call, tiny_folder):
+    card = call("card", NAMED, hub)
     assert card["source"] == {**NAMED, "commit": FIRST}
     assert set(card["files"]) == set(parts(tiny_folder))
     hub.push("model", "org/tiny", {**parts(tiny_folder), "config.json": b"{}"}, SECOND)
-    hub.asked.clear()
-    assert ask("open", card, hub).endswith(FIRST)
-    assert hub.asked == []
+    hub.requests.clear()
+    assert call("open", card, hub).endswith(FIRST)
+    assert hub.requests == []
     # Also where nothing is cached yet.
-    assert ask("open", card, hub, home="elsewhere").endswith(FIRST)
-    assert not any("/main" in request or SECOND in request for request in hub.asked)
-    assert ask("card", NAMED, hub)["source"]["commit"] == SECOND
-    # What a reproduction gives: the name that was asked for, with the commit that it was.
-    assert ask("card", {**NAMED, "commit": FIRST}, hub) == card
+    assert call("open", card, hub, home="elsewhere").endswith(FIRST)
+    assert not any("/main" in request or SECOND in request for request in hub.requests)
+    assert call("card", NAMED, hub)["source"]["commit"] == SECOND
+    # A reproduction gives the name and the commit.
+    assert call("card", {**NAMED, "commit": FIRST}, hub) == card
 
 
-def test_a_commit_is_taken_as_it_is(hub, ask):
-    assert ask("card", PINNED, hub)["source"]["commit"] == FIRST
-    assert not any("/main" in request for request in hub.asked)
+def test_a_commit_is_taken_as_it_is(hub, call):
+    assert call("card", PINNED, hub)["source"]["commit"] == FIRST
+    assert not any("/main" in request for request in hub.requests)
 
 
 @pytest.mark.parametrize(
@@ -124,149 +124,149 @@ def test_a_commit_is_taken_as_it_is(hub, ask):
         ("bad", {"org/tiny@main": "the hub refuses the token (401). Set HF_TOKEN to a valid token"}),
     ],
 )
-def test_a_refusal_of_the_hub_is_one_line_with_its_remedy(hub, ask_each, tiny_folder, tmp_path, token, lines):
+def test_a_refusal_of_the_hub_is_one_line_with_its_remedy(hub, call_each, tiny_folder, tmp_path, token, lines):
     hub.push("model", "org/gated", parts(tiny_folder), FIRST)
     hub.gated, hub.valid_tokens = {"org/gated"}, {"good"}
-    asked = [{**NAMED, "repo": name.split("@")[0], "revision": name.split("@")[1]} for name in lines]
-    for found, line in zip(ask_each("card", asked, hub, HF_TOKEN=token), lines.values(), strict=True):
-        assert line in found
-        assert "\n" not in found
+    specs = [{**NAMED, "repo": name.split("@")[0], "revision": name.split("@")[1]} for name in lines]
+    for error, line in zip(call_each("card", specs, hub, HF_TOKEN=token), lines.values(), strict=True):
+        assert line in error
+        assert "\n" not in error
     assert not blobs(tmp_path)
 
 
-def test_a_busy_hub_is_asked_again_and_given_up_in_the_end(hub, ask):
+def test_a_busy_hub_is_asked_again_and_given_up_in_the_end(hub, call):
     hub.busy = 2
-    assert ask("card", NAMED, hub)["source"]["commit"] == FIRST
-    hub.busy, hub.asked = 10**6, []
-    assert "too many requests for the hub (429)" in ask("card", NAMED, hub)
-    assert hub.asked == ["GET /api/models/org/tiny/revision/main"] * 5
-    hub.retry_after, hub.asked = "3600", []
-    assert "(429), which asks to wait 3600 s. Wait, then rerun" in ask("card", NAMED, hub)
-    assert len(hub.asked) == 1
+    assert call("card", NAMED, hub)["source"]["commit"] == FIRST
+    hub.busy, hub.requests = 10**6, []
+    assert "too many requests for the hub (429)" in call("card", NAMED, hub)
+    assert hub.requests == ["GET /api/models/org/tiny/revision/main"] * 5
+    hub.retry_after, hub.requests = "3600", []
+    assert "(429), which asks to wait 3600 s. Wait, then rerun" in call("card", NAMED, hub)
+    assert len(hub.requests) == 1
 
 
-def test_a_download_that_breaks_off_is_resumed(hub, ask, tiny_folder):
+def test_a_download_that_breaks_off_is_resumed(hub, call, tiny_folder):
     weights = save({"weight": np.arange(6_000_000, dtype=np.float32)})  # the library keeps nothing below 10 MiB
     hub.push("model", "org/tiny", {**parts(tiny_folder), "model.safetensors": weights}, FIRST)
     hub.cuts = 1
-    card = ask("card", NAMED, hub)
+    card = call("card", NAMED, hub)
     assert card["files"]["model.safetensors"] == digest("model.safetensors", weights)
     assert hub.ranges == [f"bytes={10 * 2**20}-"]
 
 
 @pytest.mark.parametrize("fault", [{"cuts": 10**6}, {"short": True}])
-def test_a_download_that_stays_short_is_refused_and_nothing_of_it_is_kept(hub, ask, tiny_folder, tmp_path, fault):
+def test_a_download_that_stays_short_is_refused_and_nothing_of_it_is_kept(hub, call, tiny_folder, tmp_path, fault):
     vars(hub).update(fault)
-    assert "the download broke off and stayed short. Rerun" in ask("card", NAMED, hub)
+    assert "the download broke off and stayed short. Rerun" in call("card", NAMED, hub)
     weights = digest("model.safetensors", (tiny_folder / "model.safetensors").read_bytes())
     assert not any(name.startswith(weights) for name in blobs(tmp_path))
-    assert "and offline mode is on" in ask("card", NAMED)
+    assert "and offline mode is on" in call("card", NAMED)
     hub.cuts, hub.short = 0, False
-    assert ask("card", NAMED, hub)["files"]["model.safetensors"] == weights
+    assert call("card", NAMED, hub)["files"]["model.safetensors"] == weights
 
 
-def test_a_file_that_changed_under_a_pinned_revision_is_refused(hub, ask, tmp_path):
-    card = ask("card", PINNED, hub)
+def test_a_file_that_changed_under_a_pinned_revision_is_refused(hub, call, tmp_path):
+    card = call("card", PINNED, hub)
     for name, kind in (("model.safetensors", "sha256"), ("config.json", "git sha1")):
         (file,) = tmp_path.rglob(f"snapshots/*/{name}")
         right, changed = file.read_bytes(), bytearray(file.read_bytes())
         changed[-2] ^= 1
         file.resolve().write_bytes(changed)
-        line = ask("card", PINNED, hub)
+        line = call("card", PINNED, hub)
         assert f"{name}: {kind} is {digest(name, changed)}, expected {digest(name, right)}" in line
         assert f"remove {file.resolve()} to have it fetched again" in line
-    assert "config.json: sha256 is" in ask("open", card, hub)
+    assert "config.json: sha256 is" in call("open", card, hub)
     for blob in tmp_path.rglob("blobs/*"):
         blob.unlink()
-    assert ask("card", PINNED, hub) == card
+    assert call("card", PINNED, hub) == card
 
 
-def test_a_cache_without_links_is_checked_by_its_listing(hub, ask, tmp_path):
-    card = ask("card", PINNED, hub, HF_HUB_DISABLE_SYMLINKS="1")
+def test_a_cache_without_links_is_checked_by_its_listing(hub, call, tmp_path):
+    card = call("card", PINNED, hub, HF_HUB_DISABLE_SYMLINKS="1")
     (file,) = tmp_path.rglob("snapshots/*/model.safetensors")
     assert not file.is_symlink()
     file.write_bytes(file.read_bytes()[:-1])
-    assert f"expected {card['files']['model.safetensors']}" in ask("card", PINNED)
+    assert f"expected {card['files']['model.safetensors']}" in call("card", PINNED)
 
 
-def test_without_a_network_a_revision_is_what_the_cache_has(hub, ask, ask_each):
-    card = ask("card", NAMED, hub)
-    again, other = ask_each("card", [NAMED, {**NAMED, "revision": "dev"}])
+def test_without_a_network_a_revision_is_what_the_cache_has(hub, call, call_each):
+    card = call("card", NAMED, hub)
+    again, other = call_each("card", [NAMED, {**NAMED, "revision": "dev"}])
     assert again == card
     assert "model org/tiny at dev: not in the cache" in other
     assert "and offline mode is on. Unset HF_HUB_OFFLINE" in other
-    assert "and offline mode is on" in ask("card", NAMED, home="empty")
+    assert "and offline mode is on" in call("card", NAMED, home="empty")
     hub.close()
-    again, other = ask_each("card", [NAMED, {**NAMED, "revision": SECOND}], hub)
+    again, other = call_each("card", [NAMED, {**NAMED, "revision": SECOND}], hub)
     assert again == card
     assert f"not in the cache, and {hub.url} can't be reached. Check the network and HF_ENDPOINT" in other
 
 
 @pytest.mark.parametrize("variable", ["HF_TOKEN", "HUGGINGFACE_HUB_TOKEN"])
-def test_a_token_is_sent_and_written_nowhere(hub, ask, ask_each, tmp_path, variable):
+def test_a_token_is_sent_and_written_nowhere(hub, call, call_each, tmp_path, variable):
     token = "hf_secretsecretsecret"
-    ask("card", NAMED, hub, **{variable: token})
+    call("card", NAMED, hub, **{variable: token})
     assert hub.tokens == {token}
-    assert token not in ask_each.output
+    assert token not in call_each.output
     hub.valid_tokens = set()
-    assert "refuses the token" in ask("card", NAMED, hub, home="empty", **{variable: token})
-    assert token not in ask_each.output
+    assert "refuses the token" in call("card", NAMED, hub, home="empty", **{variable: token})
+    assert token not in call_each.output
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or token.encode() not in path.read_bytes()
 
 
-def test_a_repository_of_pickles_is_refused_before_anything_is_downloaded(hub, ask, tiny_folder):
+def test_a_repository_of_pickles_is_refused_before_anything_is_downloaded(hub, call, tiny_folder):
     files = {name: path for name, path in parts(tiny_folder).items() if name != "model.safetensors"}
     hub.push("model", "org/old", {**files, "pytorch_model.bin": b"\x80\x04.", "modeling.py": b"raise SystemExit(9)"}, FIRST)
-    line = ask("card", {**NAMED, "repo": "org/old"}, hub)
+    line = call("card", {**NAMED, "repo": "org/old"}, hub)
     assert "model org/old at main: has no model*.safetensors, only " in line
     assert "pytorch_model.bin" in line
     assert "pickles are not read" in line
     assert downloads(hub) == []
 
 
-def test_only_a_models_own_parts_are_fetched(hub, ask, tiny_folder):
+def test_only_a_models_own_parts_are_fetched(hub, call, tiny_folder):
     more = {"pytorch_model.bin": b"\x80", "modeling.py": b"x", "onnx/model.safetensors": b"x", "model.fp16.safetensors": b"x"}
     hub.push("model", "org/more", {**parts(tiny_folder), **more}, FIRST)
-    assert set(ask("card", {**NAMED, "repo": "org/more"}, hub)["files"]) == set(parts(tiny_folder))
+    assert set(call("card", {**NAMED, "repo": "org/more"}, hub)["files"]) == set(parts(tiny_folder))
     assert len(downloads(hub)) == len(parts(tiny_folder))
 
 
-def test_too_little_room_is_found_out_before_anything_is_downloaded(hub, ask):
+def test_too_little_room_is_found_out_before_anything_is_downloaded(hub, call):
     hub.claimed["model.safetensors"] = 10**17
-    line = ask("card", NAMED, hub)
+    line = call("card", NAMED, hub)
     assert "needs 93132257.5 GiB, " in line
     assert "name another disk's folder in HF_HOME" in line
     assert downloads(hub) == []
 
 
-def test_a_model_loads_from_a_cache_that_was_laid_out_elsewhere(ask, tiny_folder, tmp_path, lm):
+def test_a_model_loads_from_a_cache_that_was_laid_out_elsewhere(call, tiny_folder, tmp_path, lm):
     lay_out(tmp_path / "cache", "model", "org/tiny", parts(tiny_folder), FIRST)
-    card = ask("card", NAMED, HF_HUB_CACHE=str(tmp_path / "cache"))
+    card = call("card", NAMED, HF_HUB_CACHE=str(tmp_path / "cache"))
     assert card["source"]["commit"] == FIRST
-    folder = Path(ask("open", card, HF_HUB_CACHE=str(tmp_path / "cache")))
+    folder = Path(call("open", card, HF_HUB_CACHE=str(tmp_path / "cache")))
     loaded = load(folder, choose_device("cpu", "float32", 1))
     assert loaded.n_layers == lm.n_layers
     assert card["n_params"] == sum(parameter.numel() for parameter in lm.hf.parameters())
 
 
 @pytest.mark.parametrize("missing", ["model.safetensors", "tokenizer.json"])
-def test_a_cache_that_has_only_some_of_a_model_does_not_have_it(ask, tiny_folder, tmp_path, missing):
+def test_a_cache_that_has_only_some_of_a_model_does_not_have_it(call, tiny_folder, tmp_path, missing):
     files = {name: file for name, file in parts(tiny_folder).items() if name != missing}
     cache = {"HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
     lay_out(tmp_path / "cache", "model", "org/tiny", files, FIRST)
-    assert ask("here", NAMED, **cache) is False
-    line = ask("card", NAMED, **cache)
+    assert call("here", NAMED, **cache) is False
+    line = call("card", NAMED, **cache)
     assert "not in the cache" in line
     assert "offline mode is on" in line
 
 
-def test_what_was_fetched_is_here_and_what_was_not_is_not(hub, ask):
-    assert ask("here", NAMED, hub) is False
-    ask("card", NAMED, hub)
-    hub.asked = []
-    assert ask("here", NAMED, hub) is True
-    assert hub.asked == []  # nobody was asked
+def test_what_was_fetched_is_here_and_what_was_not_is_not(hub, call):
+    assert call("here", NAMED, hub) is False
+    call("card", NAMED, hub)
+    hub.requests = []
+    assert call("here", NAMED, hub) is True
+    assert hub.requests == []
 
 
 WIKI = {"source": "hub", "role": "control", "n": 1, "repo": "org/wiki", "revision": "main", "config": "b.simple"}
@@ -301,12 +301,12 @@ def wiki_files():
     }
 
 
-def test_a_datasets_configuration_is_read_without_its_code_and_the_files_of_others(hub, ask, tmp_path):
+def test_a_datasets_configuration_is_read_without_its_code_and_the_files_of_others(hub, call, tmp_path):
     hub.push("dataset", "org/wiki", wiki_files(), SECOND)
-    found = ask("items", WIKI, hub)
-    assert found["from"] == {"repo": "org/wiki", "revision": "main", "commit": SECOND}
+    table = call("items", WIKI, hub)
+    assert table["from"] == {"repo": "org/wiki", "revision": "main", "commit": SECOND}
     # As of any source of controls, nothing shorter than three sentences.
-    assert [(item["key"], item["text"], item["cluster"]) for item in found["items"]] == [
+    assert [(item["key"], item["text"], item["cluster"]) for item in table["items"]] == [
         ("Long", THREE, "Long"),
         ("Longer", THREE * 2, "Longer"),
     ]
@@ -315,14 +315,14 @@ def test_a_datasets_configuration_is_read_without_its_code_and_the_files_of_othe
         "train-00000-of-00002.parquet",
         "train-00001-of-00002.parquet",
     ]
-    assert "has no c/*, only README.md, a.other/train" in ask("items", {**WIKI, "files": ["c/*"]}, hub)
-    assert ask("items", WIKI) == found
+    assert "has no c/*, only README.md, a.other/train" in call("items", {**WIKI, "files": ["c/*"]}, hub)
+    assert call("items", WIKI) == table
     (file,) = tmp_path.rglob("snapshots/*/b.simple/train-00001-of-00002.parquet")
     file.resolve().write_bytes(parquet([{"title": "Longer", "text": "Other. Words. Here."}]))
-    assert "train-00001-of-00002.parquet: sha256 is" in ask("items", WIKI)
+    assert "train-00001-of-00002.parquet: sha256 is" in call("items", WIKI)
 
 
-def test_what_a_dataset_lacks_is_named_with_what_it_has(ask_each, tmp_path):
+def test_what_a_dataset_lacks_is_named_with_what_it_has(call_each, tmp_path):
     lay_out(tmp_path / "home" / "hub", "dataset", "org/wiki", wiki_files(), FIRST)
     lines = {
         "no configuration c. Set config to one of a.other, b.simple": {"config": "c"},
@@ -331,35 +331,35 @@ def test_what_a_dataset_lacks_is_named_with_what_it_has(ask_each, tmp_path):
         "no column name. It has title, text": {"fields": {"key": "name", "text": "text"}},
         "item 0 lacks body. It has title, text": {"fields": {"text": "body"}},
     }
-    found = ask_each("items", [WIKI | change for change in lines.values()])
-    for line, expected in zip(found, lines, strict=True):
+    errors = call_each("items", [WIKI | change for change in lines.values()])
+    for line, expected in zip(errors, lines, strict=True):
         assert f"dataset org/wiki at {FIRST}: {expected}" in line
 
 
-def test_doctor_knows_what_a_stage_fetched_and_what_it_lacks(hub, ask, tiny_folder, tmp_path):
-    """Part of each repository was fetched: what a stage reads, beside the listing of all there is."""
+def test_doctor_knows_what_a_stage_fetched_and_what_it_lacks(hub, call, tiny_folder, tmp_path):
+    """A stage fetches a part of each repository, and the listing of all of it."""
     hub.push("model", "org/tiny", {**parts(tiny_folder), "pytorch_model.bin": b"\x80"}, FIRST)
     hub.push("dataset", "org/wiki", wiki_files(), SECOND)
 
-    def found(spec, **settings):
-        (finding,) = ask("doctor", spec, **settings)
+    def check(spec, **settings):
+        (finding,) = call("doctor", spec, **settings)
         return finding["status"], finding["found"]
 
-    for what, spec, lost in (("card", NAMED, "tokenizer.json"), ("items", WIKI, "train-00001-of-00002.parquet")):
+    for function, spec, lost in (("card", NAMED, "tokenizer.json"), ("items", WIKI, "train-00001-of-00002.parquet")):
         repo = spec["repo"]
         absent = ("fail", f"HF_HUB_OFFLINE is set, and its cache has no {repo} at main")
-        assert found(spec) == absent
-        assert ask("doctor", spec, hub, HF_TOKEN="")[0]["found"].startswith(f"{repo} can be downloaded; no token")
-        ask(what, spec, hub)
-        asked = len(hub.asked)
-        assert found(spec) == ("ok", f"has {repo}")
-        assert ask("doctor", spec, hub)[0]["found"] == f"has {repo}"
-        assert len(hub.asked) == asked  # what is here is asked of nobody
+        assert check(spec) == absent
+        assert call("doctor", spec, hub, HF_TOKEN="")[0]["found"].startswith(f"{repo} can be downloaded; no token")
+        call(function, spec, hub)
+        n_requests = len(hub.requests)
+        assert check(spec) == ("ok", f"has {repo}")
+        assert call("doctor", spec, hub)[0]["found"] == f"has {repo}"
+        assert len(hub.requests) == n_requests
         commit = hub.commits["dataset" if "role" in spec else "model", repo, "main"]
-        assert found({**spec, "revision": "gone", "commit": commit}) == ("ok", f"has {repo}")
+        assert check({**spec, "revision": "gone", "commit": commit}) == ("ok", f"has {repo}")
         (file,) = tmp_path.rglob(f"snapshots/*/**/{lost}")
         file.unlink()
-        assert found(spec) == absent
+        assert check(spec) == absent
 
 
 QUESTIONS = [
@@ -369,8 +369,8 @@ QUESTIONS = [
 PROBLEMS = [{"question": f"How many, {n}?", "answer": f"It is {n}*2=<<{n}*2={2 * n}>>{2 * n}.\n#### {2 * n:,}"} for n in (4, 900)]
 
 
-def test_a_copy_from_the_hub_and_one_in_json_lines_are_the_same_items(ask_each, tmp_path):
-    """gsm8k as parquet of one configuration, StrategyQA as two JSON files whose facts are one text."""
+def test_a_copy_from_the_hub_and_one_in_json_lines_are_the_same_items(call_each, tmp_path):
+    """gsm8k is parquet of one configuration, StrategyQA two JSON files. Its facts are one text."""
     cache = tmp_path / "home" / "hub"
     gsm8k = {"README.md": CARD.replace("b.simple", "main").encode(), "main/train-0.parquet": parquet(PROBLEMS)}
     lay_out(cache, "dataset", "openai/gsm8k", gsm8k, FIRST)
@@ -389,7 +389,7 @@ def test_a_copy_from_the_hub_and_one_in_json_lines_are_the_same_items(ask_each, 
         ours.append([source.model_dump() for source in datasets.fetch_items(local, datasets.list_keys(local)).values()])
         remote = {"source": "hub", "repo": repo, "revision": FIRST, "config": config, "splits": splits}
         theirs.append(common | remote)
-    assert [found["items"] for found in ask_each("items", theirs)] == ours
+    assert [table["items"] for table in call_each("items", theirs)] == ours
     assert ours[0][1] == {
         "key": "1",
         "text": "How many, 900?",
@@ -402,7 +402,7 @@ def test_a_copy_from_the_hub_and_one_in_json_lines_are_the_same_items(ask_each, 
 
 @pytest.mark.dvc
 def test_stages_record_the_commits_that_they_read(tiny_folder, tmp_path):
-    """With the workspace's own stages, offline: cards, items and what env_info.json will say."""
+    """Run the workspace's own stages offline, for cards, items and the log of ids."""
     lay_out(tmp_path / "hub", "model", "org/tiny", parts(tiny_folder), FIRST)
     articles = [{"title": f"Article {number}", "text": THREE * number} for number in range(1, 40)]
     lay_out(tmp_path / "hub", "dataset", "org/articles", {"train.parquet": parquet(articles)}, SECOND)

@@ -1,176 +1,147 @@
-"""REV beside its rivals, over doses, and in groups where something else should be found."""
-
-from __future__ import annotations
+"""REV compared with its rivals, over doses, and in groups where another result is expected."""
 
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, class_labels, count_excluded
+from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels, count_excluded
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
-from wor.statistics import bootstrap, family, partial, power, rivals, trend
+from wor.statistics import multiple_testing, partial, power, rivals, trend
 from wor.statistics.result import undefined
 
 
 def compare_with_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
-    """AUROC(REV) - AUROC(rival), paired, with Holm over the rivals.
+    """Return AUROC(REV) - AUROC(rival), paired, with Holm over the rivals.
 
-    Rivals: each component in its preset direction, every other measure, and a sparse logistic regression on the entropies of all
-    heads, ``[kept items, heads]``, cross-fitted. The last is trained on these classes, which REV is not.
+    Rivals are each component in its preset direction, every other measure, and a cross-fitted
+    sparse logistic regression on ``entropies`` of all heads, ``[scored items, heads]``. That
+    regression is trained on these classes; REV is not.
     """
     label, settings = evaluation.label, evaluation.params.statistics
-    missing = undefined(evaluation.refusal, len(label))
-    found, fitted = dict.fromkeys((*COMPONENTS, *RIVALS, HEADS), missing), missing
-    if not evaluation.refusal:
-        own, drawn, confidence = evaluation.score("rev"), evaluation.drawn, settings.confidence
+    missing = undefined(evaluation.why_unusable, len(label))
+    differences, heads = dict.fromkeys((*COMPONENTS, *RIVALS, HEADS), missing), missing
+    if not evaluation.why_unusable:
+        score, weights, confidence = evaluation.score("rev"), evaluation.weights, settings.confidence
         for name in (*COMPONENTS, *RIVALS):
             sign = getattr(evaluation.params.rev, name).sign if name in COMPONENTS else 1
-            found[name] = rivals.auroc_difference(label, own, sign * evaluation.score(name), drawn, confidence)
-        repeats = max(1, settings.repeats // 4)
-        fit = rivals.fit_sparse_logistic(
-            label, entropies, evaluation.cluster, folds=settings.folds, repeats=repeats, seed=evaluation.params.seed
-        )
+            differences[name] = rivals.auroc_difference(label, score, sign * evaluation.score(name), weights, confidence)
+        folds, repeats, seed = settings.folds, max(1, settings.repeats // 4), evaluation.params.seed
+        fit = rivals.fit_sparse_logistic(label, entropies, evaluation.cluster, folds=folds, repeats=repeats, seed=seed)
         if isinstance(fit, str):
-            found[HEADS] = fitted = undefined(fit, len(label))
+            differences[HEADS] = heads = undefined(fit, len(label))
         else:
-            found[HEADS], fitted = (
-                rivals.auroc_difference(label, own, fit, drawn, confidence),
-                fit.estimate(label, drawn, confidence),
-            )
-    adjusted = family.holm({name: estimate.p for name, estimate in found.items()})
+            differences[HEADS] = rivals.auroc_difference(label, score, fit, weights, confidence)
+            heads = fit.estimate(label, weights, confidence)
+    adjusted = multiple_testing.holm({name: estimate.p for name, estimate in differences.items()})
     return {
-        "difference": {name: {**estimate.as_dict(), "p_holm": adjusted[name]} for name, estimate in found.items()},
-        "auroc_heads": fitted.as_dict(),
+        "difference": {name: {**estimate.as_dict(), "p_holm": adjusted[name]} for name, estimate in differences.items()},
+        "auroc_heads": heads.as_dict(),
     }
 
 
 def dose_response(evaluation: Evaluation) -> dict[str, dict]:
-    """Each score against the number of steps of the worked solution, by dataset; and given the prompt's length.
+    """Return the trend of each score over the steps of the worked solution, by dataset.
 
-    A longer solution has a longer problem, so the trend alone could be the length's.
+    A longer solution has a longer problem, hence also the correlation given the prompt's length.
     """
     settings, seed = evaluation.params.statistics, evaluation.params.seed
-    found = {}
-    with_steps = evaluation.kept[evaluation.kept["steps"].notna()]
-    for dataset, rows in with_steps.groupby("dataset"):
+    datasets = {}
+    for dataset, rows in evaluation.scored[evaluation.scored["steps"].notna()].groupby("dataset"):
         rows = rows.reset_index(drop=True)
-        steps, drawn = rows["steps"].to_numpy(float), evaluation.draw(rows)
-        found[str(dataset)] = {
+        steps, weights = rows["steps"].to_numpy(float), bootstrap_weights(rows, evaluation.params)
+        scores = {name: rows[name].to_numpy(float) for name in SCORES}
+        datasets[str(dataset)] = {
             "by_steps": [
                 {"steps": int(step), "n": len(group), "mean": group["rev"].mean(), "sd": group["rev"].std()}
                 for step, group in rows.groupby("steps")
             ],
             "trend": {
-                name: trend.kendall_trend(
-                    steps, rows[name].to_numpy(float), drawn, settings.permutations, seed, settings.confidence
-                ).as_dict()
-                for name in SCORES
+                name: trend.kendall_trend(steps, score, weights, settings.permutations, seed, settings.confidence).as_dict()
+                for name, score in scores.items()
             },
-            "given_length": _given_length(rows, steps, drawn, "spearman", settings.confidence),
+            "given_length": _given_length(rows, steps, weights, "spearman", settings.confidence),
         }
-    return found
+    return datasets
 
 
 def correctness(evaluation: Evaluation) -> dict[str, dict]:
-    """Each score against a right answer, by dataset: AUROC of right over wrong, and given the prompt's length.
+    """Return how each score separates right answers from wrong ones, by dataset.
 
-    The class cannot be adjusted for it, as controls have no answer; within reasoning it is the covariate.
+    That is the AUROC, and the correlation given the prompt's length. The class cannot be adjusted
+    for correctness, as controls have no answer; within reasoning it is the covariate.
     """
-    settings, found = evaluation.params.statistics, {}
-    asked = evaluation.kept[evaluation.kept["correct"].notna()]
-    for dataset, rows in asked.groupby("dataset"):
+    datasets = {}
+    for dataset, rows in evaluation.scored[evaluation.scored["correct"].notna()].groupby("dataset"):
         rows = rows.reset_index(drop=True)
-        right, drawn = rows["correct"].to_numpy(int), evaluation.draw(rows)
-        cluster = rows["cluster"].to_numpy(str)
-        found[str(dataset)] = {
+        right, weights = rows["correct"].to_numpy(int), bootstrap_weights(rows, evaluation.params)
+        datasets[str(dataset)] = {
             "n": {"right": int(right.sum()), "wrong": int((1 - right).sum())},
-            "auroc": {
-                name: bootstrap.auroc_interval(right, rows[name].to_numpy(float), drawn, settings.confidence, cluster).as_dict()
-                for name in SCORES
-            },
-            "given_length": _given_length(rows, right, drawn, "pearson", settings.confidence),
+            "auroc": auroc_by_score(rows, SCORES, right, weights, evaluation.params),
+            "given_length": _given_length(rows, right, weights, "pearson", evaluation.params.statistics.confidence),
         }
-    return found
+    return datasets
 
 
-def _given_length(rows: pd.DataFrame, other: np.ndarray, drawn: np.ndarray, method: str, confidence: float) -> dict[str, dict]:
-    """Partial correlation of each score with ``other``, given the prompt's length."""
+def _given_length(
+    rows: pd.DataFrame, outcome: np.ndarray, weights: np.ndarray, method: partial.Method, confidence: float
+) -> dict[str, dict]:
     given = rows[["token_len"]].to_numpy(float)
     scores = {name: rows[name].to_numpy(float) for name in SCORES}
     return {
-        name: partial.clustered_partial(score, other, given, drawn, method, confidence).as_dict()
+        name: partial.clustered_partial(score, outcome, given, weights, method, confidence).as_dict()
         for name, score in scores.items()
     }
 
 
 def compare_with_twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
-    """REV of a model with random weights that reads the same tokens, and of the real one on the same items.
+    """Return AUROCs of a twin with random weights and of the real model, on the same items.
 
-    What the twin tells apart lies in the text and the architecture: no learned computation is needed for it.
+    The twin reads the same tokens. What it separates lies in the text and the architecture, and
+    needs no learned computation.
     """
-    both = table[table["rev"].notna()].merge(evaluation.kept[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
-    label = class_labels(both)
+    rows = table[table["rev"].notna()].merge(evaluation.scored[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
+    label = class_labels(rows)
     n = {"reasoning": int(label.sum()), "control": int((1 - label).sum())}
-    if not len(both):
-        missing = undefined(
-            evaluation.refusal or f"no item of the twin has a REV ({next(iter(count_excluded(table)), '')})"
-        ).as_dict()
-        auroc = dict.fromkeys(("rev", *COMPONENTS, "rev_real"), missing)
-        return {"n": n, "auroc": auroc, "difference": missing, "verdict": "no verdict: there is no twin to hold it against"}
-    settings, drawn = evaluation.params.statistics, evaluation.draw(both)
-    separation = {
-        name: bootstrap.auroc_interval(
-            label, both[name].to_numpy(float), drawn, settings.confidence, both["cluster"].to_numpy(str)
-        ).as_dict()
-        for name in ("rev", *COMPONENTS, "rev_real")
-    }
-    real, random = (both[name].to_numpy(float) for name in ("rev_real", "rev"))
-    return {
-        "n": n,
-        "auroc": separation,
-        "difference": rivals.auroc_difference(label, real, random, drawn, settings.confidence).as_dict(),
-        "verdict": _twin_verdict(separation["rev"], n),
-    }
+    scores = ("rev", *COMPONENTS, "rev_real")
+    if not len(rows):
+        why = f"no item of the twin has a REV ({next(iter(count_excluded(table)), '')})"
+        missing = undefined(evaluation.why_unusable or why).as_dict()
+        verdict = "no verdict: there is no twin to compare with"
+        return {"n": n, "auroc": dict.fromkeys(scores, missing), "difference": missing, "verdict": verdict}
+    weights, confidence = bootstrap_weights(rows, evaluation.params), evaluation.params.statistics.confidence
+    auroc = auroc_by_score(rows, scores, label, weights, evaluation.params)
+    real, random = (rows[name].to_numpy(float) for name in ("rev_real", "rev"))
+    difference = rivals.auroc_difference(label, real, random, weights, confidence).as_dict()
+    return {"n": n, "auroc": auroc, "difference": difference, "verdict": _twin_verdict(auroc["rev"], n)}
 
 
-def _twin_verdict(found: dict, n: dict[str, int]) -> str:
-    if np.isnan(found["value"]):
-        return f"no verdict: {found['reason']}"
-    if found["low"] > 0.5 or found["high"] < 0.5:
+def _twin_verdict(auroc: dict, n: dict[str, int]) -> str:
+    if np.isnan(auroc["value"]):
+        return f"no verdict: {auroc['reason']}"
+    if auroc["low"] > 0.5 or auroc["high"] < 0.5:
         return "random weights tell the classes apart too, so REV's AUROC is no evidence of learned computation"
-    least = power.detectable_auroc(n["reasoning"], n["control"])
-    return f"random weights are not seen to tell the classes apart (so few items show an AUROC from {least:.2f})"
+    detectable = power.detectable_auroc(n["reasoning"], n["control"])
+    return f"random weights are not seen to tell the classes apart (so few items show an AUROC from {detectable:.2f})"
 
 
 def compare_full_length_controls(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:
-    """What matching in length changes: the same articles as controls, cut to length and whole.
+    """Return what matching in length changes: AUROCs with the same articles cut and whole.
 
-    AUROC against all reasoning items, of every measure and of the covariates that partial
-    correlation is given. Articles with a REV both ways.
+    The AUROCs are against all reasoning items, of every measure and of the covariates of the
+    partial correlation. Only articles with a REV in both forms count. ``table`` has the whole
+    articles; it is None where the controls of the run are not matched.
     """
     if table is None:
         return {"reason": "the controls of this run are not matched (control.match: none)"}
-    reasoning, drawn = evaluation.kept[evaluation.kept["role"] == "reasoning"], {}
-    whole, cut = table[table["rev"].notna()], evaluation.kept[evaluation.kept["role"] == "control"]
+    scored = evaluation.scored
+    whole, cut = table[table["rev"].notna()], scored[scored["role"] == "control"]
     groups = {
         "matched": cut[cut["item_id"].isin(whole["item_id"])],
         "literal": whole[whole["item_id"].isin(cut["item_id"])],
     }
-    for name, controls in groups.items():
-        rows = pd.concat([reasoning, controls], ignore_index=True)
-        label = class_labels(rows)
-        weights = evaluation.draw(rows)
-        drawn[name] = {
-            "n": len(controls),
-            "tokens": controls["token_len"].mean(),
-            "auroc": {
-                score: bootstrap.auroc_interval(
-                    label,
-                    rows[score].to_numpy(float),
-                    weights,
-                    evaluation.params.statistics.confidence,
-                    rows["cluster"].to_numpy(str),
-                ).as_dict()
-                for score in (*SCORES, *PARTIAL_GIVEN)
-            },
-        }
-    return drawn
+    results = {}
+    for group, controls in groups.items():
+        rows = pd.concat([scored[scored["role"] == "reasoning"], controls], ignore_index=True)
+        label, weights = class_labels(rows), bootstrap_weights(rows, evaluation.params)
+        auroc = auroc_by_score(rows, (*SCORES, *PARTIAL_GIVEN), label, weights, evaluation.params)
+        results[group] = {"n": len(controls), "tokens": controls["token_len"].mean(), "auroc": auroc}
+    return results

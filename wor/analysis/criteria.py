@@ -1,7 +1,5 @@
 """The study's success criteria: pass, fail, or not evaluable, each with the numbers that decide."""
 
-from __future__ import annotations
-
 import itertools
 import math
 
@@ -11,95 +9,86 @@ NOT_EVALUABLE = "not evaluable"
 
 
 def judge_criteria(models: dict[str, dict], criteria: Criteria) -> dict[str, dict]:
-    """Hold results against the thresholds of params.
+    """Return a status and a sentence per criterion: results compared with the thresholds of params.
 
-    Parameters
-    ----------
-    models : per model ``n_params``, ``delta_auc`` (an Estimate as a dict), ``partial_r`` (likewise),
-        ``temperatures`` (``undefined``: REV values over all temperatures that are not there, of ``n``; ``variance``: an
-        Estimate as a dict, of the mean REV of reasoning items over temperatures).
-
-    Returns
-    -------
-    A status and a sentence a criterion.
+    ``models`` has per model ``n_params``, the Estimates ``delta_auc`` and ``partial_r`` as dicts,
+    and ``temperatures``. That has ``undefined``, the number of missing REV values among ``n``, and
+    ``variance``, the Estimate of the variance of the mean reasoning REV.
     """
     return {
         "no_nan": _no_nan(models),
         "monotone_in_size": _monotone(models),
-        **{f"delta_auc_{size}m": _delta(models, size, least) for size, least in sorted(criteria.delta_auc.items())},
+        **{f"delta_auc_{size}m": _delta(models, size, minimum) for size, minimum in sorted(criteria.delta_auc.items())},
         "partial_r": _partial(models, criteria),
         "temperature_variance": _variance(models, criteria),
     }
 
 
 def is_about_size(n_params: int, size: int) -> bool:
-    """Whether a model counts for a size in millions: when it is within 15 % of it."""
+    """Return whether a model is within 15 % of a size in millions of parameters."""
     return abs(n_params / 1e6 / size - 1) <= 0.15
 
 
 def tally_verdicts(verdicts: dict[str, dict]) -> str:
-    """How many of each, as one line."""
-    found = [entry["status"] for entry in verdicts.values()]
-    return ", ".join(f"{found.count(status)} {status}" for status in ("pass", "fail", NOT_EVALUABLE) if status in found)
+    """Return the number of each status, as one line."""
+    statuses = [entry["status"] for entry in verdicts.values()]
+    return ", ".join(f"{statuses.count(status)} {status}" for status in ("pass", "fail", NOT_EVALUABLE) if status in statuses)
 
 
-def _verdict(ok: bool, why: str) -> dict:
-    return {"status": "pass" if ok else "fail", "why": why}
+def _verdict(ok: bool | None, why: str) -> dict:
+    """Return a verdict; ``ok`` is None where the criterion cannot be evaluated."""
+    return {"status": NOT_EVALUABLE if ok is None else "pass" if ok else "fail", "why": why}
 
 
 def _numbers(estimate: dict, form: str = "+.3f") -> str:
-    """A value with its interval. A criterion is decided by the value: thresholds were set for it."""
+    """Return a value with its interval. The thresholds were set for the value."""
     interval = "" if math.isnan(estimate["low"]) else f" [{estimate['low']:{form}}, {estimate['high']:{form}}]"
     return f"{estimate['value']:{form}}{interval}"
 
 
 def _no_nan(models: dict[str, dict]) -> dict:
-    missing = {name: model["temperatures"]["undefined"] for name, model in models.items()}
+    missing = sum(model["temperatures"]["undefined"] for model in models.values())
     total = sum(model["temperatures"]["n"] for model in models.values())
-    return _verdict(not any(missing.values()), f"{sum(missing.values())} of {total} REV values over temperatures are undefined")
+    return _verdict(not missing, f"{missing} of {total} REV values over temperatures are undefined")
 
 
 def _monotone(models: dict[str, dict]) -> dict:
     if len(models) < 2:
-        return {"status": NOT_EVALUABLE, "why": f"{len(models)} model; an order needs two sizes"}
+        return _verdict(None, f"{len(models)} model; an order needs two sizes")
     ordered = sorted(models.values(), key=lambda model: model["n_params"])
     values = [model["delta_auc"]["value"] for model in ordered]
     if any(map(math.isnan, values)):
-        return {"status": NOT_EVALUABLE, "why": "a model has no dAUC"}
-    shown = " -> ".join(f"{value:+.3f}" for value in values)
-    return _verdict(all(a <= b for a, b in itertools.pairwise(values)), f"dAUC by size: {shown}")
+        return _verdict(None, "a model has no dAUC")
+    why = f"dAUC by size: {' -> '.join(f'{value:+.3f}' for value in values)}"
+    return _verdict(all(a <= b for a, b in itertools.pairwise(values)), why)
 
 
-def _delta(models: dict[str, dict], size: int, least: float) -> dict:
-    near = {name: model for name, model in models.items() if is_about_size(model["n_params"], size)}
-    if not near:
-        return {"status": NOT_EVALUABLE, "why": f"no model of about {size}M parameters in this run"}
-    name, model = next(iter(near.items()))
-    delta = model["delta_auc"]
+def _delta(models: dict[str, dict], size: int, minimum: float) -> dict:
+    name = next((name for name, model in models.items() if is_about_size(model["n_params"], size)), None)
+    if name is None:
+        return _verdict(None, f"no model of about {size}M parameters in this run")
+    delta = models[name]["delta_auc"]
     if math.isnan(delta["value"]):
-        return {"status": NOT_EVALUABLE, "why": f"{name} has no dAUC: {delta['reason']}"}
-    found = f"{name}: dAUC {_numbers(delta)}, wanted >= {least}"
-    return _verdict(delta["value"] >= least, found)
+        return _verdict(None, f"{name} has no dAUC: {delta['reason']}")
+    return _verdict(delta["value"] >= minimum, f"{name}: dAUC {_numbers(delta)}, required >= {minimum}")
 
 
 def _partial(models: dict[str, dict], criteria: Criteria) -> dict:
-    parts, ok = [], True
-    for name, model in models.items():
-        partial = model["partial_r"]
+    estimates = {name: model["partial_r"] for name, model in models.items()}
+    for name, partial in estimates.items():
         if math.isnan(partial["value"]):
-            return {"status": NOT_EVALUABLE, "why": f"{name} has no partial r: {partial['reason']}"}
-        ok &= partial["value"] >= criteria.partial_r and partial["p"] < criteria.partial_p
-        parts.append(f"{name}: r {_numbers(partial)}, p {partial['p']:.2g}")
-    return _verdict(ok, f"{'; '.join(parts)}, wanted r >= {criteria.partial_r} with p < {criteria.partial_p}")
+            return _verdict(None, f"{name} has no partial r: {partial['reason']}")
+    ok = all(partial["value"] >= criteria.partial_r and partial["p"] < criteria.partial_p for partial in estimates.values())
+    parts = [f"{name}: r {_numbers(partial)}, p {partial['p']:.2g}" for name, partial in estimates.items()]
+    return _verdict(ok, f"{'; '.join(parts)}, required r >= {criteria.partial_r} with p < {criteria.partial_p}")
 
 
 def _variance(models: dict[str, dict], criteria: Criteria) -> dict:
-    parts, ok = [], True
-    for name, model in models.items():
-        variance = model["temperatures"]["variance"]
+    estimates = {name: model["temperatures"]["variance"] for name, model in models.items()}
+    for name, variance in estimates.items():
         if math.isnan(variance["value"]):
-            return {"status": NOT_EVALUABLE, "why": f"{name}: {variance['reason']}"}
-        ok &= variance["value"] <= criteria.temperature_variance
-        parts.append(f"{name}: {_numbers(variance, '.3f')} ({variance['n']} items)")
-    found = f"variance of mean reasoning REV over temperatures: {'; '.join(parts)}"
-    return _verdict(ok, f"{found}, wanted <= {criteria.temperature_variance}")
+            return _verdict(None, f"{name}: {variance['reason']}")
+    ok = all(variance["value"] <= criteria.temperature_variance for variance in estimates.values())
+    parts = [f"{name}: {_numbers(variance, '.3f')} ({variance['n']} items)" for name, variance in estimates.items()]
+    why = f"variance of mean reasoning REV over temperatures: {'; '.join(parts)}"
+    return _verdict(ok, f"{why}, required <= {criteria.temperature_variance}")

@@ -1,42 +1,40 @@
-"""What the items are like, without a test."""
-
-from __future__ import annotations
+"""Descriptive statistics of the items, without a test."""
 
 import pandas as pd
 
 from wor.measures.registry import SCORES
-from wor.statistics import family
+from wor.statistics.matching import standardised_difference
 
 BALANCE = ["token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity", "paraphrase_share"]
 
 
 def covariate_balance(items: pd.DataFrame) -> dict[str, dict]:
-    """Covariates by class, with standardised mean differences."""
+    """Return each covariate's mean and sd by class, and its standardised mean difference."""
     groups = {role: items[items["role"] == role] for role in ("reasoning", "control")}
     return {
         name: {
             **{role: {"mean": group[name].mean(), "sd": group[name].std()} for role, group in groups.items()},
-            "smd": family.standardised_difference(*(group[name].to_numpy(float) for group in groups.values())),
+            "smd": standardised_difference(*(group[name].to_numpy(float) for group in groups.values())),
         }
         for name in BALANCE
     }
 
 
 def measure_summary(items: pd.DataFrame) -> dict[str, dict]:
-    """Mean, standard deviation and n of every measure, by class and by dataset."""
-    table = {}
-    for key in ("role", "dataset"):
-        for group, rows in items.groupby(key):
-            table[str(group)] = {
-                name: {"mean": rows[name].mean(), "sd": rows[name].std(), "n": int(rows[name].notna().sum())} for name in SCORES
-            }
-    return table
+    """Return mean, standard deviation and n of every measure, by class and by dataset."""
+    return {
+        str(group): {
+            name: {"mean": rows[name].mean(), "sd": rows[name].std(), "n": int(rows[name].notna().sum())} for name in SCORES
+        }
+        for key in ("role", "dataset")
+        for group, rows in items.groupby(key)
+    }
 
 
 def answer_accuracy(items: pd.DataFrame) -> dict[str, dict]:
-    """Share of right answers, and of continuations without a readable one, by dataset."""
-    asked = items[items["correct"].notna()]
+    """Return the share of right answers and of unreadable ones, by dataset with known answers."""
+    with_answer = items[items["correct"].notna()]
     return {
         str(dataset): {"accuracy": rows["correct"].mean(), "unparsed": rows["answer"].fillna("").eq("").mean(), "n": len(rows)}
-        for dataset, rows in asked.groupby("dataset")
+        for dataset, rows in with_answer.groupby("dataset")
     }

@@ -1,7 +1,6 @@
 """The evaluation items of one model, as every part of the analysis sees them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,82 +17,79 @@ PARTIAL_GIVEN = ["token_len", "perplexity"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rows of the metrics tables of all datasets, one an item. Only items with a REV are ``kept``.
+    """The metrics tables of all datasets, one row per item. Only items with a REV are ``scored``.
 
-    ``drawn`` and ``baseline`` are made once and shared by every estimate, so that intervals are paired.
+    All estimates share ``weights`` and ``baseline``, so that intervals are paired.
     """
 
     items: pd.DataFrame
     params: Params
 
     @cached_property
-    def kept(self) -> pd.DataFrame:
+    def scored(self) -> pd.DataFrame:
         return self.items[self.items["rev"].notna()].reset_index(drop=True)
 
     @cached_property
     def label(self) -> np.ndarray:
-        return class_labels(self.kept)
+        return class_labels(self.scored)
 
     @cached_property
     def cluster(self) -> np.ndarray:
-        return self.kept["cluster"].to_numpy(str)
+        return self.scored["cluster"].to_numpy(str)
 
     @cached_property
-    def drawn(self) -> np.ndarray:
-        return self.draw(self.kept)
-
-    def draw(self, rows: pd.DataFrame, most: int | None = None) -> np.ndarray:
-        """`draw` by this study's parameters."""
-        return draw_weights(rows, self.params, most)
+    def weights(self) -> np.ndarray:
+        return bootstrap_weights(self.scored, self.params)
 
     @cached_property
     def baseline(self) -> Baseline:
-        return self.baseline_of(np.arange(len(self.kept)), self.drawn, self.params.statistics.repeats)
-
-    def baseline_of(self, chosen: np.ndarray, drawn: np.ndarray, repeats: int) -> Baseline:
-        """The covariates' fit on some of the kept items."""
-        settings, covariates = self.params.statistics, self.kept[COVARIATES].to_numpy(float)
-        return Baseline(
-            self.label[chosen],
-            covariates[chosen],
-            self.cluster[chosen],
-            drawn,
-            settings.folds,
-            repeats,
-            self.params.seed,
-            settings.confidence,
-        )
-
-    def score(self, name: str) -> np.ndarray:
-        return self.kept[name].to_numpy(float)
+        return self.fit_baseline(np.arange(len(self.scored)), self.weights, self.params.statistics.repeats)
 
     @cached_property
-    def refusal(self) -> str:
-        """Why nothing at all can be estimated; empty when something can."""
-        if twice := self.items["item_id"][self.items["item_id"].duplicated()].tolist():
-            return f"{len(twice)} items occur twice, {twice[0]} among them"
+    def why_unusable(self) -> str:
+        """Return why nothing at all can be estimated; empty when something can."""
+        if repeated := self.items["item_id"][self.items["item_id"].duplicated()].tolist():
+            return f"{len(repeated)} items occur twice, {repeated[0]} among them"
         for role in ("reasoning", "control"):
-            if not (self.kept["role"] == role).any():
+            if not (self.scored["role"] == role).any():
                 why = next(iter(count_excluded(self.items[self.items["role"] == role])), "there are none")
                 return f"no {role} item has a REV ({why})"
-        roles = self.kept.groupby("cluster")["role"].nunique()
+        roles = self.scored.groupby("cluster")["role"].nunique()
         if (roles > 1).any():
             return f"cluster {roles.idxmax()} has items of both classes"
         return auc.why_unusable(self.label, self.score("rev"))
 
+    def score(self, name: str) -> np.ndarray:
+        return self.scored[name].to_numpy(float)
+
+    def fit_baseline(self, index: np.ndarray, weights: np.ndarray, repeats: int) -> Baseline:
+        """Return the covariates' fit on the scored items at ``index``."""
+        settings, covariates = self.params.statistics, self.scored[COVARIATES].to_numpy(float)
+        arrays = (self.label[index], covariates[index], self.cluster[index], weights)
+        return Baseline(*arrays, settings.folds, repeats, self.params.seed, settings.confidence)
+
 
 def class_labels(rows: pd.DataFrame) -> np.ndarray:
-    """1 for reasoning, 0 for control."""
+    """Return 1 for reasoning and 0 for control."""
     return (rows["role"] == "reasoning").to_numpy().astype(int)
 
 
-def draw_weights(rows: pd.DataFrame, params: Params, most: int | None = None) -> np.ndarray:
-    """Bootstrap weights of ``rows``, at ``most`` so many draws: clusters within datasets."""
+def bootstrap_weights(rows: pd.DataFrame, params: Params, max_draws: int | None = None) -> np.ndarray:
+    """Return bootstrap weights of ``rows``, at most ``max_draws``: clusters within datasets."""
     draws = params.statistics.bootstrap_draws
-    return bootstrap.cluster_weights(rows["cluster"], rows["dataset"], min(draws, most or draws), params.seed)
+    return bootstrap.cluster_weights(rows["cluster"], rows["dataset"], min(draws, max_draws or draws), params.seed)
+
+
+def auroc_by_score(
+    rows: pd.DataFrame, names: Iterable[str], label: np.ndarray, weights: np.ndarray, params: Params
+) -> dict[str, dict]:
+    """Return the AUROC of columns of ``rows``, with BCa intervals, as dicts."""
+    scores, cluster = {name: rows[name].to_numpy(float) for name in names}, rows["cluster"].to_numpy(str)
+    settings = (weights, params.statistics.confidence, cluster)
+    return {name: bootstrap.auroc_interval(label, score, *settings).as_dict() for name, score in scores.items()}
 
 
 def count_excluded(items: pd.DataFrame) -> dict[str, int]:
-    """Items without a REV, by reason and role."""
-    gone = items[items["rev"].isna()]
-    return {f"{role}: {reason}": int(n) for (role, reason), n in gone.groupby(["role", "reason"], dropna=False).size().items()}
+    """Return the number of items without a REV, by role and reason."""
+    excluded = items[items["rev"].isna()].groupby(["role", "reason"], dropna=False).size()
+    return {f"{role}: {reason}": int(n) for (role, reason), n in excluded.items()}

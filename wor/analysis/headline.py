@@ -1,34 +1,26 @@
-"""The few numbers that stand for a whole study in `dvc exp show`, `dvc metrics diff` and the registry."""
-
-from __future__ import annotations
+"""The few numbers of a study in `dvc exp show`, `dvc metrics diff` and the registry."""
 
 import math
 
 
 def model_headline(result: dict) -> dict:
-    """AUROC of REV, dAUC with its interval, partial r and n, of one model's results."""
-    delta, partial = result["added"]["rev"]["delta"], result["partial"]["rev"]["clustered"]
-    return {
-        "AUROC": result["auroc"]["rev"]["bootstrap"]["value"],
-        "dAUC": delta["value"],
-        "low": delta["low"],
-        "high": delta["high"],
-        "partial_r": partial["value"],
-        "n": result["n"]["used"],
-    }
+    """Return AUROC of REV, dAUC with its interval, partial r and n, from one model's results."""
+    auroc, delta = result["auroc"]["rev"]["bootstrap"]["value"], result["added"]["rev"]["delta"]
+    partial, n = result["partial"]["rev"]["clustered"]["value"], result["n"]["used"]
+    return {"AUROC": auroc, "dAUC": delta["value"], "low": delta["low"], "high": delta["high"], "partial_r": partial, "n": n}
 
 
 def study_headline(models: list[dict]) -> dict:
-    """The one model's headline, to 4 decimals; with several models their means, and n over all.
+    """Return one model's headline, to 4 decimals, or several models' means and total n.
 
-    A mean of which a part is missing is None. So is the interval of a mean: it would need the models' joint draws.
+    A mean is None where a part is missing. It has no interval, which would need joint draws.
     """
-    found = {key: _mean([model[key] for model in models]) for key in ("AUROC", "dAUC", "low", "high", "partial_r")}
+    headline = {key: _mean([model[key] for model in models]) for key in ("AUROC", "dAUC", "low", "high", "partial_r")}
     if len(models) > 1:
-        found |= {"low": None, "high": None}
-    return found | {"n": sum(model["n"] for model in models)}
+        headline |= {"low": None, "high": None}
+    return headline | {"n": sum(model["n"] for model in models)}
 
 
 def _mean(values: list[float | None]) -> float | None:
-    missing = any(value is None or math.isnan(value) for value in values)
-    return None if missing else round(sum(values) / len(values), 4)
+    defined = [value for value in values if value is not None and not math.isnan(value)]
+    return round(sum(defined) / len(values), 4) if len(defined) == len(values) else None

@@ -1,16 +1,14 @@
-"""The registered hypotheses against results, and whether a run is the registered one."""
-
-from __future__ import annotations
+"""The registered hypotheses compared with results, and whether a run is the registered one."""
 
 from typing import Literal
 
-from wor import paths, storage
+from wor import paths
 from wor.config.params import Params
-from wor.config.preregistration import Preregistration, deviations
+from wor.config.preregistration import Hypothesis, Preregistration, deviations
 from wor.errors import UserError
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 
-# Which estimate of a model's results a quantity names.
+# Which estimate of a model's results a quantity refers to.
 QUANTITIES = {
     "auroc": lambda result, name: result["auroc"][name]["bootstrap"],
     "delta_auc": lambda result, name: result["added"][name]["delta"],
@@ -18,9 +16,7 @@ QUANTITIES = {
     "rival": lambda result, name: result["rivals"]["difference"][name],
     "trend": lambda result, name: result["dose_response"][name]["trend"]["rev"],
 }
-
-
-# What a quantity may be of; a trend is of a dataset.
+# The scores that a quantity may be of. A trend is of a dataset.
 NAMES = {"auroc": SCORES, "delta_auc": SCORES, "partial": SCORES, "rival": [*COMPONENTS, *RIVALS, HEADS]}
 
 
@@ -34,53 +30,55 @@ def require_known_scores(registered: Preregistration) -> None:
 
 
 def confirmatory_status(registered: Preregistration, params: Params, label: str, n: dict[str, int], origin: dict) -> dict:
-    """Whether a model's results are confirmatory, and if not, why.
+    """Return whether a model's results are confirmatory, and if not, why.
 
-    ``label`` as in the model's spec, ``n`` items a class, ``origin`` from `provenance`.
+    ``label`` is the one in the model's spec, ``n`` counts the items of each class, ``origin`` is
+    from `environment.committed_state`.
     """
     reasons = deviations(registered, params)
     if origin["committed"] is None:
         reasons.append(f"{paths.PREREGISTRATION} is {origin['reason']}")
-    for role, least in registered.min_items.model_dump().items():
-        if n[role] < least:
-            reasons.append(f"{n[role]} {role} items with a REV (registered: at least {least})")
-    seen = sorted(set(params.datasets_with_role("reasoning")) & set(registered.pilot.datasets))
-    if label in registered.pilot.models and seen:
-        reasons.append(f"{label} on {', '.join(seen)} was the pilot, seen before registration")
+    for role, minimum in registered.min_items.model_dump().items():
+        if n[role] < minimum:
+            reasons.append(f"{n[role]} {role} items with a REV (registered: at least {minimum})")
+    pilot = sorted(set(params.datasets_with_role("reasoning")) & set(registered.pilot.datasets))
+    if label in registered.pilot.models and pilot:
+        reasons.append(f"{label} on {', '.join(pilot)} was the pilot, seen before registration")
     return {"kind": "exploratory" if reasons else "confirmatory", "reasons": reasons}
 
 
 def judge_hypotheses(registered: Preregistration, result: dict) -> dict[str, dict]:
-    """Each hypothesis against a model's results: supported, contradicted, undecided or not evaluable, with the numbers."""
-    found = {}
+    """Return for each hypothesis its status given a model's results, with the numbers."""
+    judgements = {}
     for name, hypothesis in registered.hypotheses.items():
-        kind, of = hypothesis.quantity.split(".", 1)
-        side, bound = ("above", hypothesis.above) if hypothesis.above is not None else ("below", hypothesis.below)
-        status, why = _judge_one(kind, of, side, bound, result)
-        found[name] = {
+        status, why = _judge(hypothesis, result)
+        judgements[name] = {
             "claim": hypothesis.claim,
             "decisive": name == registered.primary_hypothesis,
             "status": status,
             "why": f"{hypothesis.quantity} {why}",
         }
-    return found
+    return judgements
 
 
 Status = Literal["supported", "contradicted", "undecided", "not evaluable"]
 
 
-def _judge_one(kind: str, of: str, side: str, bound: float, result: dict) -> tuple[Status, str]:
+def _judge(hypothesis: Hypothesis, result: dict) -> tuple[Status, str]:
+    kind, name = hypothesis.quantity.split(".", 1)
     try:
-        estimate = storage.to_plain(QUANTITIES[kind](result, of))
+        estimate = QUANTITIES[kind](result, name)
     except KeyError:
         return "not evaluable", "is not in this run"
-    if estimate["value"] is None:
-        return "not evaluable", f"is not there: {estimate['reason']}"
-    found = f"{estimate['value']:+.3f}"
-    if estimate["low"] is None:
-        return "not evaluable", f"{found} has no interval"
-    held, broken = estimate["low"] > bound, estimate["high"] < bound
-    if side == "below":
-        held, broken = broken, held
-    status = "supported" if held else "contradicted" if broken else "undecided"
-    return status, f"{found} [{estimate['low']:+.3f}, {estimate['high']:+.3f}], predicted {side} {bound:g}"
+    # NaN from the analysis, None from a file of results.
+    value, low, high = (estimate[key] if estimate[key] == estimate[key] else None for key in ("value", "low", "high"))
+    if value is None:
+        return "not evaluable", f"is undefined: {estimate['reason']}"
+    if low is None or high is None:
+        return "not evaluable", f"{value:+.3f} has no interval"
+    above, below = hypothesis.above, hypothesis.below
+    supported = (above is not None and low > above) or (below is not None and high < below)
+    contradicted = (above is not None and high < above) or (below is not None and low > below)
+    status: Status = "supported" if supported else "contradicted" if contradicted else "undecided"
+    prediction = f"below {below:g}" if above is None else f"above {above:g}"
+    return status, f"{value:+.3f} [{low:+.3f}, {high:+.3f}], predicted {prediction}"

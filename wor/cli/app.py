@@ -1,13 +1,11 @@
-"""The commands of `wor`, in the order of its help. Each group of commands has a module."""
-
-from __future__ import annotations
+"""The commands of `wor`, in the order of its help. Each group has a module."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from wor.cli import keep, look, prepare, study
+from wor.cli import keep, look, new, prepare, study
 from wor.process.exit import DEBUG
 
 app = typer.Typer(
@@ -15,14 +13,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done; 1 not so, or a fault of wor; 2 refused, with what to do about it; 130 after Ctrl-C.",
+    epilog="Exit codes: 0 done; 1 failed, or a bug in wor; 2 refused, with the remedy; 130 after Ctrl-C.",
 )
 
 PANELS = {
     "Check and prepare": (prepare.doctor, prepare.check, prepare.plan, prepare.freeze),
     "Run a study": (study.run, study.reproduce),
-    "Look at results": (look.report, look.results, look.compare, look.registry, look.runs),
-    "Keep and share": (keep.record, keep.verify),
+    "Look at results": (look.results, look.report, look.figure, look.compare, look.registry, look.runs),
+    "Keep and share": (keep.record, keep.verify, keep.archive),
+    "Extend": (new.new,),
 }
 for panel, commands in PANELS.items():
     for command in commands:

@@ -1,50 +1,63 @@
-"""Commands that keep what a run made, and say whether it still is what was kept."""
-
-from __future__ import annotations
+"""Commands that record iterations, archive them, and check them against what was recorded."""
 
 from typing import Annotated
 
 import typer
 
 from wor import paths
-from wor.cli.shared import AsJson, IterationName, print_json
+from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json
 from wor.errors import UserError
-from wor.iterations import named
+from wor.iterations import lookup
 from wor.iterations import verify as verification
 from wor.process import interrupt
-from wor.recording import pointer
+from wor.recording import numbering, pointer
 from wor.recording import record as recording
 from wor.report import terminal
 
 
 def record(
-    message: Annotated[str, typer.Option("--message", "-m", help="Of the commit.")] = "",
+    message: Annotated[str, typer.Option("--message", "-m", help="The commit's message.")] = "",
 ) -> None:
-    """Give new iterations, and edited notes, to DVC, and commit their pointers, the registry and the run they came from.
+    """Add new iterations and edited notes to DVC, and commit them with the registry and the run.
 
     Exit 1 when an iteration is refused.
 
     Example: wor record -m "Temperature 0.7"
     """
-    interrupt.set_message("the iterations are as they were; what is not yet recorded is when it is asked for again")
-    done = recording.record_iterations(message)
-    say_tracked(done.tracked)
-    if done.commit:
-        typer.echo(f"Committed: {done.commit[:12]}. To send it: git push && dvc push")
+    interrupt.set_message("the iterations are unchanged; what is not yet recorded is recorded by the same command")
+    recorded = recording.record_iterations(message)
+    show_tracked(recorded.tracked)
+    if recorded.commit:
+        typer.echo(f"Committed: {recorded.commit[:12]}, with {', '.join(recorded.files)}. To send it: git push && dvc push")
     else:
-        typer.echo(f"Not committed: {done.why}")
-    if done.beside:
-        typer.echo(f"Not in the commit, and the run used it: {', '.join(done.beside)}", err=True)
-    if done.tracked.refused:
+        typer.echo(f"Not committed: {recorded.why}")
+    if recorded.left_out:
+        typer.echo(f"Not in the commit: {', '.join(recorded.left_out)}: params.yaml is not what made them", err=True)
+    if recorded.beside:
+        typer.echo(f"Not in the commit, and the run used it: {', '.join(recorded.beside)}", err=True)
+    if recorded.tracked.refused:
         raise SystemExit(1)
 
 
-def say_tracked(tracked: recording.Tracked) -> None:
-    """Which iterations are DVC's now, and which are not, and why."""
+def show_tracked(tracked: recording.Tracked) -> None:
+    """Print which iterations DVC tracks now, and which it was not given and why."""
     if tracked.names:
         typer.echo(f"Given to DVC: {', '.join(tracked.names)}")
     for name, why in tracked.refused.items():
         typer.echo(f"Not given to DVC: {name}: {why}", err=True)
+
+
+def archive(
+    iteration: IterationName,
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back into the lists.")] = False,
+) -> None:
+    """Take an iteration out of the lists. Its folder stays, and its name still works.
+
+    Example: wor archive iteration_003
+    """
+    name = iteration_folder(iteration).name
+    numbering.set_archived(paths.experiments(), name, not undo)
+    typer.echo(f"{name} is {'back in' if undo else 'out of'} the lists. To commit that: wor record")
 
 
 def verify(
@@ -52,7 +65,7 @@ def verify(
     every: Annotated[bool, typer.Option("--all", help="Every iteration that is here, and the registry.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check that iterations are as they were recorded.
+    """Check iterations against what was recorded.
 
     Exit 1 names what was changed, added or is missing.
 
@@ -61,18 +74,18 @@ def verify(
     if every and iteration:
         raise UserError("verify", f"{iteration!r} and --all", "Give one of the two")
     experiments = paths.experiments()
-    here = named.require_any(verification.folders_by_name(experiments), experiments)
-    chosen = list(here.values()) if every else [named.find_iteration(iteration, here, experiments)]
-    faults = []
-    for one in chosen:
-        own = [f"{one.name}/{fault}" for fault in verification.folder_faults(one)]
-        faults += own or pointer.pointer_faults(one)  # of a damaged folder the pointer's would be the same faults again
+    folders = lookup.require_any(verification.folders_by_name(experiments), experiments)
+    checked = list(folders.values()) if every else [lookup.find_iteration(iteration, folders, experiments)]
+    faults: list[str] = []
+    for folder in checked:
+        differing = [f"{folder.name}/{fault}" for fault in verification.folder_faults(folder)]
+        faults += differing or pointer.pointer_faults(folder)  # a damaged folder's pointer has the same faults again
     if every:
         faults += verification.registry_faults(experiments)
-    found = {"iterations": [one.name for one in chosen], "intact": not faults, "faults": faults}
+    result = {"iterations": [folder.name for folder in checked], "intact": not faults, "faults": faults}
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        terminal.show_verification(found)
+        terminal.show_verification(result)
     if faults:
         raise SystemExit(1)

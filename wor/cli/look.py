@@ -1,6 +1,4 @@
-"""Commands that show what is there, and change nothing."""
-
-from __future__ import annotations
+"""Commands that show results and change none of them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,70 +10,94 @@ from wor import paths
 from wor.cli import complete
 from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json
 from wor.errors import UserError
-from wor.iterations import registry as rows_of
+from wor.iterations import registry as registry_file
 from wor.iterations import results as statistics
 from wor.recording import renumber
 from wor.report import terminal
 
 
-def results(iteration: IterationName = "", as_json: AsJson = False) -> None:
-    """Print an iteration's table of results.
+def results(
+    iteration: IterationName = "",
+    everything: Annotated[bool, typer.Option("--all", help="Print every table: nulls, hypotheses, rivals, criteria.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print an iteration's verdict and its table of results.
 
     Example: wor results iteration_002
     """
-    found = iteration_folder(iteration)
+    folder = iteration_folder(iteration)
     if as_json:
-        print_json(statistics.load_results(found))
+        print_json(statistics.load_results(folder))
     else:
-        terminal.show_outcome(found, new=False)
+        terminal.show_outcome(folder, new=False, everything=everything)
 
 
 def report(
     iteration: IterationName = "",
-    other: Annotated[str, typer.Argument(help="One to lay beside it.", autocompletion=complete.iterations)] = "",
+    other: Annotated[str, typer.Argument(help="Another one to compare it with.", autocompletion=complete.iterations)] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it.")] = None,
+    redraw: Annotated[bool, typer.Option("--redraw", help="Write it anew, by this version, into plots/redrawn/.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Say where an iteration's report is, or write one of two iterations side by side.
+    """Print the path of an iteration's report, or write a report that compares two.
 
     Example: wor report iteration_001 iteration_002
     """
     folders = [iteration_folder(name) for name in (iteration, other)[: 2 if other else 1]]
     if len(set(folders)) < len(folders):
-        raise UserError("report", f"{iteration} beside itself", "Name two iterations, or one")
-    for each in folders:
-        statistics.load_results(each)  # refuses what a version made that had other statistics
+        raise UserError("report", f"{iteration} compared with itself", "Name two iterations, or one")
+    for folder in folders:
+        statistics.load_results(folder)  # refuses an iteration of a version that had other statistics
     path = folders[0] / paths.REPORT
-    if other or output or not path.is_file():
+    if other or output or redraw or not path.is_file():
         from wor.iterations.load import Iteration
-        from wor.report import page  # with altair and scipy, which nobody waits for who asks where a report is
+        from wor.iterations.redraw import redrawn_folder
+        from wor.report import page  # altair and scipy, which the path of a report doesn't need
 
-        path = output or paths.REPORTS / f"{'-'.join(each.name for each in folders)}.html"
-        page.write_page(path, *(Iteration(each) for each in folders))
+        iterations = [Iteration(folder) for folder in folders]
+        default = paths.REPORTS / f"{'-'.join(folder.name for folder in folders)}.html"
+        path = output or (redrawn_folder(iterations[0]) / paths.REPORT if redraw and not other else default)
+        page.write_page(path, *iterations)
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())
     typer.echo(path.relative_to(Path.cwd()) if inside else path)
     if show:
         typer.launch(str(path))
 
 
+def figure(
+    name: Annotated[str, typer.Argument(help="Such as scaling, or one of your own.", autocompletion=complete.figures)],
+    iteration: IterationName = "",
+) -> None:
+    """Draw a figure of an iteration again, into plots/redrawn/, and print its path.
+
+    Example: wor figure scaling iteration_001
+    """
+    from wor.iterations.load import Iteration
+    from wor.iterations.redraw import redraw_figure
+
+    typer.echo(redraw_figure(name, Iteration(iteration_folder(iteration))))
+
+
 def compare(
     first: Annotated[str, typer.Argument(help="Such as iteration_001.", autocompletion=complete.iterations)],
-    others: Annotated[list[str], typer.Argument(help="One or more to hold against it.", autocompletion=complete.iterations)],
+    others: Annotated[list[str], typer.Argument(help="One or more to compare with it.", autocompletion=complete.iterations)],
     as_json: AsJson = False,
 ) -> None:
-    """Hold iterations against the first: parameters, metrics, the same items pair by pair, environment.
+    """Compare iterations with the first: parameters, metrics, paired items, environment.
 
     Example: wor compare iteration_001 iteration_002
     """
-    from wor.iterations.compare import compare_iterations  # with scipy, which no other command waits for
+    from wor.iterations.compare import compare_iterations  # scipy, which no other command needs
 
     base, *rest = (iteration_folder(name) for name in (first, *others))
-    found = [compare_iterations(base, other) for other in rest]
+    comparisons = [compare_iterations(base, other) for other in rest]
     if as_json:
-        print_json(found)
+        print_json(comparisons)
         return
-    for each in found:
-        terminal.show_comparison(each)
+    for comparison in comparisons:
+        terminal.show_comparison(comparison)
+        for line in comparison["unpaired"]:
+            typer.echo(line)
 
 
 class Form(StrEnum):
@@ -86,11 +108,12 @@ class Form(StrEnum):
 
 def registry(
     best: Annotated[bool, typer.Option("--best", help="Only the iteration with the highest mean dAUC.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Archived iterations too.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Write the registry anew from the folders first.")] = False,
     form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Print the registry: a row an iteration.
+    """Print the registry, one row per iteration.
 
     Example: wor registry --best
     """
@@ -100,17 +123,20 @@ def registry(
     if rebuild:
         for line in renumber.resolve_number_conflicts(experiments):
             typer.echo(line, err=True)
-        if left := renumber.unmerged():
-            typer.echo(f"Still unmerged, yours to decide; then wor record: {', '.join(left)}", err=True)
-    rows = rows_of.read_rows(experiments)
+        if unmerged := renumber.unmerged_files():
+            typer.echo(f"Still unmerged, yours to decide; then wor record: {', '.join(unmerged)}", err=True)
+    rows = registry_file.read_rows(experiments)
     if not rows:
-        raise UserError(rows_of.registry_path(experiments), "no iteration yet", "Make one with: make run")
-    if best and not (rows := rows_of.best_rows(rows)):
+        raise UserError(registry_file.registry_path(experiments), "no iteration yet", "Make one with: wor run")
+    if not everything:
+        archived = registry_file.archived_names(rows)
+        rows = [row for row in rows if row["iteration_id"] not in archived]
+    if best and not (rows := registry_file.select_best(rows)):
         raise UserError("--best", "no iteration has a dAUC", "Leave it out to see them all")
     if form is Form.csv:
-        typer.echo(rows_of.as_csv(rows), nl=False)
+        typer.echo(registry_file.format_csv(rows), nl=False)
         return
-    values = [rows_of.as_values(row) for row in rows]
+    values = [registry_file.parse_row(row) for row in rows]
     if as_json or form is Form.json:
         print_json(values)
     else:
@@ -118,14 +144,16 @@ def registry(
 
 
 def runs(as_json: AsJson = False) -> None:
-    """Print every experiment that DVC knows on this branch: headline, iteration, the parameters that vary.
+    """Print every DVC experiment of this branch: headline, iteration, and the parameters that vary.
 
     Example: wor runs
     """
-    from wor.iterations.runs import list_runs as every  # with dvc, which no other command waits for
+    from wor.iterations.runs import list_runs
 
-    rows, varying = every()
+    rows, varying, remark = list_runs()
     if as_json:
         print_json(rows)
     else:
         terminal.show_runs(rows, varying)
+    if remark:
+        typer.echo(remark, err=as_json)

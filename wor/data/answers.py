@@ -1,6 +1,7 @@
-"""Where a continuation states its answer, and which. Versioned: a change here changes windows and accuracy."""
+"""Find the answer that a continuation states.
 
-from __future__ import annotations
+Raise VERSION with any change of the rules, as windows and accuracy depend on them.
+"""
 
 import re
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from wor.config.params import AnswerKind
 VERSION = 2
 
 _NUMBER = r"(?:(?<![\d.)])[-−])?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
-_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no|true|false)\b(?![\s'\"’”*]*\bor\b)"}  # not "whether it is yes or no"
+# Not the first word of "yes or no".
+_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no|true|false)\b(?![\s'\"’”*]*\bor\b)"}
 _TRUTH = {"true": "yes", "false": "no"}
-# "the answer is 3 * 11 = 33" states 33. Only a calculation goes on: "12, since 12 - 4 = 8 are left" states 12.
+# "the answer is 3 * 11 = 33" states 33, but "the answer is 12, since 12 - 4 = 8" states 12.
 _RESULT = re.compile(rf"(?:[\d \t+*/×÷()$€£%^x−-]|[.,](?=\d))*=[\s*_$€£\\(]*({_NUMBER})")
 _LEAD = r"(?:####\s*|\\boxed\{\s*|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
 _FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
@@ -21,7 +23,7 @@ _FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
 
 @dataclass(frozen=True)
 class Answer:
-    """``[start, end)`` are the offsets of the statement's characters; ``value`` is normalised."""
+    """A stated answer: the offsets ``[start, end)`` of its characters, and its normalised value."""
 
     start: int
     end: int
@@ -29,12 +31,12 @@ class Answer:
 
 
 def find_answer(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
-    """The first stated answer in ``text``, or None.
+    """Return the first answer that ``text`` states, or None.
 
-    A statement is "answer is ...", "#### ..." or "\\boxed{...}"; of a calculation that it states, the result; of
-    true and false, yes and no. Without one, a yes or no that opens the
-    text counts, and so does the last number of a text that the model itself ended; the last number of
-    one that was cut off does not, because it may be half-way through the working.
+    A statement is "answer is ...", "#### ..." or "\\boxed{...}". Of a stated calculation the
+    result counts. True and false count as yes and no. Without a statement, a yes or no at the start
+    counts, or the last number of a ``finished`` text. In a text that was cut off, the last number
+    may come from the middle of the working.
     """
     if kind == "none":
         return None
@@ -52,11 +54,12 @@ def find_answer(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
 
 
 def _answer(text: str, start: int, end: int, value: str, kind: AnswerKind) -> Answer:
-    return Answer(start, len(text[:end].rstrip(",")), normalise_answer(value, kind))  # "12, since": the comma is the sentence's
+    # In "12, since" the comma belongs to the sentence.
+    return Answer(start, len(text[:end].rstrip(",")), normalise_answer(value, kind))
 
 
 def normalise_answer(value: str, kind: AnswerKind) -> str:
-    """``"$1,234.50"`` and ``"1234.5"`` are one answer; so are ``"Yes"``, ``"yes"`` and ``"true"``."""
+    """Return equal texts for equal answers, as for "$1,234.50" and "1234.5", "Yes" and "true"."""
     if kind != "number":
         return _TRUTH.get(value.strip().lower(), value.strip().lower())
     bare = re.sub(r"[\s,$€£]", "", value).replace("−", "-")

@@ -1,6 +1,4 @@
-"""From a table's row to an item: the two named formats, and the map of columns that stands behind both."""
-
-from __future__ import annotations
+"""Make an item from a row of a table, by a named format or by a map of columns."""
 
 import re
 from collections.abc import Mapping
@@ -18,15 +16,15 @@ _PRESETS = {
 
 
 def field_map(spec: Rows) -> Fields:
-    """The map of columns that ``spec`` gives or its format stands for."""
-    return spec.fields or _PRESETS[spec.format]
+    """Return the map of columns that ``spec`` gives, or that its format stands for."""
+    return spec.fields or _PRESETS[spec.format or ""]
 
 
 def raw_item(key: str, row: Mapping[str, object], spec: Rows, origin: str) -> RawItem:
-    """The item of a row. A column that isn't there, or holds what can't be read as it says, is a UserError."""
+    """Return the item of a row. Raises UserError for an absent column or an unreadable value."""
     fields = field_map(spec)
-    named = [column for column in (fields.text, fields.answer, fields.solution, fields.cluster) if column]
-    missing = [column for column in dict.fromkeys(named) if column not in row]
+    columns = (fields.text, fields.answer, fields.solution, fields.cluster)
+    missing = [column for column in dict.fromkeys(columns) if column and column not in row]
     if missing:
         remedy = f"It has {', '.join(map(str, row))}: mend format or fields of the dataset"
         raise UserError(origin, f"item {key} lacks {', '.join(missing)}", remedy)
@@ -47,7 +45,7 @@ def raw_item(key: str, row: Mapping[str, object], spec: Rows, origin: str) -> Ra
 
 
 def _split_gsm8k(text: str) -> tuple[str, str]:
-    """The number after ``####``, and the working before it without its calculator's annotations."""
+    """Return the number after ``####``, and the text before it without calculator annotations."""
     solution, _, answer = text.rpartition("####")
     return answer, re.sub(r"<<.*?>>", "", solution).strip()
 
@@ -65,8 +63,9 @@ def _answer(value: object, fields: Fields, key: str, origin: str) -> str:
 
 
 def _solution(value: object, fields: Fields, key: str, origin: str) -> str:
-    """A text, or a list of them as one; nothing where there is none."""
-    parts = value if isinstance(value, list) else [value or ""]
-    if not all(isinstance(part, str) for part in parts):
+    """Return the text, or a list of texts as one text. An empty value gives an empty text."""
+    values = value if isinstance(value, list) else [value or ""]
+    parts = [part for part in values if isinstance(part, str)]
+    if len(parts) < len(values):
         raise UserError(origin, f"item {key}: column {fields.solution} is {value!r}", "A solution is a text or a list of texts")
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""Frozen lists: which items a study is about, in which order, and the hash of each one's content."""
+"""Frozen lists: the items of a study in order, each with the hash of its content."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ COLUMNS = ["item_id", "key", "sha256", "cluster"]
 
 
 def freeze(dataset: str, spec: DatasetSpec, n: int, seed: int) -> Path:
-    """Draw ``n`` items by a hash of seed and key, and write their list. Never overwrites one."""
+    """Draw ``n`` items by a hash of seed and key, and write their list. Never overwrites a list."""
     import pandas as pd
 
     path = paths.frozen(dataset)
     if path.exists():
         raise UserError(path, "this frozen list exists", "Give the dataset another name: a list never changes")
     pool = sorted(datasets.list_keys(spec), key=lambda key: items.hash_to_unit("freeze", seed, dataset, key))
-    # Two keys with the same content would be one item counted twice.
-    rows, seen = [], set()
+    # Two keys with the same content would count one item twice.
+    rows: list[tuple[str, str, str, str]] = []
+    seen: set[str] = set()
     for source in datasets.fetch_items(spec, pool).values():
         digest = items.content_hash(source)
         if digest not in seen and len(rows) < n:
             seen.add(digest)
-            rows.append((items.item_id(dataset, source.key), source.key, digest, source.cluster))
+            rows.append((f"{dataset}/{source.key}", source.key, digest, source.cluster))
     if len(rows) < n:
         raise UserError("n", n, f"The source of {dataset} has {len(rows)} distinct items; ask for at most that")
     storage.write_csv(path, pd.DataFrame(rows, columns=COLUMNS))
@@ -51,27 +52,27 @@ def read_list(dataset: str) -> pd.DataFrame:
 
 
 def require_list_sizes(params: Params) -> None:
-    """Refuse an ``n`` that is larger than the list it takes a prefix of."""
+    """Raise UserError for an ``n`` that is larger than the frozen list."""
     for dataset in params.datasets:
-        have, n = len(read_list(dataset)), params.spec(dataset).n
-        if n > have:
-            remedy = f"The frozen list {paths.frozen(dataset)} has {have} items; ask for at most that"
+        size, n = len(read_list(dataset)), params.spec(dataset).n
+        if n > size:
+            remedy = f"The frozen list {paths.frozen(dataset)} has {size} items; ask for at most that"
             raise UserError(f"dataset_specs.{dataset}.n", n, remedy)
 
 
 def load_frozen_items(dataset: str, spec: DatasetSpec) -> list[tuple[pd.Series, RawItem]]:
-    """The first ``spec.n`` items with their content, each verified against the list."""
+    """Return the list's first ``spec.n`` rows, each with its item. Checks each content hash."""
     listed = read_list(dataset).head(spec.n)
-    found = datasets.fetch_items(spec, list(listed["key"]))
+    sources = datasets.fetch_items(spec, list(listed["key"]))
     changed = []
     for row in listed.itertuples():
-        source = found.get(row.key)
+        source = sources.get(row.key)
         if source is None:
             changed.append(f"{row.item_id} (gone)")
         elif items.content_hash(source) != row.sha256:
             changed.append(f"{row.item_id} (changed)")
     if changed:
-        named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-        remedy = "Take back the source that the list was made from, or freeze a new dataset under another name"
-        raise UserError(paths.frozen(dataset), f"content differs from its frozen hash: {named}", remedy)
-    return [(row, found[row["key"]]) for _, row in listed.iterrows()]
+        names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        remedy = "Restore the source that the list was made from, or freeze a new dataset under another name"
+        raise UserError(paths.frozen(dataset), f"content differs from its frozen hash: {names}", remedy)
+    return [(row, sources[row["key"]]) for _, row in listed.iterrows()]

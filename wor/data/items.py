@@ -1,12 +1,10 @@
-"""What an item is, and what makes it the same item: its ID, its content hash, its side of the split."""
-
-from __future__ import annotations
+"""An item, and what identifies it: its ID, its content hash and its split."""
 
 import hashlib
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +13,7 @@ from wor.config.params import AnswerKind
 
 
 class RawItem(BaseModel):
-    """An item as its source gives it, before it becomes a prompt."""
+    """An item as its source has it, before it becomes a prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,9 +26,9 @@ class RawItem(BaseModel):
 
 
 class Item(BaseModel):
-    """One frozen item, ready to be asked.
+    """A frozen item with its prompt.
 
-    ``gold`` is the text that head removal is scored on; ``steps`` the results that a worked solution states.
+    Removal of heads is scored on ``gold``. ``steps`` counts the results in a worked solution.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,43 +50,42 @@ class Item(BaseModel):
     paired_with: str = ""
 
 
-def item_id(dataset: str, key: str) -> str:
-    return f"{dataset}/{key}"
+AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 def normalise(text: str) -> str:
-    """NFC, with every run of white space as one space: what two copies of an item must share."""
+    """Return ``text`` in Unicode's form NFC, with every run of white space as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def content_hash(source: RawItem) -> str:
-    """sha256 over the normalised text and answer, so that a changed label is a changed item too."""
+    """Return the sha256 of the normalised text and answer."""
     return hashlib.sha256(f"{normalise(source.text)}\x1f{normalise(source.answer)}".encode()).hexdigest()
 
 
 def hash_to_unit(*key: object) -> float:
-    """A number in [0, 1) that depends on ``key`` alone: the same on every machine, in any order."""
+    """Return a number in [0, 1) that depends on ``key`` alone."""
     digest = hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def split_of(identifier: str, calibration_share: float) -> Literal["calibration", "evaluation"]:
-    """Which side an item is on: a hash of the ID against the share, so a study's size never moves an item."""
+    """Return an item's split, by a hash of its ID. The study's size does not matter."""
     return "calibration" if hash_to_unit("split", identifier) < calibration_share else "evaluation"
 
 
-def evaluation_items(items: Iterable[Item]) -> list[Item]:
-    """The items that are scored: every reasoning item, and the controls that calibrate nothing."""
+def evaluation_items(items: Iterable[AnyItem]) -> list[AnyItem]:
+    """Return the items that are scored: every reasoning item, and controls outside calibration."""
     return [item for item in items if item.role == "reasoning" or item.split == "evaluation"]
 
 
-def round_robin(items: Iterable[Item], n: int) -> list[Item]:
-    """The first ``n``, one of each dataset in turn."""
-    by_dataset: dict[str, list[Item]] = {}
+def round_robin(items: Iterable[AnyItem], n: int) -> list[AnyItem]:
+    """Return the first ``n`` items, one from each dataset in turn."""
+    by_dataset: dict[str, list[AnyItem]] = {}
     for item in items:
         by_dataset.setdefault(item.dataset, []).append(item)
-    most = max(map(len, by_dataset.values()), default=0)
-    return [group[index] for index in range(most) for group in by_dataset.values() if index < len(group)][:n]
+    longest = max(map(len, by_dataset.values()), default=0)
+    return [group[index] for index in range(longest) for group in by_dataset.values() if index < len(group)][:n]
 
 
 def write_items(path: Path, items: list[Item]) -> None:

@@ -1,9 +1,9 @@
-"""Paraphrases of a prompt that keep every number and every name."""
-
-from __future__ import annotations
+"""Paraphrase prompts without changing a number or a name."""
 
 import difflib
 import re
+from collections import Counter
+from collections.abc import Callable
 
 from wor.config.params import Paraphrase
 from wor.data import items
@@ -21,7 +21,7 @@ def words(text: str) -> list[str]:
 
 
 def changed_share(original: str, other: str) -> float:
-    """Share of ``original``'s words that have no counterpart, in order, in ``other``. In [0, 1]."""
+    """Return the share, in [0, 1], of ``original``'s words that ``other`` lacks in their order."""
     a, b = words(original.lower()), words(other.lower())
     if not a:
         return 0.0
@@ -30,7 +30,7 @@ def changed_share(original: str, other: str) -> float:
 
 
 def numbers_and_names(text: str) -> tuple[list[str], list[str]]:
-    """What a paraphrase must keep: every token with a digit, and every capitalised word inside a sentence."""
+    """Return every token with a digit, and every capitalised word inside a sentence."""
     numbers = re.findall(r"\S*\d\S*", text)
     names = []
     for sentence in re.split(r"(?<=[.!?:])\s+|\n", text):
@@ -39,24 +39,21 @@ def numbers_and_names(text: str) -> tuple[list[str], list[str]]:
 
 
 def substitute(text: str, target: int, key: tuple[object, ...]) -> str:
-    """Swap lexicon phrases of ``text``, in an order given by ``key``, until ``target`` words have changed.
+    """Replace phrases of ``text`` by the lexicon, in an order given by ``key``.
 
-    A phrase is swapped wherever it stands, so that two mentions of a thing stay mentions of one thing.
-    A capitalised phrase inside a sentence may be a name and is left alone.
+    It stops once ``target`` words have changed. A phrase is replaced everywhere, so that mentions
+    of a thing stay the same. A capitalised phrase in a sentence may be a name, so it stays.
     """
-    found = {}
-    for match in _PATTERN.finditer(text):
-        if _is_plain(text, match):
-            found.setdefault(match[0].lower(), []).append(match.start())
-    chosen, changed = set(), 0
-    for phrase in sorted(found, key=lambda phrase: items.hash_to_unit("paraphrase", *key, phrase)):
+    counts = Counter(match[0].lower() for match in _PATTERN.finditer(text) if _is_plain(text, match))
+    selected, changed = set(), 0
+    for phrase in sorted(counts, key=lambda phrase: items.hash_to_unit("paraphrase", *key, phrase)):
         if changed >= target:
             break
-        chosen.add(phrase)
-        changed += len(words(phrase)) * len(found[phrase])
+        selected.add(phrase)
+        changed += len(words(phrase)) * counts[phrase]
 
     def swap(match: re.Match) -> str:
-        if match[0].lower() not in chosen or not _is_plain(text, match):
+        if match[0].lower() not in selected or not _is_plain(text, match):
             return match[0]
         new = SUBSTITUTIONS[match[0].lower()]
         return new[0].upper() + new[1:] if match[0][0].isupper() else new
@@ -65,7 +62,7 @@ def substitute(text: str, target: int, key: tuple[object, ...]) -> str:
 
 
 def _is_plain(text: str, match: re.Match) -> bool:
-    """Lower-case, or capitalised only because a sentence begins there."""
+    """Return whether a match is lower-case, or capitalised only at the start of a sentence."""
     if match[0] == match[0].lower():
         return True
     before = text[: match.start()].rstrip(" ")
@@ -73,16 +70,16 @@ def _is_plain(text: str, match: re.Match) -> bool:
 
 
 def make_paraphrases(
-    identifier: str, body: str, frames: list[str], assemble: callable, settings: Paraphrase
+    identifier: str, body: str, frames: list[str], assemble: Callable[[str, str], str], settings: Paraphrase
 ) -> tuple[list[str], list[float], str]:
-    """``settings.n`` paraphrases of ``assemble(frames[0], body)``, their strengths, and why there is none.
+    """Return paraphrases of ``assemble(frames[0], body)``, their shares of changed words, a reason.
 
-    Each takes another frame (the same ones for both classes) and as many substitutions in the body as
-    bring the share of changed words to the target. One that changes a number or a name, or less than
-    the least share, is dropped.
+    Each takes another frame, and substitutions up to the target share. One that changes a number or
+    a name, or too little, is dropped. The reason says why none is left, and is else empty.
     """
     original = assemble(frames[0], body)
-    kept, shares = [], []
+    paraphrases: list[str] = []
+    shares: list[float] = []
     for index, frame in enumerate(frames[1 : settings.n + 1], 1):
         reframed = assemble(frame, body)
         missing = settings.target_share - changed_share(original, reframed)
@@ -90,7 +87,7 @@ def make_paraphrases(
         candidate = assemble(frame, substitute(body, target, (identifier, index)))
         share = changed_share(original, candidate)
         if share >= settings.min_share and numbers_and_names(candidate) == numbers_and_names(original):
-            kept.append(candidate)
+            paraphrases.append(candidate)
             shares.append(share)
-    reason = "" if kept else "no paraphrase kept every number and name and changed enough words"
-    return kept, shares, reason
+    reason = "" if paraphrases else "no paraphrase kept every number and name and changed enough words"
+    return paraphrases, shares, reason

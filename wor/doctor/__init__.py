@@ -1,10 +1,7 @@
-"""`wor doctor`: whether this machine and this checkout can run the study, line by line. Looks, and changes nothing.
+"""Check whether this machine and this checkout can run the study, without changing anything.
 
-A check is a generator of findings. A fault inside one becomes a finding too, so that what is broken hides nothing
-else; see `examine`.
+A check yields findings. An error inside one becomes a finding too, and hides no other.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -16,40 +13,40 @@ from wor.doctor.finding import Finding, fail, ok, warn
 from wor.errors import UserError
 from wor.pipeline import validation
 
-__all__ = ["Finding", "examine", "look"]
+__all__ = ["Finding", "examine", "run_check"]
 
 Check = Callable[[], Iterable[Finding]]
 
 
 def examine(profile: str = "") -> dict[str, list[Finding]]:
-    """Every finding, by group. ``profile``: an overlay of profiles/ to hold the machine against."""
+    """Return every finding by group, for the parameters with an overlay of profiles/."""
     settings: list[Params] = []
     parameters = run_check("params.yaml", partial(_parameters, profile, settings))
     groups: dict[str, dict[str, Check]] = {
         "Software": {
-            "Python": software.python,
-            "packages": software.packages,
-            "code": software.code,
-            "tools": software.tools,
-            "environment": software.variables,
+            "Python": software.check_python,
+            "packages": software.check_packages,
+            "code": software.check_code,
+            "tools": software.check_tools,
+            "environment": software.check_variables,
         },
         "Machine": {},
         "Study": {},
         "Repository": {
-            "git": repository.git_state,
-            "DVC": repository.dvc_state,
-            "remote": repository.remote,
-            "iterations": repository.iterations,
+            "git": repository.check_git,
+            "DVC": repository.check_dvc,
+            "remote": repository.check_remote,
+            "iterations": repository.check_iterations,
         },
     }
     if settings:
         (params,) = settings
         groups["Machine"] = {
-            "load": partial(machine.load, params),  # before anything here adds to it
-            "CPU": partial(machine.cpu, params),
-            "GPU": partial(machine.gpu, params),
-            "memory": partial(machine.memory, params),
-            "disk": partial(machine.disk, params),
+            "load": partial(machine.check_load, params),  # before the other checks add to it
+            "CPU": partial(machine.check_cpu, params),
+            "GPU": partial(machine.check_gpu, params),
+            "memory": partial(machine.check_memory, params),
+            "disk": partial(machine.check_disk, params),
         }
         groups["Study"] = {
             "items": partial(data.check_lists, params),
@@ -57,41 +54,40 @@ def examine(profile: str = "") -> dict[str, list[Finding]]:
             "weights": partial(data.check_weights, params),
             "hub": partial(hub.check_access, hub.hub_specs(params)),
         }
-    # In another order than shown: the machine's load first.
-    found = {
+    findings = {  # sorted, as the machine's load must be measured first
         name: [finding for key, check in groups[name].items() for finding in run_check(key, check)] for name in sorted(groups)
     }
-    found["Study"] = parameters + found["Study"]
-    return {name: found[name] for name in groups if found[name]}
+    findings["Study"] = parameters + findings["Study"]
+    return {name: findings[name] for name in groups if findings[name]}
 
 
 def run_check(name: str, check: Check) -> list[Finding]:
-    """What ``check`` finds; its own fault as a last finding called ``name``, whatever it is."""
-    found = []
+    """Return the findings of ``check``. If it raises, the last finding is the error."""
+    findings = []
     try:
         for finding in check():
-            found.append(finding)
+            findings.append(finding)
     except UserError as error:
-        found.append(fail(name, str(error.value) if error.key == name else f"{error.key}: {error.value}", error.remedy))
+        findings.append(fail(name, str(error.value) if error.key == name else f"{error.key}: {error.value}", error.remedy))
     except ModuleNotFoundError as error:
-        found.append(fail(name, f"{(error.name or '').split('.')[0]} is not installed", "make setup"))
+        findings.append(fail(name, f"{(error.name or '').split('.')[0]} is not installed", "make setup"))
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        found.append(fail(name, f"could not be looked at: {type(error).__name__}: {said}", "Mend that, then: wor doctor"))
-    return found
+        text = " ".join(str(error).split())[:200]
+        findings.append(fail(name, f"could not be checked: {type(error).__name__}: {text}", "Correct that, then: wor doctor"))
+    return findings
 
 
 def _parameters(profile: str, into: list[Params]) -> Iterable[Finding]:
-    """Check params.yaml with the profile, and leave the parameters in ``into`` for the checks that follow."""
+    """Check params.yaml with the profile, and append the parameters to ``into``."""
     overlay = f" with profile {profile}" if profile else ""
     try:
         params = validation.check_run(overrides.collect_overrides(profile))
-    except Exception:  # also a package that is not there
-        yield warn(f"params{overlay}", "machine, data, weights and hub are not looked at", "Mend the fault below first")
+    except Exception:  # also a missing package
+        yield warn(f"params{overlay}", "machine, data, weights and hub are not checked", "Correct the fault below first")
         raise
     into.append(params)
     yield ok("params.yaml", f"{', '.join(params.models)} on {', '.join(params.datasets)}{overlay}: no fault")
-    departures = validation.check_study(params)
-    more = f" and {len(departures) - 2} more" if len(departures) > 2 else ""
-    standing = f"exploratory: {'; '.join(departures[:2])}{more}" if departures else "every registered parameter at its value"
-    yield ok("prereg.yaml", standing)
+    deviations = validation.check_study(params)
+    more = f" and {len(deviations) - 2} more" if len(deviations) > 2 else ""
+    status = f"exploratory: {'; '.join(deviations[:2])}{more}" if deviations else "every registered parameter at its value"
+    yield ok("prereg.yaml", status)

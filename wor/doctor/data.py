@@ -1,6 +1,4 @@
-"""Items, the files they come from, and weights."""
-
-from __future__ import annotations
+"""Check the items, the files that they come from, and the weights."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +12,20 @@ from wor.weights import wheels
 
 
 def model_folder(spec: ModelSpec) -> Path | None:
-    """A model's folder, or None."""
-    from wor.weights import identity_card  # with a package that may be what is missing
+    """Return a model's folder, or None."""
+    from wor.weights import folders  # imported late, as it needs a package that may be missing
 
-    return identity_card.find_folder(spec)
+    return folders.find_folder(spec)
 
 
 def check_lists(params: Params) -> Iterator[Finding]:
-    """Report each list's size; `validation.check_run` has refused an ``n`` beyond its list."""
+    """Report each list's size. `validation.check_run` has refused an ``n`` beyond its list."""
     sizes = [f"{name} {params.spec(name).n} of {len(frozen.read_list(name))}" for name in params.datasets]
     yield ok("frozen lists", f"{', '.join(sizes)} items")
 
 
 def check_sources(params: Params) -> Iterator[Finding]:
-    """Every file that comes with a package or is the user's own; of a model that is cut, the whole's."""
+    """Check every file from a package or of the user. For a truncated model, check its origin's."""
     models = {name: base_spec(params.model_specs[name]) for name in params.models}
     for name, spec in (models | {name: params.spec(name) for name in params.datasets}).items():
         try:
@@ -43,19 +41,19 @@ def check_sources(params: Params) -> Iterator[Finding]:
 def check_weights(params: Params) -> Iterator[Finding]:
     for name in params.models:
         spec = params.model_specs[name]
-        if isinstance(origin := base_spec(spec), LocalModel) and (lacks := _lacks(origin)):
-            yield fail("weights", f"{name}: {origin.path} {lacks}", "Save the model there: save_pretrained")
+        if isinstance(origin := base_spec(spec), LocalModel) and (problem := _problem(origin)):
+            yield fail("weights", f"{name}: {origin.path} {problem}", "Save the model there: save_pretrained")
         elif isinstance(spec, LocalModel):
-            yield ok("weights", f"{name}: {spec.path}, {_size(resources.n_params(spec))}")
+            yield ok("weights", f"{name}: {spec.path}, {_size(resources.known_n_params(spec))}")
         elif not isinstance(spec, HubModel):
-            folder, made = model_folder(spec), "cut" if isinstance(spec, TruncatedModel) else "converted"
-            standing = f"{made}: {short_path(folder)}" if folder else f"to be {made}, once, in half a minute"
-            most = "at most " if made == "cut" and not folder else ""
-            yield ok("weights", f"{name}: {standing}, {most}{_size(resources.n_params(spec))}")
+            folder, done = model_folder(spec), "truncated" if isinstance(spec, TruncatedModel) else "converted"
+            state = f"{done}: {short_path(folder)}" if folder else f"to be {done}, once, in half a minute"
+            bound = "at most " if done == "truncated" and not folder else ""
+            yield ok("weights", f"{name}: {state}, {bound}{_size(resources.known_n_params(spec))}")
 
 
 def models_to_convert(params: Params) -> set[ModelSpec]:
-    """Models that a run converts or cuts first."""
+    """Return the models that a run converts or truncates first."""
     specs = [params.model_specs[name] for name in params.models]
     return {
         spec
@@ -64,13 +62,13 @@ def models_to_convert(params: Params) -> set[ModelSpec]:
     }
 
 
-def _lacks(spec: LocalModel) -> str:
-    from wor.weights import identity_card
+def _problem(spec: LocalModel) -> str:
+    from wor.weights import folders
 
     folder = model_folder(spec)
     if folder is None:
         return "is no folder"
-    missing = identity_card.MODEL_FILES.missing_patterns([path.name for path in folder.iterdir()])
+    missing = folders.MODEL_FILES.missing_patterns([path.name for path in folder.iterdir()])
     return f"has no {', '.join(missing)}" if missing else ""
 
 

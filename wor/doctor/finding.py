@@ -1,6 +1,4 @@
-"""One line of `wor doctor`."""
-
-from __future__ import annotations
+"""Represent one line of `wor doctor`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +7,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it stands, what was found there, and what to do about it.
+    """The result of a check: what was checked, its status, what was found, and what to do.
 
-    ``remedy`` is empty exactly where ``status`` is ok. A run is stopped or spoilt by a ``fail``; a ``warn`` costs
-    time, or a later step.
+    ``remedy`` is empty if ok. A ``fail`` stops or spoils a run, a ``warn`` costs time or a step.
     """
 
     name: str
@@ -21,21 +18,21 @@ class Finding:
     remedy: str = ""
 
 
-def ok(name: str, found: str) -> Finding:
-    return Finding(name, "ok", found)
+def ok(name: str, detail: str) -> Finding:
+    return Finding(name, "ok", detail)
 
 
-def warn(name: str, found: str, remedy: str) -> Finding:
-    return Finding(name, "warn", found, remedy)
+def warn(name: str, detail: str, remedy: str) -> Finding:
+    return Finding(name, "warn", detail, remedy)
 
 
-def fail(name: str, found: str, remedy: str) -> Finding:
-    return Finding(name, "fail", found, remedy)
+def fail(name: str, detail: str, remedy: str) -> Finding:
+    return Finding(name, "fail", detail, remedy)
 
 
 def short_path(path: Path) -> str:
-    """``path`` from this folder, else from the user's home, else whole: a report that is passed on names no machine."""
-    path = path.absolute()  # not resolved: a virtual environment's python is a link out of it
+    """Return ``path`` relative to this folder or the home folder, to name no machine."""
+    path = path.absolute()  # not resolved, as a virtual environment's python is a link out of it
     for base, prefix in ((Path.cwd(), "."), (Path.home(), "~")):
         if path.is_relative_to(base):
             return str(Path(prefix) / path.relative_to(base))

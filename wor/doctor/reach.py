@@ -1,7 +1,7 @@
-"""Questions to the network, in a process that can be ended: ``python -m wor.doctor.reach remote``, or ``hub``
-with ``kind:repo@revision`` for each one. Prints JSON."""
+"""Ask the network in a process that can be killed, and print JSON.
 
-from __future__ import annotations
+``python -m wor.doctor.reach remote``, or ``... hub KIND:REPO@REVISION ...``
+"""
 
 import json
 import os
@@ -16,11 +16,11 @@ TIMEOUT = 4  # seconds, of one request to the hub
 
 
 def ask_in_subprocess(*arguments: str, seconds: float) -> str:
-    """What this module prints. Raises TimeoutError after ``seconds``, commands.CommandFailed with the reason."""
+    """Return what this module prints. Raises TimeoutError, or CommandFailed with the reason."""
     command = [sys.executable, "-m", __name__, *arguments]
-    patient = commands.child_environment(AWS_MAX_ATTEMPTS="1")  # five tries take S3 13 seconds
+    environment = commands.child_environment(AWS_MAX_ATTEMPTS="1")  # S3's five attempts take 13 seconds
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=patient, timeout=seconds)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise TimeoutError from None
     if done.returncode:
@@ -28,30 +28,30 @@ def ask_in_subprocess(*arguments: str, seconds: float) -> str:
     return done.stdout
 
 
-def remote() -> str:
-    """``files``, ``empty``, or for a folder that can't be written ``closed``."""
+def remote_state() -> str:
+    """Return ``files``, ``empty``, or ``closed`` for a folder that can't be written."""
     from dvc.repo import Repo
 
-    found = Repo().cloud.get_remote()
-    if found.fs.exists(found.path):
+    remote = Repo().cloud.get_remote()
+    if remote.fs.exists(remote.path):
         return "files"
-    if found.fs.protocol == "local":
-        above = next(path for path in Path(found.path).parents if path.exists())
-        return "empty" if os.access(above, os.W_OK) else "closed"
-    bucket = found.path.split("/")[0]  # an object store has no folders, and answers alike for a bucket that isn't there
-    if found.fs.protocol in ("s3", "gs", "azure") and not found.fs.exists(bucket):
+    if remote.fs.protocol == "local":
+        parent = next(path for path in Path(remote.path).parents if path.exists())
+        return "empty" if os.access(parent, os.W_OK) else "closed"
+    bucket = remote.path.split("/")[0]  # checked too: for an object store, a missing bucket looks like an empty folder
+    if remote.fs.protocol in ("s3", "gs", "azure") and not remote.fs.exists(bucket):
         raise FileNotFoundError(f"there is no bucket {bucket}")
     return "empty"
 
 
-def hub(kind: str, repo: str, revision: str) -> tuple[str, str]:
-    """``there``, ``gated``, ``missing``, ``limited`` or ``unreachable``, and a few words."""
+def hub_state(kind: str, repo: str, revision: str) -> tuple[str, str]:
+    """Return ``available``, ``limited`` or a key of `hub.REMEDIES`, and the reason."""
     from huggingface_hub import HfApi, errors
 
     api = HfApi(token=access_token())
     try:
-        about = api.repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
-        if about.gated:
+        info = api.repo_info(repo, repo_type=kind, revision=revision, timeout=TIMEOUT)
+        if info.gated:
             api.auth_check(repo, repo_type=kind)
     except errors.GatedRepoError:
         return "gated", "its terms are not accepted with this token"
@@ -62,22 +62,22 @@ def hub(kind: str, repo: str, revision: str) -> tuple[str, str]:
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         return ("limited", "too many requests") if status == 429 else ("unreachable", f"the hub answers {status}")
-    except Exception as error:  # the client's library has its own for each way of not getting there
+    except Exception as error:  # the HTTP library has an exception for each way to fail
         return "unreachable", f"{api.endpoint} cannot be reached ({type(error).__name__})"
-    return "there", ""
+    return "available", ""
 
 
-def main(what: str, *wanted: str) -> None:
-    if what == "remote":
-        print(json.dumps(remote()))
+def main(target: str, *names: str) -> None:
+    if target == "remote":
+        print(json.dumps(remote_state()))
     else:
-        parts = [one.partition(":")[::2] for one in wanted]
-        print(json.dumps([hub(kind, *rest.rsplit("@", 1)) for kind, rest in parts]))
+        parts = [name.partition(":")[::2] for name in names]
+        print(json.dumps([hub_state(kind, *rest.rsplit("@", 1)) for kind, rest in parts]))
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except Exception as error:  # one line for the finding
+    except Exception as error:  # one line, for the finding
         print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -1,6 +1,4 @@
-"""Git, DVC, its remote, and the iterations."""
-
-from __future__ import annotations
+"""Check git, DVC, its remote, and the iterations."""
 
 import json
 import os
@@ -18,43 +16,43 @@ from wor.process.commands import git
 from wor.recording import record
 
 DVC = Path(".dvc")
-SECONDS = 10  # for the remote; the start of DVC takes two
+SECONDS = 10  # for the remote's answer; the start of DVC takes two
 SECRET = re.compile(r"^(?!ask_).*(secret|password|token|access_key|account_key|customer_key|connection_string)")
 PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@:]*:[^/@]+@")
 LEVELS = {"repo": "", "local": "--local ", "global": "--global ", "system": "--system "}
 
 
-def git_state() -> Iterator[Finding]:
+def check_git() -> Iterator[Finding]:
     if git("rev-parse", "--git-dir") is None:
         yield fail("git", "this folder is in no repository", "git init && git add -A && git commit -m Begin")
         return
     state = environment.git_state()
     if state["commit"] is None:
-        yield fail("commit", "none here yet, and an experiment starts from one", "git add -A && git commit -m Begin")
+        yield fail("commit", "none yet, and an experiment starts from one", "git add -A && git commit -m Begin")
     else:
         branch = (git("symbolic-ref", "--short", "-q", "HEAD") or "no branch").strip()
         changed = [line[3:] for line in (git("status", "--porcelain", "--untracked-files=no") or "").splitlines()]
-        found = f"{state['commit'][:12]} on {branch}"
+        detail = f"{state['commit'][:12]} on {branch}"
         if state.get("dirty") and state["patch"] is None:
-            yield warn("commit", f"{found}; {state['reason']}", "git commit -am MESSAGE")
+            yield warn("commit", f"{detail}; {state['reason']}", "git commit -am MESSAGE")
         elif changed:
-            named = ", ".join(changed[:2]) + (f" and {len(changed) - 2} more" if len(changed) > 2 else "")
-            yield ok("commit", f"{found}; changed and not committed, an experiment carries it: {named}")
+            names = ", ".join(changed[:2]) + (f" and {len(changed) - 2} more" if len(changed) > 2 else "")
+            yield ok("commit", f"{detail}; changed and not committed, an experiment includes it: {names}")
         else:
-            yield ok("commit", f"{found}; nothing uncommitted")
-        own = [path for path in state["untracked"] if path.startswith(("wor/", "stages/", "data/"))]
-        if own:
-            found = f"{', '.join(own[:3])}: git was never told of it, and a run that uses it cannot be reproduced"
-            yield warn("untracked", found, f"git add {' '.join(own[:3])}")
+            yield ok("commit", f"{detail}; nothing uncommitted")
+        untracked = [path for path in state["untracked"] if path.startswith(("wor/", "stages/", "data/"))][:3]
+        if untracked:
+            detail = f"{', '.join(untracked)}: not in git, and a run that uses it cannot be reproduced"
+            yield warn("untracked", detail, f"git add {' '.join(untracked)}")
     if record.merge_in_progress():
-        yield warn("merge", "a merge or rebase is under way: `wor record` will not commit", "git status says how to end it")
+        yield warn("merge", "a merge or rebase is in progress: `wor record` will not commit", "git status shows how to end it")
     if git("var", "GIT_COMMITTER_IDENT") is None:
-        yield warn("identity", "git does not know who you are: `wor record` will not commit", record.IDENTITY)
+        yield warn("identity", "git has no name and address for you: `wor record` will not commit", record.IDENTITY)
     else:
         yield ok("identity", "set")
 
 
-def dvc_state() -> Iterator[Finding]:
+def check_dvc() -> Iterator[Finding]:
     if not DVC.is_dir():
         yield fail("DVC", f"no {DVC} in this folder", "dvc init, or from the top of the repository: make setup")
         return
@@ -63,53 +61,53 @@ def dvc_state() -> Iterator[Finding]:
     config = Config(str(DVC.absolute()))
     levels = {level: config.load_one(level) for level in config.LEVELS}
     yield ok("cache", short_path(commands.dvc_cache(Path.cwd())))
-    kinds = config["cache"].get("type") or ["reflink", "copy"]  # DVC's own default
+    kinds = config["cache"].get("type") or ["reflink", "copy"]  # DVC's default
     if links := [kind for kind in kinds if kind in ("hardlink", "symlink")]:
         level = next(name for name in reversed(config.LEVELS) if levels[name].get("cache", {}).get("type"))
         remedy = f"dvc config {LEVELS[level]}cache.type copy && dvc checkout --relink"
-        found = f"cache.type is {', '.join(kinds)}: what is written to a {links[0]} goes into the cache"
+        detail = f"cache.type is {', '.join(kinds)}: writing to a {links[0]} changes the cache"
         if os.geteuid() == 0:
-            yield fail("cache.type", f"{found}, and root's writing is not stopped", remedy)
+            yield fail("cache.type", f"{detail}, and nothing stops root from it", remedy)
         else:
-            yield warn("cache.type", found, remedy)
+            yield warn("cache.type", detail, remedy)
     else:
         yield ok("cache.type", ", ".join(kinds))
     if config["hydra"].get("enabled"):
-        found = "on: every `dvc exp run` writes params.yaml anew, and `exp apply` then sets parameters back in silence"
+        detail = "on: every `dvc exp run` rewrites params.yaml, and `exp apply` then resets parameters silently"
         level = next(name for name in reversed(config.LEVELS) if levels[name].get("hydra", {}).get("enabled"))
-        yield fail("hydra", found, f"dvc config {LEVELS[level]}hydra.enabled false")
+        yield fail("hydra", detail, f"dvc config {LEVELS[level]}hydra.enabled false")
     if config["core"].get("analytics") and not os.environ.get("DVC_NO_ANALYTICS"):
-        yield warn("analytics", "DVC reports its use to its makers", "dvc config core.analytics false")
+        yield warn("analytics", "DVC reports its use to its developers", "dvc config core.analytics false")
     yield from _secrets(levels["repo"].get("remote", {}))
-    yield running()
+    yield check_lock()
     if page := config["plots"].get("html_template"):
         if (DVC / page).is_file():
-            yield ok("plots", f"{DVC / page} is there")
+            yield ok("plots", f"{DVC / page} exists")
         else:
-            yield warn("plots", f"{DVC / page} is not there: `dvc plots` stops", "python -m wor.figures.offline")
+            yield warn("plots", f"{DVC / page} is missing: `dvc plots` fails", "python -m wor.figures.offline")
 
 
 def _secrets(remotes: dict[str, dict]) -> Iterator[Finding]:
-    """What of .dvc/config, which git has, is nobody else's business."""
+    """Report credentials in .dvc/config, which git publishes."""
     for name, settings in remotes.items():
         for key in settings:
             if SECRET.search(key):
                 remedy = f"dvc remote modify --unset {name} {key} && dvc remote modify --local {name} {key} NEW"
-                yield fail("credentials", f"{key} of remote {name} is in {DVC}/config, for all who clone; renew it", remedy)
+                yield fail("credentials", f"{key} of remote {name} is in {DVC}/config, public to all who clone; renew it", remedy)
         if PASSWORD_IN_URL.search(str(settings.get("url", ""))):
             remedy = f"dvc remote modify {name} url URL && dvc remote modify --local {name} password NEW"
-            found = f"a password is in the url of remote {name} in {DVC}/config, for all who clone; renew it"
-            yield fail("credentials", found, remedy)
+            detail = f"a password is in the url of remote {name} in {DVC}/config, public to all who clone; renew it"
+            yield fail("credentials", detail, remedy)
 
 
-def running() -> Finding:
-    """DVC notes what it has in hand, with its process; what a killed one left it clears by itself."""
+def check_lock() -> Finding:
+    """Report a run in progress, by the processes that DVC's lock names."""
     import psutil
 
     path = DVC / "tmp" / "rwlock"
-    held = json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
-    holders = [*held.get("write", {}).values(), *(one for several in held.get("read", {}).values() for one in several)]
-    processes = {one["pid"]: one["cmd"] for one in holders}
+    lock = json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
+    holders = [*lock.get("write", {}).values(), *(holder for group in lock.get("read", {}).values() for holder in group)]
+    processes = {holder["pid"]: holder["cmd"] for holder in holders}
     alive = {pid: command for pid, command in processes.items() if psutil.pid_exists(pid)}
     if alive:
         pid, command = next(iter(alive.items()))
@@ -118,7 +116,7 @@ def running() -> Finding:
     return ok("lock", "left by a run that was killed; DVC clears it" if processes else "free")
 
 
-def remote() -> Iterator[Finding]:
+def check_remote() -> Iterator[Finding]:
     if not DVC.is_dir():
         return
     from dvc.config import Config
@@ -127,38 +125,38 @@ def remote() -> Iterator[Finding]:
     name = config["core"].get("remote")
     if not name:
         remedy = "dvc remote add -d storage s3://BUCKET/study && git commit -m 'Add the remote' .dvc/config"
-        yield warn("remote", "none is set: `dvc push` has nowhere to go", remedy)
+        yield warn("remote", "none is set: `dvc push` has no target", remedy)
         return
     if name not in config["remote"]:
-        yield fail("remote", f"core.remote is {name}, and there is none of that name", f"dvc remote add {name} URL")
+        yield fail("remote", f"core.remote is {name}, and no remote has that name", f"dvc remote add {name} URL")
         return
     url = str(config["remote"][name].get("url", ""))
     where = f"{name} ({PASSWORD_IN_URL.sub('...@', url) if '://' in url else short_path(Path(url))})"
-    otherwise = f"dvc remote modify {name} url URL"
+    other_url = f"dvc remote modify {name} url URL"
     try:
         state = json.loads(reach.ask_in_subprocess("remote", seconds=SECONDS))
     except TimeoutError:
-        remedy = f"Look at the network, or: {otherwise}"
+        remedy = f"Check the network, or: {other_url}"
         yield warn("remote", f"{where}: no answer within {SECONDS} s, and a push would hang", remedy)
         return
     except commands.CommandFailed as failed:
-        remedy = f"Look at the network and at the credentials in the environment, or: {otherwise}"
+        remedy = f"Check the network and the credentials in the environment, or: {other_url}"
         yield warn("remote", f"{where}: {failed.line}", remedy)
         return
     if state == "closed":
-        yield warn("remote", f"{where}: cannot be written", f"chmod u+w there, or: {otherwise}")
+        yield warn("remote", f"{where}: cannot be written", f"Run chmod u+w on it, or: {other_url}")
     else:
         yield ok("remote", f"{where}: " + ("reached" if state == "files" else "reached, nothing pushed to it yet"))
 
 
-def iterations() -> Iterator[Finding]:
+def check_iterations() -> Iterator[Finding]:
     experiments = paths.experiments()
-    here = registry.iteration_folders(experiments)
-    rows = [registry.as_values(row) for row in registry.read_rows(experiments)]  # for its faults
-    away = [path.stem for path in sorted(experiments.glob("iteration_*.dvc")) if not path.with_suffix("").is_dir()]
-    found = f"{len(here)} here, {len(rows)} in the registry"
-    if waiting := [folder.name for folder in here.values() if not paths.pointer(folder).is_file()]:
-        found += f"; {len(waiting)} not recorded: wor record"
-    if away:
-        found += f"; {len(away)} recorded and not here: dvc pull"
-    yield ok("iterations", f"{found}. Whether they are intact: wor verify --all" if here else found)
+    local = registry.iteration_folders(experiments)
+    rows = [registry.parse_row(row) for row in registry.read_rows(experiments)]  # raises for a faulty row
+    missing = [path.stem for path in sorted(experiments.glob("iteration_*.dvc")) if not path.with_suffix("").is_dir()]
+    detail = f"{len(local)} here, {len(rows)} in the registry"
+    if waiting := [folder.name for folder in local.values() if not paths.pointer(folder).is_file()]:
+        detail += f"; {len(waiting)} not recorded: wor record"
+    if missing:
+        detail += f"; {len(missing)} recorded and not here: dvc pull"
+    yield ok("iterations", f"{detail}. To check that they are intact: wor verify --all" if local else detail)

@@ -1,9 +1,6 @@
-"""Python, packages, tools, and variables of the shell."""
-
-from __future__ import annotations
+"""Check Python, packages, tools, and variables of the shell."""
 
 import os
-import re
 import shutil
 import sys
 import tomllib
@@ -17,94 +14,87 @@ from wor.machine.environment import package_version
 from wor.process import commands
 
 REQUIREMENTS = Path("requirements.txt")
+VARIABLES = {  # variable to its effect
+    "DVC_EXP_NAME": "an iteration would be recorded under this name",
+    "DVC_EXP_BASELINE_REV": "an iteration would be recorded for this commit",
+    "OMP_THREAD_LIMIT": "torch uses no more threads than that, and does not know",
+    "ATEN_CPU_CAPABILITY": "this instruction set is slower and changes the last digits",
+}
 
 
-def python() -> Iterator[Finding]:
+def check_python() -> Iterator[Finding]:
     from packaging.specifiers import SpecifierSet
 
-    asked = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
-    have = ".".join(map(str, sys.version_info[:3]))
-    if have in SpecifierSet(asked):
-        yield ok("Python", f"{have} (asked for: {asked})")
+    required = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    version = ".".join(map(str, sys.version_info[:3]))
+    if version in SpecifierSet(required):
+        yield ok("Python", f"{version} (required: {required})")
     else:
-        yield fail("Python", f"{have}; pyproject.toml asks for {asked}", "make clean && make setup PYTHON=python3.11")
+        yield fail("Python", f"{version}; pyproject.toml requires {required}", "make clean && make setup PYTHON=python3.11")
 
 
-def packages(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
-    """Each package that requirements.txt pins, against what is installed."""
+def check_packages(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
+    """Compare each package that requirements.txt pins with the installed version."""
     from packaging.requirements import Requirement
 
     lines = (line.split("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines())
     pinned = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    alike = 0
-    for one in pinned:
-        have = package_version(one.name)
-        if have is None:
-            yield fail(one.name, f"not installed ({requirements} pins {one.specifier})", "make setup")
-        elif have not in one.specifier:
-            remedy = f"pip install '{one}' -c constraints.txt"
-            yield warn(one.name, f"{have} is installed, {requirements} pins {one.specifier}", remedy)
+    n_matching = 0
+    for requirement in pinned:
+        name, specifier, version = requirement.name, requirement.specifier, package_version(requirement.name)
+        if version is None:
+            yield fail(name, f"not installed ({requirements} pins {specifier})", "make setup")
+        elif version not in specifier:
+            remedy = f"pip install '{requirement}' -c constraints.txt"
+            yield warn(name, f"{version} is installed, {requirements} pins {specifier}", remedy)
         else:
-            alike += 1
-    if alike:
-        yield ok("packages", f"{alike} of {len(pinned)} at the versions that {requirements} pins")
+            n_matching += 1
+    if n_matching:
+        yield ok("packages", f"{n_matching} of {len(pinned)} at the versions that {requirements} pins")
 
 
-def code() -> Iterator[Finding]:
-    """Whether the `wor` that runs now is this folder's: the stages always run this folder's."""
-    running, here = Path(paths.__file__).resolve().parents[1], Path.cwd()
-    if not (here / "wor").is_dir():
-        yield fail("wor", f"no study in this folder ({short_path(here)})", "Run from the top of the repository")
-    elif running != here:
+def check_code() -> Iterator[Finding]:
+    """Check that this command runs the code of this folder, as the stages do."""
+    running, folder = Path(paths.__file__).resolve().parents[1], Path.cwd()
+    if not (folder / "wor").is_dir():
+        yield fail("wor", f"no study in this folder ({short_path(folder)})", "Run from the top of the repository")
+    elif running != folder:
         remedy = "pip install --no-deps --no-build-isolation -e ."
         yield warn("wor", f"this command runs the code of {short_path(running)}, the stages this folder's", remedy)
     else:
         yield ok("wor", f"{package_version('wor') or 'not installed, run'} from this folder")
 
 
-def tools() -> Iterator[Finding]:
-    found = shutil.which("python")
+def check_tools() -> Iterator[Finding]:
+    executable = shutil.which("python")
     activate = f". {short_path(Path(sys.prefix))}/bin/activate"
-    if found is None:
+    if executable is None:
         yield fail("python", "none on the path: `dvc exp run` starts the stages with `python -m`", activate)
     else:
-        prefix = commands.run_captured([found, "-c", "import sys; print(sys.prefix)"], env=dict(os.environ)).strip()
+        prefix = commands.run_captured([executable, "-c", "import sys; print(sys.prefix)"], env=dict(os.environ)).strip()
         if Path(prefix).resolve() == Path(sys.prefix).resolve():
             yield ok("python", "the first on the path, which runs the stages, is this environment's")
         else:
-            yield fail(
-                "python", f"`dvc exp run` would run the stages with {short_path(Path(found))}, not this environment", activate
-            )
+            detail = f"`dvc exp run` would run the stages with {short_path(Path(executable))}, not this environment"
+            yield fail("python", detail, activate)
     try:
         yield ok("dvc", f"{package_version('dvc')} at {short_path(Path(commands.dvc_command()[0]))}")
     except UserError as error:
         yield fail("dvc", str(error.value), error.remedy)
-    said = commands.git("--version")
-    if said is None:
+    version = commands.git("--version")
+    if version is None:
         yield fail("git", "not found", "Install git: apt-get install git")
     else:
-        yield ok("git", re.sub(r"^git version ", "", said.strip()))
+        yield ok("git", version.strip().removeprefix("git version "))
 
 
-def variables() -> Iterator[Finding]:
-    """Variables that change a run from outside. OMP_NUM_THREADS is none: the engine sets its own number of threads."""
-    alike = True
+def check_variables() -> Iterator[Finding]:
+    """Check variables that change a run. OMP_NUM_THREADS does not: the engine sets its threads."""
+    variables = {name: value for name in VARIABLES if (value := os.environ.get(name))}
     if paths.project() != Path.cwd():
-        alike = False
-        found = f"DVC_ROOT is {os.environ['DVC_ROOT']}: iterations would be read and recorded there"
-        yield fail("DVC_ROOT", found, "unset DVC_ROOT")
-    for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
-        if value := os.environ.get(name):
-            alike = False
-            yield warn(name, f"{value!r} was left in this shell: an iteration would be recorded under it", f"unset {name}")
-    # libgomp heeds it and torch does not know: asked for 2 threads, it says 2 and works with 1.
-    if value := os.environ.get("OMP_THREAD_LIMIT"):
-        alike = False
-        yield warn("OMP_THREAD_LIMIT", f"{value}: torch works with no more threads than that", "unset OMP_THREAD_LIMIT")
-    # Another instruction set sums in another order.
-    if value := os.environ.get("ATEN_CPU_CAPABILITY"):
-        alike = False
-        found = f"{value!r} sets torch's instruction set: slower, and other last digits"
-        yield warn("ATEN_CPU_CAPABILITY", found, "unset ATEN_CPU_CAPABILITY")
-    if alike:
+        detail = f"DVC_ROOT is {os.environ['DVC_ROOT']}: iterations would be read and recorded there"
+        yield fail("DVC_ROOT", detail, "unset DVC_ROOT")
+    elif not variables:
         yield ok("variables", "none is set that would change a run")
+    for name, value in variables.items():
+        yield warn(name, f"{value!r}: {VARIABLES[name]}", f"unset {name}")

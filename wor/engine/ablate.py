@@ -1,15 +1,13 @@
-"""Interventions over the window: what the model's predictions lose without a layer's MLP, attention, or a head.
+"""Replace components over the window, and measure how much the model's predictions change.
 
-Everything before the window is left as it was, so its keys and values are shared, and a copy of the window
-with layer l changed equals the clean one up to l. One batch therefore widens as the layers pass: at each
-layer the copies changed there join it. Tests hold this against full forward passes with hooks, and the
-benchmark against TransformerLens and nnsight.
+An intervention leaves everything before the window as it was, so all copies of the window share one
+prefix of keys and values. A copy changed in layer l equals the clean window up to l, and joins the
+batch after it. Tests compare the results with full forward passes with hooks.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import torch
@@ -20,87 +18,67 @@ from wor.engine.architectures import Layer
 from wor.engine.capture import CleanRun, Span, capture, registered_hooks
 from wor.engine.model import LM
 
-LayerPart = Literal["mlp", "attention", "layer"]
+LayerComponent = Literal["mlp", "attention", "layer"]
+# From a layer's index to the residual stream [C, W, D] after it, of the C copies changed there.
+PatchedResiduals = Callable[[int], torch.Tensor]
 
 
 @torch.inference_mode()
-def layer_kl(lm: LM, clean: CleanRun, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
-    """KL at each window position when a part of a layer gives ``stand_in`` over the window, for every layer.
+def layer_kl(lm: LM, clean: CleanRun, component: LayerComponent, replacement: torch.Tensor) -> torch.Tensor:
+    """Return KL(clean || changed) after replacing one layer's component: ``[L, W]`` nats, >= 0.
 
-    Parameters
-    ----------
-    part : ``mlp`` or ``attention``, that part's output; ``layer``, both at once: the layer's whole update.
-    stand_in : [L, D], or [L, W, D] with a value of its own for each position: Reference.stand_in makes one.
-
-    Returns
-    -------
-    [L, W] KL(clean || changed) in nats, >= 0.
+    ``layer`` is mlp and attention at once. ``replacement`` is [L, D], or [L, W, D] by position.
     """
-    return _kl(lm, clean, _layer_patches(lm, clean, part, stand_in), copies=1)
+    return _kl(lm, clean, _layer_patches(lm, clean, component, replacement), copies=1)
 
 
 @torch.inference_mode()
-def patched_residual(lm: LM, clean: CleanRun, part: LayerPart, stand_in: torch.Tensor) -> torch.Tensor:
-    """The final residual stream under the interventions of `layer_kl`: ``[L, W, D]``."""
-    return _run_patched_layers(lm, clean, _layer_patches(lm, clean, part, stand_in), range(lm.n_layers))
+def patched_residual(lm: LM, clean: CleanRun, component: LayerComponent, replacement: torch.Tensor) -> torch.Tensor:
+    """Return the final residual stream under the interventions of `layer_kl`: ``[L, W, D]``."""
+    return _patched_pass(lm, clean, _layer_patches(lm, clean, component, replacement), range(lm.n_layers))
 
 
-def _layer_patches(lm: LM, clean: CleanRun, part: LayerPart, stand_in: torch.Tensor) -> Callable[[int], torch.Tensor]:
-    """The residual stream after a layer whose part gave ``stand_in``, by layer: ``[1, W, D]``."""
-    stand_in = stand_in.to(lm.device, lm.dtype)
-    stand_in = stand_in[:, None] if stand_in.ndim == 2 else stand_in
+def _layer_patches(lm: LM, clean: CleanRun, component: LayerComponent, replacement: torch.Tensor) -> PatchedResiduals:
+    replacement = replacement.to(lm.device, lm.dtype)
+    replacement = replacement[:, None] if replacement.ndim == 2 else replacement
 
-    def entrants(index: int) -> torch.Tensor:
-        given = stand_in[index][None]
-        if part == "layer":
-            return clean.hidden[index] + given
-        if part == "mlp":
-            return clean.resid_mid(index) + given
-        return _apply_mlp(lm.layers[index], clean.hidden[index] + given, clean.mlp_out[index])
+    def patched_residuals(index: int) -> torch.Tensor:
+        output = replacement[index][None]
+        if component == "layer":
+            return clean.hidden[index] + output
+        if component == "mlp":
+            return clean.resid_mid(index) + output
+        return _apply_mlp(lm.layers[index], clean.hidden[index] + output, clean.mlp_out[index])
 
-    return entrants
+    return patched_residuals
 
 
 @torch.inference_mode()
-def head_kl(lm: LM, clean: CleanRun, stand_in: torch.Tensor) -> torch.Tensor:
-    """KL at each window position when one head gives ``stand_in`` over the window, for every head.
+def head_kl(lm: LM, clean: CleanRun, replacement: torch.Tensor) -> torch.Tensor:
+    """Return KL(clean || changed) after replacing one head's output: ``[L, H, W]`` nats, >= 0.
 
-    Parameters
-    ----------
-    stand_in : [L, H, Dh], or [L, W, H, Dh]: what stands in for a head's output before the output projection.
-
-    Returns
-    -------
-    [L, H, W] KL(clean || changed) in nats, >= 0.
+    ``replacement`` is [L, H, Dh] or [L, W, H, Dh], the heads' output before the output projection.
     """
-    if stand_in.ndim == 3:
-        stand_in = stand_in[:, None]
-    stand_in = stand_in.to(lm.device, lm.dtype)
+    replacement = replacement.to(lm.device, lm.dtype)
+    replacement = replacement[:, None] if replacement.ndim == 3 else replacement
 
-    def entrants(index: int) -> torch.Tensor:
-        change = stand_in[index] - clean.head_out[index]  # [W, H, Dh]
-        moved = torch.einsum("whk,hkd->hwd", change, lm.layers[index].columns(lm.n_heads))
-        return _apply_mlp(lm.layers[index], clean.resid_mid(index) + moved, clean.mlp_out[index])
+    def patched_residuals(index: int) -> torch.Tensor:
+        change = replacement[index] - clean.head_out[index]  # [W, H, Dh]
+        projected = torch.einsum("whk,hkd->hwd", change, lm.layers[index].weight_by_head(lm.n_heads))
+        return _apply_mlp(lm.layers[index], clean.resid_mid(index) + projected, clean.mlp_out[index])
 
-    return _kl(lm, clean, entrants, copies=lm.n_heads).unflatten(0, (lm.n_layers, lm.n_heads))
+    return _kl(lm, clean, patched_residuals, copies=lm.n_heads).unflatten(0, (lm.n_layers, lm.n_heads))
 
 
 @torch.inference_mode()
 def removal_accuracy(
     lm: LM, ids: Sequence[int], first: int, plans: Sequence[Sequence[tuple[int, int]]], reference: torch.Tensor
 ) -> list[float]:
-    """Share of ``ids[first:]`` that the model ranks first, teacher-forced, under each plan of removed heads.
+    """Return, for each plan, the share of ``ids[first:]`` that the model ranks first, in [0, 1].
 
-    Parameters
-    ----------
-    first : position of the first scored token, >= 2.
-    plans : each a set of (layer, head) pairs; an empty one is the model as it is.
-    reference : [L, H, Dh]. From the position that predicts the first scored token on, a removed head gives
-        its reference output.
-
-    Returns
-    -------
-    One share in [0, 1] a plan.
+    The tokens are teacher-forced, and ``first`` is at least 2. A plan holds the (layer, head) pairs
+    to remove, or none. A removed head gives its ``reference``, [L, H, Dh] before the output
+    projection, at the position that predicts the first scored token, and at all later ones.
     """
     reference = reference.to(lm.device, lm.dtype)
     removed = torch.zeros(len(plans), lm.n_layers, lm.n_heads, dtype=torch.bool, device=lm.device)
@@ -110,99 +88,85 @@ def removal_accuracy(
     clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
     targets = torch.tensor(ids[first:], device=lm.device)
 
-    def replace(index: int, chosen: torch.Tensor) -> Callable:
-        def hook(module: nn.Module, args: tuple) -> tuple:
-            heads = args[0].unflatten(-1, (lm.n_heads, lm.head_dim))
-            heads = torch.where(chosen[:, index, None, :, None], reference[index], heads)
-            return (heads.flatten(-2), *args[1:])
+    def replace_heads(index: int, mask: torch.Tensor, module: nn.Module, args: tuple) -> tuple:
+        heads = args[0].unflatten(-1, (lm.n_heads, lm.head_dim))
+        heads = torch.where(mask[:, index, None, :, None], reference[index], heads)
+        return (heads.flatten(-2), *args[1:])
 
-        return hook
-
-    def score(chosen: torch.Tensor) -> torch.Tensor:
-        layers = enumerate(lm.layers)
-        with registered_hooks(*((layer.projection.register_forward_pre_hook, replace(i, chosen)) for i, layer in layers)):
-            hidden = _window_pass(lm, clean, {0: lambda hidden: hidden.expand(len(chosen), -1, -1)})
+    def accuracy(mask: torch.Tensor) -> torch.Tensor:
+        hooks = [partial(replace_heads, index, mask) for index in range(lm.n_layers)]
+        registers = [layer.projection.register_forward_pre_hook for layer in lm.layers]
+        with registered_hooks(*zip(registers, hooks, strict=True)):
+            hidden = _patched_pass(lm, clean, lambda _: clean.hidden[0].expand(len(mask), -1, -1), [-1])
         return (unembed.argmax_token(lm, hidden) == targets).float().mean(-1)
 
-    found = memory.run_in_batches(lm, "remove heads", len(plans), _bytes_per_copy(lm, clean), lambda group: score(removed[group]))
-    return torch.cat(found).tolist()
+    size = _bytes_per_copy(lm, clean)
+    return torch.cat(memory.run_in_batches(lm, "remove heads", len(plans), size, lambda rows: accuracy(removed[rows]))).tolist()
 
 
 @contextmanager
 def replaced_output(
-    lm: LM, layer: int, part: Literal["mlp", "attention"], window: Span, stand_in: torch.Tensor
+    lm: LM, layer: int, component: Literal["mlp", "attention"], window: Span, replacement: torch.Tensor
 ) -> Iterator[None]:
-    """The plain way, for any call of ``lm.hf``: inside, the part gives ``stand_in`` over ``window``, [D] or [W, D]."""
+    """Replace a component's output over ``window`` in any call of ``lm.hf``, by [D] or [W, D]."""
 
     def hook(module: nn.Module, args: tuple, output):
-        out = (output if part == "mlp" else output[0]).clone()
-        out[:, window.start : window.end] = stand_in
-        return out if part == "mlp" else (out, *output[1:])
+        out = (output if component == "mlp" else output[0]).clone()
+        out[:, window.start : window.end] = replacement
+        return out if component == "mlp" else (out, *output[1:])
 
-    module = lm.layers[layer].mlp if part == "mlp" else lm.layers[layer].attention
-    with registered_hooks((module.register_forward_hook, hook)):
+    with registered_hooks((getattr(lm.layers[layer], component).register_forward_hook, hook)):
         yield
 
 
-def _apply_mlp(layer: Layer, middle: torch.Tensor, clean_mlp: torch.Tensor) -> torch.Tensor:
-    """The residual stream after a layer whose attention was changed: ``[C, W, D] -> [C, W, D]``."""
-    return middle + (clean_mlp if layer.parallel else layer.mlp(layer.mlp_norm(middle)))
+def _apply_mlp(layer: Layer, resid_mid: torch.Tensor, clean_mlp: torch.Tensor) -> torch.Tensor:
+    """Return the residual stream after a layer whose attention was changed, [C, W, D]."""
+    return resid_mid + (clean_mlp if layer.parallel else layer.mlp(layer.mlp_norm(resid_mid)))
 
 
-def _window_pass(lm: LM, clean: CleanRun, on_input: dict[int, Callable[[torch.Tensor], torch.Tensor]]) -> torch.Tensor:
-    """Run the window alone on the clean prefix; ``on_input[l]`` changes what goes into layer l.
+def _patched_pass(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, layers: Sequence[int]) -> torch.Tensor:
+    """Return the final residual stream [C, W, D] of the copies changed in ``layers``, ascending.
 
-    It may change the number of copies too. The last entry, at ``lm.n_layers``, has the final residual
-    stream, which is what comes back: ``[copies, W, D]``.
+    Only the window runs, on the clean prefix, from the first of ``layers``. -1 is the embedding.
     """
     start, end = clean.window.start, clean.window.end
     final: list[torch.Tensor] = []
 
-    def entering(index: int) -> Callable:
-        return lambda module, args: (on_input[index](args[0]), *args[1:])
+    def join(hidden: torch.Tensor, index: int) -> torch.Tensor:
+        if index not in layers:
+            return hidden
+        copies = patched_residuals(index)
+        return copies if index == layers[0] else torch.cat([hidden, copies])
+
+    def input_hook(index: int) -> Callable:
+        return lambda module, args: (join(args[0], index - 1), *args[1:])
 
     def on_norm(module: nn.Module, args: tuple) -> tuple:
-        final.append(on_input.get(lm.n_layers, lambda hidden: hidden)(args[0]))
-        return (args[0][:1],)  # whoever called normalises and unembeds in blocks
+        final.append(join(args[0], lm.n_layers - 1))
+        return (args[0][:1],)  # one copy is enough: the caller normalises and unembeds in blocks
 
-    registrations = [(lm.layers[i].block.register_forward_pre_hook, entering(i)) for i in on_input if i < lm.n_layers]
+    registrations = [(layer.block.register_forward_pre_hook, input_hook(i)) for i, layer in enumerate(lm.layers)]
+    registrations.append((lm.norm.register_forward_pre_hook, on_norm))
     positions = torch.arange(start, end, device=lm.device)[None]
-    with (
-        attention.sharing(clean.keys, clean.values),
-        registered_hooks(*registrations, (lm.norm.register_forward_pre_hook, on_norm)),
-    ):
+    with attention.mode(attention.SharedPrefix(clean.keys, clean.values)), registered_hooks(*registrations):
         lm.base(clean.ids[:, start:end], position_ids=positions, use_cache=False)
     return final[0]
 
 
-def _run_patched_layers(lm: LM, clean: CleanRun, entrants: Callable[[int], torch.Tensor], layers: Sequence[int]) -> torch.Tensor:
-    """Final residual stream of the copies changed in ``layers``, ascending: ``[copies, W, D]``, in that order.
+def _kl(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, copies: int) -> torch.Tensor:
+    """Return the KL of each copy, ``copies`` for each layer: ``[L * copies, W]``."""
 
-    ``entrants(l)`` gives the copies changed in layer l, as the residual stream after l. Up to the first of
-    them the clean window passes alone.
-    """
+    def kl_of_layers(batch: slice) -> torch.Tensor:
+        layers = range(lm.n_layers)[batch]
+        return unembed.kl(lm, clean.hidden[-1], _patched_pass(lm, clean, patched_residuals, layers))
 
-    def first(hidden: torch.Tensor) -> torch.Tensor:
-        return entrants(layers[0])
-
-    def join(index: int) -> Callable:
-        return lambda hidden: torch.cat([hidden, entrants(index)])
-
-    return _window_pass(lm, clean, {layers[0] + 1: first} | {index + 1: join(index) for index in layers[1:]})
-
-
-def _kl(lm: LM, clean: CleanRun, entrants: Callable[[int], torch.Tensor], copies: int) -> torch.Tensor:
-    """KL of every copy, ``copies`` of them a layer: ``[L * copies, W]``. Layers go together as memory allows."""
-
-    def some(group: slice) -> torch.Tensor:
-        layers = range(lm.n_layers)[group]
-        return unembed.kl(lm, clean.hidden[-1], _run_patched_layers(lm, clean, entrants, layers))
-
-    return torch.cat(memory.run_in_batches(lm, "ablate layers", lm.n_layers, copies * _bytes_per_copy(lm, clean), some))
+    size = copies * _bytes_per_copy(lm, clean)
+    return torch.cat(memory.run_in_batches(lm, "ablate layers", lm.n_layers, size, kl_of_layers))
 
 
 def _bytes_per_copy(lm: LM, clean: CleanRun) -> int:
-    """What one more copy of the window takes at its peak, in a layer's MLP; attention rows come a few at a time."""
+    """Return the memory of one more copy of the window at its peak, in a layer's MLP."""
+    # Attention needs less, as it processes a few copies at a time.
     width, size = len(clean.window), torch.finfo(lm.dtype).bits // 8
     inner = getattr(lm.hf.config, "intermediate_size", None) or 4 * lm.width
     return size * width * (8 * lm.width + 4 * inner)

@@ -1,13 +1,12 @@
-"""Where each supported architecture keeps the parts that the engine reads and changes.
+"""Name the modules of each supported architecture that the engine reads and changes.
 
-Adding one: name its modules here, add it to tests/engine/test_architectures.py. Whatever differs beyond
-names (soft caps, sliding windows, norms after a block) is refused, as `check` says; and the self-test at
-load (selftest.py) holds what is left against the model's own forward pass.
+To add one, name its modules here and add a tiny model of it to tests/engine/test_architectures.py.
+`require_supported` refuses what differs beyond names, such as sliding windows. The self-test at
+load compares the rest with the model's own forward pass.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -15,16 +14,12 @@ from torch import nn
 from wor.errors import UserError
 
 
-@dataclass(frozen=True)
-class ModuleNames:
-    """Module paths: ``layers`` and ``norm`` in the model, ``attention``, ``mlp_norm``, ``mlp`` in a layer,
-    ``projection`` (heads to residual stream) in the attention."""
-
-    layers: str
+class ModuleNames(NamedTuple):
+    layers: str  # path in the model
     norm: str
-    attention: str
-    projection: str
-    mlp_norm: str
+    attention: str  # path in a layer
+    projection: str  # path in the attention; from heads to the residual stream
+    mlp_norm: str  # path in a layer
     mlp: str
 
 
@@ -43,10 +38,9 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's parts.
+    """The components of a layer: it turns the residual stream x into x + a (attention) + m (MLP).
 
-    The residual stream x goes to x + a + m, with a the attention's output and m the MLP's. ``parallel``:
-    the MLP reads x (GPT-NeoX); otherwise it reads x + a.
+    The MLP reads x if the layer is ``parallel`` (GPT-NeoX), else x + a.
     """
 
     block: nn.Module
@@ -56,47 +50,39 @@ class Layer:
     mlp: nn.Module
     parallel: bool
 
-    def columns(self, heads: int) -> torch.Tensor:
-        """The projection's weight by head: ``[H, Dh, D]``."""
+    def weight_by_head(self, n_heads: int) -> torch.Tensor:
+        """Return the weight of the output projection by head: ``[H, Dh, D]``."""
         weight = self.projection.weight
         if isinstance(self.projection, nn.Linear):  # GPT-2's Conv1D holds the transpose
             weight = weight.T
-        return weight.unflatten(0, (heads, -1))
+        return weight.unflatten(0, (n_heads, -1))
 
 
 def require_supported(architecture: str, config) -> None:
-    """Refuse what the engine does not understand, before any weight is read."""
+    """Raise UserError for a model that the engine cannot run, before any weight is read."""
     if architecture not in ARCHITECTURES:
-        remedy = f"Take a model of one that the engine knows: {', '.join(ARCHITECTURES)}"
-        raise UserError("architecture", architecture, remedy)
-    kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
-    if kinds:
-        remedy = "Take a model with full causal attention only: its rows over a shorter window would be wrong"
-        raise UserError(f"{architecture} layer_types", ", ".join(sorted(kinds)), remedy)
+        raise UserError("architecture", architecture, f"Choose a model of a supported one: {', '.join(ARCHITECTURES)}")
+    unsupported = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
+    if unsupported:
+        remedy = "Choose a model with full causal attention only: over a shorter window, attention rows would be wrong"
+        raise UserError(f"{architecture} layer_types", ", ".join(sorted(unsupported)), remedy)
 
 
 def head_dim(config) -> int:
-    """Width of one head; a configuration may leave it to be worked out."""
+    """Return the width of one head, which some configurations leave to be computed."""
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def layers(hf: nn.Module) -> list[Layer]:
     names = ARCHITECTURES[type(hf).__name__]
-    found = []
-    for block in hf.get_submodule(names.layers):
-        attention = block.get_submodule(names.attention)
-        found.append(
-            Layer(
-                block=block,
-                attention=attention,
-                projection=attention.get_submodule(names.projection),
-                mlp_norm=block.get_submodule(names.mlp_norm),
-                mlp=block.get_submodule(names.mlp),
-                parallel=getattr(hf.config, "use_parallel_residual", False),
-            )
+    return [
+        Layer(
+            block=block,
+            attention=block.get_submodule(names.attention),
+            projection=block.get_submodule(f"{names.attention}.{names.projection}"),
+            mlp_norm=block.get_submodule(names.mlp_norm),
+            mlp=block.get_submodule(names.mlp),
+            parallel=getattr(hf.config, "use_parallel_residual", False),
         )
-    return found
-
-
-def final_norm(hf: nn.Module) -> nn.Module:
-    return hf.get_submodule(ARCHITECTURES[type(hf).__name__].norm)
+        for block in hf.get_submodule(names.layers)
+    ]

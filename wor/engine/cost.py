@@ -1,30 +1,29 @@
-"""What the engine's passes cost, in tokens through all layers: enough to say how much of a stage is done.
+"""Estimate what the engine's passes cost, to show how much of a stage is done.
 
-`wor.plan` counts the same passes in FLOPs, from items that the model has not continued yet.
+The unit is one prompt token through all layers. `wor.plan` counts FLOPs, for items not yet run.
 """
-
-from __future__ import annotations
 
 from wor.engine.model import LM
 
 
 def step(rows: int) -> float:
-    """A decoding step of ``rows`` rows.
+    """Return the cost of one decoding step of ``rows`` sequences.
 
-    Measured on a CPU in float32 with 1 to 48 rows, on 1 and 2 threads, to a quarter: weights are read once a step,
-    whatever the rows, and a row costs more than a prompt's token, for its keys are copied and its logits drawn from.
+    Measured on a CPU in float32 with 1 to 48 rows, on 1 and 2 threads; correct to a quarter. The
+    constant is for reading the weights. A row costs more than a prompt's token, because its keys
+    are copied and its logits sampled.
     """
     return 23 + 2.7 * rows
 
 
 def unembedding(lm: LM) -> float:
-    """A token's logits."""
+    """Return the cost of one token's logits."""
     return lm.unembed.weight.numel() / sum(part.numel() for layer in lm.layers for part in layer.block.parameters())
 
 
 def window(lm: LM, width: int, copies: float, lens: bool = False) -> float:
-    """A window of ``width`` tokens in ``copies`` changed copies a layer, each from its layer on, all unembedded.
+    """Return the cost of a window of ``width`` tokens with ``copies`` changed copies per layer.
 
-    ``lens``: with the logit lens of every layer.
+    Each copy runs from its layer on and is unembedded. ``lens`` adds the logit lens of every layer.
     """
     return width * (copies * (lm.n_layers - 1) / 2 + (copies + lens) * lm.n_layers * unembedding(lm))

@@ -1,15 +1,13 @@
-"""Continuations whose tokens depend on the item alone: not on batch size, order or sharding."""
-
-from __future__ import annotations
+"""Generate continuations that depend on the item alone, not on batch size, order or sharding."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import count
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache, LogitsProcessor, LogitsProcessorList, PretrainedConfig
 from transformers.cache_utils import DynamicLayer
 
@@ -18,65 +16,61 @@ from wor.engine.capture import registered_hooks
 from wor.engine.model import LM
 from wor.engine.seeding import generator_for
 
-SMALLEST_UNIFORM = 2.0**-53  # of a uniform draw: 0 itself would be infinite noise
-_WORKERS = ThreadPoolExecutor()  # numpy draws outside Python's lock
+SMALLEST_UNIFORM = 2.0**-53  # a uniform draw of 0 would be infinite noise
+_WORKERS = ThreadPoolExecutor()  # numpy draws without Python's lock
 
 
 def gumbel(seed: int, name: str, step: int, size: int) -> np.ndarray:
-    """``size`` standard Gumbel draws that depend on ``(seed, name, step)`` alone: numpy's own, in a third of the time."""
+    """Return ``size`` standard Gumbel draws that depend on ``(seed, name, step)`` alone."""
+    # Three times as fast as numpy's own gumbel.
     uniform = generator_for(seed, name, step).random(size)
     return -np.log(-np.log(1 - np.maximum(uniform, SMALLEST_UNIFORM))).astype(np.float32)
 
 
 class KeyedNoise(LogitsProcessor):
-    """Sampling at a temperature as greedy decoding over noisy logits (the Gumbel-max identity).
+    """Sample at a temperature by greedy decoding of noisy logits (the Gumbel-max identity).
 
-    argmax(logits / T + g), with g standard Gumbel, is a draw from softmax(logits / T). Each row has a
-    temperature of its own, and noise keyed by its item and its step, so the row's neighbours cannot change
-    it. T = 0 adds none.
+    argmax(logits / T + g), with g standard Gumbel, is a draw from softmax(logits / T). Each row has
+    its own temperature, and noise that depends on its name and step only. T = 0 adds none.
     """
 
     def __init__(
-        self,
-        seed: int,
-        names: Sequence[str],
-        temperatures: Sequence[float],
-        prompt_length: int,
-        on_step: Callable[[], None] = lambda: None,
+        self, seed: int, names: Sequence[str], temperatures: Sequence[float], prompt_length: int, on_step: Callable[[], None]
     ):
-        self.seed, self.start, self.on_step = seed, prompt_length, on_step
-        self.warm = [(row, name) for row, (name, warmth) in enumerate(zip(names, temperatures, strict=True)) if warmth > 0]
-        self.scale = torch.tensor([[warmth] for warmth in temperatures if warmth > 0])
+        self.seed, self.prompt_length, self.on_step = seed, prompt_length, on_step
+        self.rows = [row for row, temperature in enumerate(temperatures) if temperature > 0]
+        self.names = [names[row] for row in self.rows]
+        self.scale = torch.tensor([[temperatures[row]] for row in self.rows])
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        self.on_step()
-        if not self.warm:
+        step, size = input_ids.shape[1] - self.prompt_length, scores.shape[1]
+        if step:  # the first token comes from the prompts' pass
+            self.on_step()
+        if not self.rows:
             return scores
-        step, size = input_ids.shape[1] - self.start, scores.shape[1]
-        noise = np.stack(list(_WORKERS.map(lambda one: gumbel(self.seed, one[1], step, size), self.warm)))
-        rows = [row for row, _ in self.warm]
+        noise = torch.from_numpy(np.stack(list(_WORKERS.map(lambda name: gumbel(self.seed, name, step, size), self.names))))
         scores = scores.float()
-        scores[rows] = scores[rows] / self.scale.to(scores.device) + torch.from_numpy(noise).to(scores.device)
+        scores[self.rows] = scores[self.rows] / self.scale.to(scores.device) + noise.to(scores.device)
         return scores
 
 
 class PreallocatedLayer(DynamicLayer):
-    """A layer's keys and values with room for every token to come, so that a step does not copy all that were before."""
+    """A layer's keys and values in buffers of full length, so that no step copies earlier ones."""
 
-    def __init__(self, room: int):
+    def __init__(self, max_length: int):
         super().__init__()
-        self.room = room
+        self.max_length = max_length
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
-        """New [B, KV, T, Dh] after those that are there; all of them."""
+        """Append new keys and values [B, KV, T, Dh], and return all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self.whole = [part.new_empty(*part.shape[:2], self.room, part.shape[3]) for part in (key_states, value_states)]
-        first = self.get_seq_length()
-        end = first + key_states.shape[2]
-        for whole, new in zip(self.whole, (key_states, value_states), strict=True):
-            whole[:, :, first:end] = new
-        self.keys, self.values = (whole[:, :, :end] for whole in self.whole)
+            self.buffers = [new.new_empty(*new.shape[:2], self.max_length, new.shape[3]) for new in (key_states, value_states)]
+        start = self.get_seq_length()
+        end = start + key_states.shape[2]
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = new
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
         return self.keys, self.values
 
 
@@ -89,43 +83,42 @@ def generate(
     temperatures: Sequence[float],
     max_new_tokens: int,
     seed: int,
-    most: int = 32,
+    max_batch_size: int = 32,
     advance: Callable[[float], None] = lambda done: None,
 ) -> list[list[int]]:
-    """Continue each prompt at its temperature. Returns token IDs in the order given, end tokens kept.
+    """Continue each prompt at its temperature. Return token IDs in order, end tokens included.
 
-    Prompts of like length share a batch, padded on the left: ``most`` of them, or what ``lm.memory`` holds.
-    Where memory runs out, batches halve. ``advance`` is called at each layer of the prompts' pass and at each token
-    after it, with the share of the prompts that it brings done, as `cost` counts.
+    Prompts of similar length share a batch, padded on the left, which ``lm.memory`` must hold. A
+    batch that runs out of memory is begun again in halves. ``advance`` receives the additional
+    share of prompts done, as `cost` counts, after each layer of their pass and each later token.
     """
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
     pad = min(lm.end_tokens)
-    found: list[list[int]] = [[] for _ in prompts]
+    pad_left = partial(pad_sequence, batch_first=True, padding_side="left")
+    continuations: list[list[int]] = [[] for _ in prompts]
 
-    def continue_batch(group: slice) -> None:
-        chosen = order[group]
-        longest = max(len(prompts[index]) for index in chosen)
-        ids = torch.full((len(chosen), longest), pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, index in enumerate(chosen):
-            ids[row, longest - len(prompts[index]) :] = torch.tensor(prompts[index])
-            mask[row, longest - len(prompts[index]) :] = 1
-        step, sent = cost.step(len(chosen)), 0.0
-        whole = len(chosen) * longest + (max_new_tokens - 1) * step  # the prompts' pass gives the first token
+    def continue_batch(batch: slice) -> None:
+        indices = order[batch]
+        longest = max(len(prompts[index]) for index in indices)
+        ids = pad_left([torch.tensor(prompts[index]) for index in indices], padding_value=pad)
+        mask = pad_left([torch.ones(len(prompts[index]), dtype=torch.long) for index in indices])
+        prompt_cost, step_cost = len(indices) * longest, cost.step(len(indices))
+        total_cost = prompt_cost + (max_new_tokens - 1) * step_cost  # the prompts' pass gives the first token
+        sent = 0.0
 
         def send(passed: float) -> None:
             nonlocal sent
-            share = len(chosen) * passed / whole
+            share = len(indices) * passed / total_cost
             sent += share
             advance(share)
 
         def on_layer(module: nn.Module, args: tuple) -> None:
             if args[0].shape[1] > 1:
-                send(len(chosen) * longest / lm.n_layers)
+                send(prompt_cost / lm.n_layers)
 
-        tokens = count()
-        at = [temperatures[index] for index in chosen]
-        noise = KeyedNoise(seed, [names[index] for index in chosen], at, longest, lambda: next(tokens) and send(step))
+        noise = KeyedNoise(
+            seed, [names[i] for i in indices], [temperatures[i] for i in indices], longest, lambda: send(step_cost)
+        )
         try:
             with registered_hooks(*((layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers)):
                 out = lm.hf.generate(
@@ -140,26 +133,21 @@ def generate(
         except BaseException:
             advance(-sent)  # the batch is begun again, in halves
             raise
-        for row, index in enumerate(chosen):
-            found[index] = _until_end(out[row, longest:].tolist(), lm.end_tokens)
-        advance(len(chosen) - sent)  # a batch may end early
+        for index, row in zip(indices, out[:, longest:].tolist(), strict=True):
+            length = next((end for end, token in enumerate(row, 1) if token in lm.end_tokens), len(row))
+            continuations[index] = row[:length]
+        advance(len(indices) - sent)  # a batch may end early
 
     longest = max(map(len, prompts), default=0) + max_new_tokens
-    a_row = bytes_per_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)
-    memory.run_in_batches(lm, "generate", len(prompts), a_row, continue_batch, most)
-    return found
+    size = bytes_per_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)
+    memory.run_in_batches(lm, "generate", len(prompts), size, continue_batch, max_batch_size)
+    return continuations
 
 
 def bytes_per_row(config: PretrainedConfig, length: int, size: int) -> int:
-    """A sequence's keys and values of ``size`` bytes each, as much for its prompt's pass, and its logits while noised."""
+    """Return the bytes for generating a sequence of ``length`` tokens, at ``size`` bytes a number.
+
+    It counts keys and values, as much for the prompt's pass, and the logits while noise is added.
+    """
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    return (
-        2 * 2 * config.num_hidden_layers * kv_heads * architectures.head_dim(config) * length * size + 4 * 4 * config.vocab_size
-    )
-
-
-def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
-    for place, token in enumerate(ids):
-        if token in ends:
-            return ids[: place + 1]
-    return ids
+    return 2 * 2 * config.num_hidden_layers * kv_heads * architectures.head_dim(config) * length * size + 16 * config.vocab_size

@@ -1,6 +1,4 @@
-"""A model from a folder of weights, placed on this machine and held against its self-test."""
-
-from __future__ import annotations
+"""Load a model from a folder of weights onto this machine, and self-test it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from wor.errors import UserError
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in what numbers a model computes, and why."""
+    """The device, dtype and threads that a model computes with."""
 
     device: str
     dtype: str
@@ -23,16 +21,15 @@ class Placement:
 
 
 def choose_device(device: str = "auto", dtype: str = "auto", threads: int = 0) -> Placement:
-    """Choose device, dtype and threads. ``auto`` takes an accelerator where there is one, and float32.
+    """Choose device, dtype and threads. ``auto`` means an accelerator if there is one, and float32.
 
-    Measures are differences of nearly equal distributions, so float32 is the default also where bfloat16
-    would be faster; the reason says whether it would.
+    Measures compare nearly equal distributions, so float32. The reason says if bfloat16 is faster.
     """
-    have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if have[name])
-    elif not have[device]:
-        raise UserError("compute.device", device, "This machine has none; set it to auto or cpu")
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    elif not available[device]:
+        raise UserError("compute.device", device, "This machine has none. Set it to auto or cpu")
     reason = f"compute.dtype is {dtype}"
     if dtype == "auto":
         dtype, reason = "float32", "auto: KL and entropy differences are taken in full precision"
@@ -43,32 +40,26 @@ def choose_device(device: str = "auto", dtype: str = "auto", threads: int = 0) -
 
 
 def has_fast_bfloat16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware; elsewhere it is slower than float32."""
+    """Return whether the device multiplies bfloat16 in hardware. Otherwise float32 is faster."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        capabilities = torch.cpu.get_capabilities()
+        return capabilities.get("avx512_bf16", False) or capabilities.get("amx_tile", False)
     return False
 
 
 def load(folder: Path, placement: Placement, template: str = "{prompt}\n\n") -> LM:
-    """Load safetensors weights from ``folder``, without any code that it may hold, and self-test the model.
-
-    ``template`` is for a model without a chat template; see LM.
-    """
+    """Load safetensors weights, run no code, and self-test the model. For ``template`` see `LM`."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    options = {"trust_remote_code": False}
+    config = AutoConfig.from_pretrained(folder, **options)
     architectures.require_supported((config.architectures or ["unknown"])[0], config)
     hf = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, placement.dtype),
-        attn_implementation=attention.NAME,
-        use_safetensors=True,
-        trust_remote_code=False,
+        folder, dtype=getattr(torch, placement.dtype), attn_implementation=attention.NAME, use_safetensors=True, **options
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    hf = hf.to(placement.device)
-    lm = LM(hf, tokenizer, template=template)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    lm = LM(hf.to(placement.device), tokenizer, template=template)
     selftest.run_selftest(lm)
     return lm

@@ -1,6 +1,4 @@
-"""How much fits: groups from a budget of bytes, halved when the machine has less than it promised."""
-
-from __future__ import annotations
+"""Run work in batches that fit a budget of bytes, and halve them when memory runs out."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,42 +7,44 @@ import torch
 
 from wor.errors import UserError
 
-T = TypeVar("T")
-MIN_BUDGET = 16 * 2**20  # a budget below this would only be slow
+Result = TypeVar("Result")
+MIN_BUDGET = 16 * 2**20  # a smaller budget would only be slow
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out; torch has no type for it on a CPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in str(error) or "out of memory" in str(error))
+    """Return whether an error says that memory ran out. On a CPU, torch has no type for it."""
+    has_type = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    text = str(error) if isinstance(error, RuntimeError) else ""
+    return has_type or "DefaultCPUAllocator" in text or "out of memory" in text
 
 
-def run_in_batches(lm, what: str, n: int, size: int, work: Callable[[slice], T], most: int | None = None) -> list[T]:
-    """``work`` over 0..n, in as few groups as fit at ``size`` bytes each and ``most`` together; what each group gave.
+def run_in_batches(
+    lm, task: str, n: int, size: int, work: Callable[[slice], Result], max_batch_size: int | None = None
+) -> list[Result]:
+    """Call ``work`` on consecutive slices of range(n) that fit ``lm.memory``. Return its results.
 
-    ``lm.groups[what]`` remembers the largest group. A group for which memory runs out is begun again at half
-    the size, and so are those after it; ``lm.memory`` follows, down to LEAST. When one alone does not fit,
-    that is a UserError.
+    One item takes ``size`` bytes. A batch that runs out of memory is begun again at half its size,
+    which later batches keep, and ``lm.memory`` falls to at least MIN_BUDGET. A single item that
+    does not fit raises UserError. ``lm.largest_batches[task]`` keeps the size of the largest batch.
     """
-    found, first = [], 0
-    limit = most or n
-    while first < n:
-        group = slice(first, min(first + min(max(1, lm.memory // size), limit), n))
-        count = group.stop - group.start
+    results, start = [], 0
+    limit = max_batch_size or n
+    while start < n:
+        batch = slice(start, min(start + min(max(1, lm.memory // size), limit), n))
+        count = batch.stop - batch.start
         try:
-            found.append(work(group))
-            lm.groups[what] = max(lm.groups.get(what, 0), count)
-            first = group.stop
+            results.append(work(batch))
+            lm.largest_batches[task] = max(lm.largest_batches.get(task, 0), count)
+            start = batch.stop
             continue
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if count == 1:
-                tried = f"{what}: one alone, of some {size / 2**20:.0f} MiB, does not fit"
-                raise UserError("memory", tried, "Free memory, shorten the items or take a smaller model") from error
-        limit = count // 2  # out of the handler, whose traceback holds on to what the group had made
+                value = f"{task}: one item of about {size / 2**20:.0f} MiB does not fit"
+                raise UserError("memory", value, "Free memory, shorten the items or take a smaller model") from error
+        limit = count // 2  # outside the handler, as the traceback keeps the batch's tensors alive
         lm.memory = max(MIN_BUDGET, min(lm.memory // 2, limit * size))
         if lm.device.type == "cuda":
             torch.cuda.empty_cache()
-    return found
+    return results

@@ -1,6 +1,4 @@
-"""A language model with the handles that the engine needs: layers, heads, norm and unembedding."""
-
-from __future__ import annotations
+"""A language model with its layers, heads, norm and unembedding at hand."""
 
 from collections.abc import Sequence
 
@@ -8,6 +6,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 
+from wor import compat
 from wor.engine import architectures, attention
 from wor.errors import UserError
 
@@ -15,22 +14,18 @@ from wor.errors import UserError
 class LM:
     """A causal language model in evaluation mode, with the engine's attention.
 
+    ``hf`` is changed: it gets the engine's attention, no gradients, and keeps only the end tokens
+    of its generation settings. A repetition penalty would spoil draws from softmax(logits / T).
+
     Parameters
     ----------
-    hf : a transformers causal LM of a supported architecture, on sdpa attention or the engine's.
-    tokenizer : its tokenizer, or None where only token IDs go in.
-    template : what a prompt stands in, at ``{prompt}``, where the tokenizer has no chat template.
-    memory : bytes that the engine may use beside the weights, and the ``reason``; it halves when the machine has less.
+    hf : a transformers causal LM of a supported architecture, with sdpa or the engine's attention.
+        Other attention backends are refused: the engine's attention rows would not be theirs.
+    tokenizer : its tokenizer, or None if only token IDs go in.
+    memory, reason : bytes for use beside the weights, fewer after memory ran out; their origin.
+    template : text around ``{prompt}``, for a tokenizer without a chat template.
 
-    ``hf`` itself is changed: its attention becomes the engine's, its gradients are off, and its generation
-    settings keep nothing but the end tokens. A repetition penalty, say, would be no draw from softmax(logits / T).
-
-    Raises
-    ------
-    UserError
-        An architecture or attention backend that the engine does not understand. Other backends than sdpa
-        are refused, not replaced: the engine works attention rows out beside sdpa, and another kernel's
-        numbers would not be theirs.
+    Raises UserError for an architecture, attention or unembedding that the engine does not support.
     """
 
     def __init__(
@@ -42,16 +37,16 @@ class LM:
         template: str = "{prompt}\n\n",
     ):
         architectures.require_supported(type(hf).__name__, hf.config)
-        backend = hf.config._attn_implementation
+        backend = compat.attention_backend(hf.config)
         if backend not in (attention.NAME, "sdpa"):
-            remedy = "It gives no attention rows of chosen queries; load the model with attn_implementation='sdpa'"
-            raise UserError("attention", backend, remedy)
+            raise UserError("attention", backend, "Load the model with attn_implementation='sdpa'; others are not supported")
         hf.set_attn_implementation(attention.NAME)
         self.hf, self.tokenizer, self.template = hf.eval().requires_grad_(False), tokenizer, template
         self.set_memory(memory, reason)
-        self.groups: dict[str, int] = {}
+        self.largest_batches: dict[str, int] = {}
         self.base, self.layers = hf.base_model, architectures.layers(hf)
-        self.norm, self.unembed = architectures.final_norm(hf), hf.get_output_embeddings()
+        self.norm = hf.get_submodule(architectures.ARCHITECTURES[type(hf).__name__].norm)
+        self.unembed = hf.get_output_embeddings()
         if getattr(self.unembed, "bias", None) is not None:
             raise UserError("lm_head", "has a bias", "The engine unembeds without one; use another model")
         config = hf.config
@@ -62,31 +57,30 @@ class LM:
         ends = config.eos_token_id if ends is None else ends
         self._ends = frozenset([] if ends is None else ends if isinstance(ends, list) else [ends])
         hf.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
-        self.device = next(hf.parameters()).device
-        self.dtype = next(hf.parameters()).dtype
+        self.device, self.dtype = self.unembed.weight.device, self.unembed.weight.dtype
 
     def set_memory(self, memory: int, reason: str) -> None:
-        """Let the engine use ``memory`` bytes beside the weights; ``reason`` says where the number comes from."""
+        """Set the budget of bytes beside the weights, and the ``reason`` for it."""
         self.memory, self.budget = memory, (memory, reason)
 
     @property
     def end_tokens(self) -> frozenset[int]:
-        """Tokens that end a continuation; they are not part of what was said."""
+        """Return the tokens that end a continuation. They are not part of its text."""
         if not self._ends:
             raise UserError("eos_token_id", None, "Name the token that ends a continuation in the model's config.json")
         return self._ends
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Residual stream -> final norm -> unembedding, in float32 at least. ``[..., D] -> [..., V]``."""
+        """Return the logits [..., V] of residual streams [..., D], in float32 at least."""
         logits = self.unembed(self.norm(hidden))
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits.to(attention.accumulation_dtype(logits.dtype))
 
     @property
     def has_chat_template(self) -> bool:
         return self.tokenizer.chat_template is not None
 
     def render(self, prompt: str) -> str:
-        """The prompt in the model's chat template, or in ``template`` when the model has none."""
+        """Return the prompt in the model's chat template, or in ``template`` if it has none."""
         if not self.has_chat_template:
             return self.template.replace("{prompt}", prompt)
         turns = [{"role": "user", "content": prompt}]
@@ -98,10 +92,10 @@ class LM:
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
 
-    def encode_prompt(self, prompt: str, room: int, name: str) -> list[int]:
-        """Token IDs of the rendered prompt; refused when ``room`` more tokens would not fit the context."""
+    def encode_prompt(self, prompt: str, max_new_tokens: int, name: str) -> list[int]:
+        """Return the rendered prompt's token IDs. Raise UserError if the context is too short."""
         ids = self.encode(self.render(prompt))
-        if len(ids) + room > self.context:
-            remedy = f"The context holds {self.context}: shorten the item, or lower max_new_tokens ({room})"
+        if len(ids) + max_new_tokens > self.context:
+            remedy = f"The context holds {self.context}: shorten the item, or lower max_new_tokens ({max_new_tokens})"
             raise UserError(name, f"prompt has {len(ids)} tokens", remedy)
         return ids

@@ -1,6 +1,4 @@
-"""One item through the model: everything that the measures need, as small arrays."""
-
-from __future__ import annotations
+"""Run one item through the model, and return all that the measures need as small arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +8,13 @@ import numpy as np
 import torch
 
 from wor.engine import ablate, unembed
-from wor.engine.capture import Span, beliefs, capture, score_continuation
+from wor.engine.capture import Span, capture, mean_beliefs
 from wor.engine.model import LM
-from wor.engine.unembed import Scores
 
 
 @dataclass(frozen=True)
 class PromptAndContinuation:
-    """A prompt with the model's continuation, and the window within the continuation."""
+    """A prompt and the model's continuation, with a window ``start`` to ``end`` of the latter."""
 
     prompt: list[int]
     continuation: list[int]
@@ -30,7 +27,7 @@ class PromptAndContinuation:
 
     @property
     def ids_to_window(self) -> list[int]:
-        """Everything up to the window's end: nothing after it can change the window's hidden states."""
+        """Return everything up to the window's end. Nothing later can change its hidden states."""
         return self.prompt + self.continuation[: self.end]
 
     @property
@@ -39,8 +36,11 @@ class PromptAndContinuation:
 
 
 class TokenScores(NamedTuple):
-    """Mean log-probability at temperature 1, NaN over no tokens (the prompt's first token has none); and of each token
-    of the continuation its own, and the entropy of the prediction that it followed, in nats."""
+    """Scores of an item's tokens at temperature 1, in nats.
+
+    continuation, prompt : mean log-probability, NaN for no tokens. The prompt's first has none.
+    log_probs : of each token of the continuation. entropies : of the predictions before them.
+    """
 
     continuation: float
     prompt: float
@@ -50,60 +50,53 @@ class TokenScores(NamedTuple):
 
 def observe(
     lm: LM,
-    case: PromptAndContinuation,
+    sequence: PromptAndContinuation,
     paraphrases: Sequence[list[int]],
-    part: ablate.LayerPart,
-    stand_in: torch.Tensor,
+    component: ablate.LayerComponent,
+    replacement: torch.Tensor,
     belief: torch.Tensor,
     lens: bool,
 ) -> tuple[dict[str, np.ndarray], TokenScores]:
-    """What one item showed. W window positions, L layers, H heads, P paraphrases.
+    """Return one item's arrays and scores. W window positions, L layers, H heads, P paraphrases.
 
-    Parameters
-    ----------
-    paraphrases : token IDs of each paraphrased prompt.
-    part, stand_in : what is taken out of each layer, and what stands in for it (see Reference.stand_in).
-    belief : [L + 1, D], on which beliefs are centred.
-    lens : whether jsd is wanted.
+    Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. ``belief``,
+    [L + 1, D], is the reference mean on which beliefs are centred. ``lens`` adds jsd.
 
     Returns
     -------
-    The item's fluency, and these arrays:
-
     entropy, entropy_no_sink : [L, W] attention entropy in nats, mean over heads.
     entropy_heads : [L, H] entropy / log(visible keys), mean over the window, in [0, 1].
-    kl : [L, W] KL(clean || this layer's part replaced), nats.
-    jsd : [L, W] logit-lens divergence from the final layer, bits.
+    kl : [L, W] KL(clean || this layer's component replaced), nats.
     cosine : [P, L + 1] cosine between the centred window means of item and paraphrase.
+    jsd : [L, W] logit-lens divergence from the final layer, bits.
     """
-    clean = capture(lm, case.ids, case.window, scored_from=1)
+    clean = capture(lm, sequence.ids, sequence.window, scored_from=1)
     visible = torch.arange(clean.window.start, clean.window.end, device=lm.device) + 1
     cosine, belief = torch.zeros(0, lm.n_layers + 1), belief.to(lm.device)
     if paraphrases:
-        own = clean.hidden.float().mean(1) - belief
-        others = [PromptAndContinuation(prompt, case.continuation, case.start, case.end) for prompt in paraphrases]
-        theirs = beliefs(lm, clean, [other.ids_to_window for other in others], [other.window for other in others])
-        cosine = torch.cosine_similarity(own, theirs - belief, dim=-1)
+        start, end = sequence.start, sequence.end
+        others = [PromptAndContinuation(prompt, sequence.continuation, start, end) for prompt in paraphrases]
+        beliefs = mean_beliefs(lm, clean, [other.ids_to_window for other in others], [other.window for other in others])
+        cosine = torch.cosine_similarity(clean.hidden.float().mean(1) - belief, beliefs - belief, dim=-1)
     arrays = {
         "entropy": clean.entropy.mean(1),
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
         "entropy_heads": (clean.entropy / visible.log()).mean(-1),
-        "kl": ablate.layer_kl(lm, clean, part, stand_in),
+        "kl": ablate.layer_kl(lm, clean, component, replacement),
         "cosine": cosine,
     }
     if lens:
         arrays["jsd"] = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
-    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _token_scores(clean.scores, case)
+    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _token_scores(clean.scores, sequence)
 
 
-def score_tokens(lm: LM, case: PromptAndContinuation) -> TokenScores:
-    """An item's fluency alone, for one that has no window."""
-    return _token_scores(score_continuation(lm, case.ids), case)
+def score_tokens(lm: LM, sequence: PromptAndContinuation) -> TokenScores:
+    """Return the token scores of an item that has no window."""
+    return _token_scores(capture(lm, sequence.ids, Span(0, 0), scored_from=1).scores, sequence)
 
 
-def _token_scores(scored: Scores, case: PromptAndContinuation) -> TokenScores:
-    """``scored``: every token after the first."""
-    first = len(case.prompt) - 1
-    of_prompt, of_continuation = scored.log_prob[:first], scored.log_prob[first:]
-    means = (part.cpu().double().mean().item() for part in (of_continuation, of_prompt))
-    return TokenScores(*means, of_continuation.cpu().numpy(), scored.entropy[first:].cpu().numpy())
+def _token_scores(scores: unembed.Scores, sequence: PromptAndContinuation) -> TokenScores:
+    first = len(sequence.prompt) - 1  # the sequence's first token has no score
+    prompt, continuation = scores.log_prob[:first].cpu(), scores.log_prob[first:].cpu()
+    means = [log_probs.double().mean().item() for log_probs in (continuation, prompt)]
+    return TokenScores(means[0], means[1], continuation.numpy(), scores.entropy[first:].cpu().numpy())

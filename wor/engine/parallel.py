@@ -1,6 +1,4 @@
-"""Items side by side, each on one thread: none waits for the slowest of several, as it does at each operation of torch."""
-
-from __future__ import annotations
+"""Process items in parallel, one thread each, so that threads need not wait at every operation."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -12,53 +10,53 @@ import torch
 
 from wor.engine.model import LM
 
-Entry, Found = TypeVar("Entry"), TypeVar("Found")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def map_items(lm: LM, work: Callable[[LM, Entry], Found], entries: Sequence[Entry], advance: Callable[[], None]) -> list[Found]:
-    """``work(lm, entry)`` of each entry, in the order of ``entries``; ``advance()`` as each is done.
+def map_items(lm: LM, work: Callable[[LM, Item], Result], items: Sequence[Item], advance: Callable[[], None]) -> list[Result]:
+    """Return ``work(lm, item)`` for each item, in order. Call ``advance()`` after each one.
 
-    On a CPU as many at a time as torch has threads here, in models that share ``lm``'s weights and nothing else: neither
-    hooks nor memory budget, which is divided among them. What ``work`` finds does not depend on how many there are.
-    It must leave the tokenizer alone, which is not to be used by two threads at once. When one fails, those that are
-    not begun are left out.
+    On a CPU, as many items run at once as torch has threads. Each model shares only the weights: it
+    has its own hooks and share of memory. No result depends on the number of threads. ``work`` must
+    not use the tokenizer, which is not thread-safe. After an error, no further item begins.
     """
     if lm.device.type != "cpu":
-        found = []
-        for entry in entries:
-            found.append(work(lm, entry))
+        results = []
+        for item in items:
+            results.append(work(lm, item))
             advance()
-        return found
-    models = SimpleQueue()
-    beside = _with_shared_weights(lm, max(1, min(torch.get_num_threads(), len(entries))))
-    for model in beside:
-        models.put(model)
+        return results
+    models = _with_shared_weights(lm, max(1, min(torch.get_num_threads(), len(items))))
+    free: SimpleQueue[LM] = SimpleQueue()
+    for model in models:
+        free.put(model)
 
-    def on_one(entry: Entry) -> Found:
-        model = models.get()
+    def on_free_model(item: Item) -> Result:
+        model = free.get()
         try:
-            return work(model, entry)
+            return work(model, item)
         finally:
-            models.put(model)
+            free.put(model)
 
-    with ThreadPoolExecutor(len(beside), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+    with ThreadPoolExecutor(len(models), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         try:
-            begun = [threads.submit(on_one, entry) for entry in entries]
-            for one in as_completed(begun):
-                one.result()  # or what it raised
+            futures = [threads.submit(on_free_model, item) for item in items]
+            for future in as_completed(futures):
+                future.result()  # raises the item's error
                 advance()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-    for model in beside:
+    for model in models:
         if model.memory < model.budget[0]:  # halved, since memory ran out
-            lm.memory = min(lm.memory, model.memory * len(beside))
-        for what, most in model.groups.items():
-            lm.groups[what] = max(lm.groups.get(what, 0), most)
-    return [one.result() for one in begun]
+            lm.memory = min(lm.memory, model.memory * len(models))
+        for task, size in model.largest_batches.items():
+            lm.largest_batches[task] = max(lm.largest_batches.get(task, 0), size)
+    return [future.result() for future in futures]
 
 
 def _with_shared_weights(lm: LM, count: int) -> list[LM]:
-    """Models on the weights of ``lm``, with modules of their own."""
+    """Return models with their own modules on the weights of ``lm``."""
     shared = {id(tensor): tensor for tensor in (*lm.hf.parameters(), *lm.hf.buffers())}
-    share = lm.memory // count
-    return [LM(copy.deepcopy(lm.hf, dict(shared)), None, share, lm.budget[1], lm.template) for _ in range(count)]
+    budget = lm.memory // count
+    return [LM(copy.deepcopy(lm.hf, dict(shared)), None, budget, lm.budget[1], lm.template) for _ in range(count)]

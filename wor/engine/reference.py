@@ -1,6 +1,4 @@
-"""What stands in for a part of the model that is taken out. Frozen: it comes from calibration controls alone."""
-
-from __future__ import annotations
+"""Frozen replacements for components, from calibration controls alone."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,20 +6,20 @@ from typing import Literal
 import numpy as np
 import torch
 
-from wor.engine.ablate import LayerPart
+from wor.engine.ablate import LayerComponent
 from wor.engine.capture import CleanRun
 from wor.engine.seeding import generator_for
 
-Part = LayerPart | Literal["head"]
+Component = LayerComponent | Literal["head"]
 Mode = Literal["mean", "zero", "resample"]
 MIN_SAMPLES = 64  # positions kept for `resample`, at least
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Means over the window positions of calibration controls, and some of those positions as they were.
+    """Means over the window positions of calibration controls, and a sample of those positions.
 
-    mlp, attention : [L, D] a part's mean output. head : [L, H, Dh] before the output projection.
+    mlp, attention : [L, D] mean output. head : [L, H, Dh] mean before the output projection.
     belief : [L + 1, D] mean residual stream; 0 is the embedding.
     mlp_samples, attention_samples : [S, L, D]. head_samples : [S, L, H, Dh].
     """
@@ -34,38 +32,35 @@ class Reference:
     attention_samples: torch.Tensor
     head_samples: torch.Tensor
 
-    def replacement(self, part: Part, mode: Mode, width: int, seed: int = 0, name: str = "") -> torch.Tensor:
-        """What a part gives over a window of ``width`` positions once it is taken out.
+    def replacement(self, component: Component, mode: Mode, width: int, seed: int = 0, name: str = "") -> torch.Tensor:
+        """Return what replaces a component over a window of ``width`` positions.
 
-        mean : its mean, the same at each position: ``[L, ...]``.
-        zero : nothing, so that the layer's update is left out: ``[L, ...]``.
-        resample : at each position its output at one sampled position of a calibration control, the same one
-            for all layers, drawn by ``(seed, name)``: ``[L, width, ...]``.
-
-        ``...`` is D, or H, Dh for heads. ``layer`` is attention and MLP at once.
+        ``mean`` and ``zero`` give ``[L, ...]``, the same at each position. ``resample`` gives
+        ``[L, width, ...]``: at each position the output at one sampled position, drawn by
+        ``(seed, name)`` for all layers and components. ``...`` is D, or H, Dh for heads.
+        ``layer`` is attention and MLP at once.
         """
-        if part == "layer":
-            parts = [self.replacement(one, mode, width, seed, name) for one in ("attention", "mlp")]
-            return parts[0] + parts[1]
+        if component == "layer":
+            return self.replacement("attention", mode, width, seed, name) + self.replacement("mlp", mode, width, seed, name)
         if mode == "resample":
-            samples = getattr(self, f"{part}_samples")
-            drawn = generator_for(seed, f"resample\x1f{name}").integers(len(samples), size=width)
-            return samples[torch.from_numpy(drawn)].transpose(0, 1)
-        mean = getattr(self, part)
+            samples = getattr(self, f"{component}_samples")
+            rows = generator_for(seed, f"resample\x1f{name}").integers(len(samples), size=width)
+            return samples[torch.from_numpy(rows)].transpose(0, 1)
+        mean = getattr(self, component)
         return torch.zeros_like(mean) if mode == "zero" else mean
 
 
 def summarise_run(clean: CleanRun, samples: int) -> dict[str, np.ndarray]:
-    """One pass's sums over its window, in float64, and ``samples`` of its positions, evenly spread."""
-    parts = {"mlp": clean.mlp_out, "attention": clean.attention_out, "head": clean.head_out}
-    spread = ((torch.arange(samples) + 0.5) * len(clean.window) / samples).long()
-    found = {name: part.cpu().double().sum(1) for name, part in {**parts, "belief": clean.hidden}.items()}
-    found |= {f"{name}_samples": part.cpu().float()[:, spread].transpose(0, 1) for name, part in parts.items()}
-    return {"positions": np.array(len(clean.window))} | {name: array.numpy() for name, array in found.items()}
+    """Return sums over one pass's window in float64, and ``samples`` evenly spread positions."""
+    outputs = {"mlp": clean.mlp_out, "attention": clean.attention_out, "head": clean.head_out}
+    rows = ((torch.arange(samples) + 0.5) * len(clean.window) / samples).long()
+    summary = {name: output.cpu().double().sum(1) for name, output in {**outputs, "belief": clean.hidden}.items()}
+    summary |= {f"{name}_samples": output.cpu().float()[:, rows].transpose(0, 1) for name, output in outputs.items()}
+    return {"positions": np.array(len(clean.window))} | {name: array.numpy() for name, array in summary.items()}
 
 
 def pool_summaries(summaries: dict[str, np.ndarray]) -> Reference:
-    """The reference of all passes: `summarise` of each, stacked along a first axis. Positions weigh alike."""
+    """Pool the stacked `summarise_run` arrays of all passes. Each position weighs alike."""
     total = summaries["positions"].sum()
     means = {name: summaries[name].sum(0) / total for name in ("mlp", "attention", "head", "belief")}
     samples = {f"{name}_samples": np.concatenate(summaries[f"{name}_samples"]) for name in ("mlp", "attention", "head")}

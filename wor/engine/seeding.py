@@ -1,6 +1,4 @@
-"""Random numbers that depend on what they are for, and on nothing that ran before."""
-
-from __future__ import annotations
+"""Draw random numbers that depend on a seed and a name, and on nothing that ran before."""
 
 import hashlib
 
@@ -8,6 +6,6 @@ import numpy as np
 
 
 def generator_for(seed: int, name: str, step: int = 0) -> np.random.Generator:
-    """A generator of its own for each ``(seed, name, step)``: the same on every machine, in any order."""
+    """Return the generator of ``(seed, name, step)``, equal on every machine and in any order."""
     key = int.from_bytes(hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()[:16], "big")
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, step, 0]))

@@ -1,6 +1,4 @@
-"""What must hold before any number of a model is believed: the engine against the model's own forward pass."""
-
-from __future__ import annotations
+"""Compare the engine with the model's own forward pass, before any number of a model is used."""
 
 import torch
 
@@ -16,49 +14,45 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 0.05, torc
 
 @torch.inference_mode()
 def run_selftest(lm: LM) -> None:
-    """Checks on a short sequence; UserError names the first that fails.
+    """Check the engine on a short sequence. Raise UserError that names the first failed check.
 
-    own pass : the residual stream that `capture` keeps gives the model's own logits.
-    attention rows : they sum to 1, and give the forward pass's own output.
-    no-op : a part replaced by its own output leaves the logits as they were, on the shared prefix.
-    skipped mlp : the middle layer's MLP left out gives what a full pass with a hook gives.
+    own pass : the residual stream from `capture` gives the model's own logits.
+    attention rows : they sum to 1 and give the forward pass's own output.
+    no-op : a component replaced by its own output leaves the logits unchanged.
+    skipped mlp : the middle layer without its MLP gives what a full pass with a hook gives.
     decoding : one token on a cache gives the logits of the full pass.
     padding : tokens on the left change nothing, as `generate` needs.
     """
-    ids = [(7 * place + 11) % lm.unembed.weight.shape[0] for place in range(LENGTH)]
-    window = Span(START, LENGTH)
-    logits = (
-        lm.hf(torch.tensor([ids], device=lm.device), use_cache=False).logits[0, START:].to(attention.accumulation_dtype(lm.dtype))
-    )
-    scale = logits.std().clamp_min(torch.finfo(lm.dtype).tiny)
+    ids = [(7 * position + 11) % lm.unembed.weight.shape[0] for position in range(LENGTH)]
+    window, dtype = Span(START, LENGTH), attention.accumulation_dtype(lm.dtype)
+    own_logits = lm.hf(torch.tensor([ids], device=lm.device), use_cache=False).logits[0, START:].to(dtype)
+    scale = own_logits.std().clamp_min(torch.finfo(lm.dtype).tiny)
 
-    def hold(check: str, difference: float | torch.Tensor) -> None:
-        found = float(difference)
-        if not found <= TOLERANCE[lm.dtype]:
-            remedy = "The engine's numbers would not be this model's; use another model or dtype"
-            raise UserError(
-                f"self-test of {type(lm.hf).__name__}", f"{check} off by {found:.2g} (at most {TOLERANCE[lm.dtype]:g})", remedy
-            )
+    def check(name: str, difference: float) -> None:
+        if not difference <= TOLERANCE[lm.dtype]:
+            value = f"{name} off by {difference:.2g} (at most {TOLERANCE[lm.dtype]:g})"
+            remedy = "The engine's numbers would not be this model's. Use another model or dtype"
+            raise UserError(f"self-test of {type(lm.hf).__name__}", value, remedy)
 
-    def hold_logits(check: str, found: torch.Tensor, expected: torch.Tensor = logits) -> None:
-        hold(check, (found - expected).abs().max() / scale)
+    def check_logits(name: str, logits: torch.Tensor, expected: torch.Tensor = own_logits) -> None:
+        check(name, float((logits.to(dtype) - expected).abs().max() / scale))
 
     clean = capture(lm, ids, window)
-    hold_logits("own pass", lm.logits(clean.hidden[-1]))
-    with attention.recording(START, LENGTH, checked=True) as seen:
+    check_logits("own pass", lm.logits(clean.hidden[-1]))
+    with attention.mode(attention.Recorder(START, LENGTH, checked=True)) as recorded:
         lm.base(clean.ids, use_cache=False)
-    hold("attention rows", seen.error)
-    for part, own in (("mlp", clean.mlp_out), ("attention", clean.attention_out)):
-        hold_logits(f"no-op {part}", lm.logits(ablate.patched_residual(lm, clean, part, own)))
+    check("attention rows", recorded.error)
+    check_logits("no-op mlp", lm.logits(ablate.patched_residual(lm, clean, "mlp", clean.mlp_out)))
+    check_logits("no-op attention", lm.logits(ablate.patched_residual(lm, clean, "attention", clean.attention_out)))
     zero, middle = torch.zeros(lm.n_layers, lm.width), lm.n_layers // 2
     with ablate.replaced_output(lm, middle, "mlp", window, zero[middle].to(lm.device, lm.dtype)):
-        hooked = lm.hf(clean.ids, use_cache=False).logits[0, START:].to(logits.dtype)
-    hold_logits("skipped mlp", lm.logits(ablate.patched_residual(lm, clean, "mlp", zero)[middle]), hooked)
+        hooked = lm.hf(clean.ids, use_cache=False).logits[0, START:].to(dtype)
+    check_logits("skipped mlp", lm.logits(ablate.patched_residual(lm, clean, "mlp", zero)[middle]), hooked)
     cache = lm.hf(clean.ids[:, :-1], use_cache=True).past_key_values
-    step = lm.hf(clean.ids[:, -1:], past_key_values=cache, use_cache=True).logits[0].to(logits.dtype)
-    hold_logits("decoding", step, logits[-1:])
+    step = lm.hf(clean.ids[:, -1:], past_key_values=cache, use_cache=True).logits[0]
+    check_logits("decoding", step, own_logits[-1:])
     padding = torch.full((1, 5), ids[0], device=lm.device)
     mask = torch.cat([torch.zeros_like(padding), torch.ones_like(clean.ids)], dim=1)
     positions = (mask.cumsum(-1) - 1).clamp_min(0)
     padded = lm.hf(torch.cat([padding, clean.ids], dim=1), attention_mask=mask, position_ids=positions, use_cache=False)
-    hold_logits("padding", padded.logits[0, padding.shape[1] + START :].to(logits.dtype))
+    check_logits("padding", padded.logits[0, padding.shape[1] + START :])

@@ -1,4 +1,8 @@
-"""The study's figures, in order: Fig1, Fig2, ... Each has a module here with ``table``, ``draw`` and ``describe``."""
+"""The study's figures. Each module named here has ``table``, ``draw`` and ``describe``."""
 
-# What its files are called, and its module: a name, so that listing the figures loads no matplotlib.
-FIGURES = {"scaling": "scaling", "temp_robustness": "temperature", "ablation_curve": "ablation"}
+# Name of its files -> name of its module, as Fig1, Fig2, ... Listing them imports no matplotlib.
+FIGURES = {  # one per line: `wor new figure` adds a line
+    "scaling": "scaling",
+    "temp_robustness": "temperature",
+    "ablation_curve": "ablation",
+}

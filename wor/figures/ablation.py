@@ -1,6 +1,4 @@
-"""Fig3: what is lost when heads are removed."""
-
-from __future__ import annotations
+"""Fig3: the accuracy that is lost when heads are removed."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,7 +14,7 @@ KINDS = {"ranked": (style.REASONING, "o-"), "random": (style.NEUTRAL, "s--")}
 
 
 def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
-    """One row a model, role, kind of removal and share of heads."""
+    """Return one row per model, role, kind of removal and share of heads."""
     rows = [
         {
             "model": model,
@@ -33,30 +31,30 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
 
 @style.with_style
 def draw(points: pd.DataFrame) -> Figure:
-    """A row of panels a model, a column a role: ranked heads against random ones matched by layer, with bands."""
+    """Draw accuracy without ranked and without random heads: a row of panels per model."""
     models = points["model"].unique()
     figure, axes = style.canvas(len(models), 2, height=0.4 + 1.7 * len(models), sharex=True, sharey="row")
     points = points.assign(percent=points["share"] * 100)
     for row, model in zip(axes, models, strict=True):
-        of_model = points[points["model"] == model]
-        said = []
+        model_rows = points[points["model"] == model]
+        missing = []
         for axis, (role, text) in zip(row, TEXT.items(), strict=True):
-            rows = of_model[of_model["role"] == role]
+            rows = model_rows[model_rows["role"] == role]
             start = rows[rows["share"] == 0].assign(kind="random")
             for kind, (colour, line) in KINDS.items():
-                if kind not in set(rows["kind"]):  # a share so small that no head was removed
+                if kind not in set(rows["kind"]):  # the share is so small that no head was removed
                     continue
-                drawn = pd.concat([start, rows])[lambda frame, kind=kind: frame["kind"] == kind].sort_values("share")
-                style.band(axis, drawn, "percent", colour, line, kind)
+                line_rows = pd.concat([start, rows])[lambda frame, kind=kind: frame["kind"] == kind].sort_values("share")
+                style.band(axis, line_rows, "percent", colour, line, kind)
                 if kind == "random":
                     for edge in ("draws_low", "draws_high"):
-                        axis.plot(drawn["percent"], drawn[edge], ":", color=colour, linewidth=0.8, label="range")
+                        axis.plot(line_rows["percent"], line_rows[edge], ":", color=colour, linewidth=0.8, label="range")
             style.set_heading(axis, f"{text}, n = {counts(rows)}")
             if rows["value"].isna().all():
                 style.write_reasons(axis, rows["reason"].unique())
             else:
-                said += missing_values(rows, _names(rows))
-        style.set_heading(row[0], of_model["label"].iloc[0], style.missing_line(said), row[0].get_title(loc="left"))
+                missing += missing_values(rows, _names(rows))
+        style.set_heading(row[0], model_rows["label"].iloc[0], style.missing_line(missing), row[0].get_title(loc="left"))
         row[0].set_ylabel("Token accuracy")
     style.hide_empty_scales(axes)
     for axis in axes[-1]:
@@ -72,26 +70,25 @@ def draw(points: pd.DataFrame) -> Figure:
 
 
 def describe(points: pd.DataFrame, params: Params) -> dict:
-    """The caption's data."""
+    """Return the caption and its numbers."""
     items = [
-        f"{label} {' + '.join(f'{counts(of_model.loc[[role]])} {text}' for role, text in TEXT.items())}"
-        for label, of_model in points.set_index("role").groupby("label", sort=False)
+        f"{label} {' + '.join(f'{counts(model_rows.loc[[role]])} {text}' for role, text in TEXT.items())}"
+        for label, model_rows in points.set_index("role").groupby("label", sort=False)
     ]
     low, high = points["share"].min() * 100, points["share"].max() * 100
-    drawn = [
+    sentences = [
         "Share of a given text's tokens that the model ranks first, teacher-forced, on gold solutions (left) and on control text "
         f"(right), with {low:g} to {high:g} % of the heads replaced by their means over calibration controls.",
         f"Circles: the heads with the largest effect on gold solutions minus effect on control text, over at most "
         f"{params.heads.n_rank} calibration items of each.",
-        f"Squares: as many random heads of the same layers, the mean over {_draws(points)} draws; dotted: the least and the "
-        "greatest draw."
+        f"Squares: as many random heads of the same layers, the mean over {_draws(points)} draws; dotted: the range of the draws."
         if (points["kind"] == "random").any()
         else "",
         f"Items: {'; '.join(items)}, of at most {params.heads.span} scored tokens each.",
     ]
     rows = points.assign(series=points["role"] + ", " + points["kind"]).rename(columns={"share": "x"})
     names = points["role"] + ", " + _names(points)
-    return caption("Token accuracy with heads removed", drawn, rows, names, "share of heads removed", "items", params)
+    return caption("Token accuracy with heads removed", sentences, rows, names, "share of heads removed", "items", params)
 
 
 def _draws(points: pd.DataFrame) -> str:

@@ -1,6 +1,4 @@
-"""Fig2: does REV hold over sampling temperatures?"""
-
-from __future__ import annotations
+"""Fig2: REV over sampling temperatures."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,7 +10,7 @@ from wor.figures.panels import estimate_columns, missing_values, with_panels
 
 
 def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
-    """One row a model, temperature and series (reasoning, control, auroc)."""
+    """Return one row per model, temperature and series (reasoning, control, auroc)."""
     rows = [
         {
             "model": model,
@@ -32,7 +30,7 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
 
 @style.with_style
 def draw(points: pd.DataFrame) -> Figure:
-    """A row of panels a model: mean REV by class, and AUROC, each with its band."""
+    """Draw mean REV by class and AUROC: one row of panels per model."""
     models = points["model"].unique()
     figure, axes = style.canvas(len(models), 2, height=0.4 + 1.6 * len(models), sharex=True, sharey="col")
     for (left, right), model in zip(axes, models, strict=True):
@@ -40,14 +38,14 @@ def draw(points: pd.DataFrame) -> Figure:
         for series, (colour, line) in {**style.ROLE, "auroc": (style.ACCENT, "^-")}.items():
             axis = right if series == "auroc" else left
             style.band(axis, rows[rows["series"] == series], "temperature", colour, line, series)
-        said = []
+        missing = []
         for axis, of_auroc in ((left, False), (right, True)):
-            there = rows[(rows["series"] == "auroc") == of_auroc]
-            if there["value"].isna().all():
-                style.write_reasons(axis, there["reason"].unique())
+            panel_rows = rows[(rows["series"] == "auroc") == of_auroc]
+            if panel_rows["value"].isna().all():
+                style.write_reasons(axis, panel_rows["reason"].unique())
             else:
-                said += missing_values(there, _names(there))
-        style.set_heading(left, rows["label"].iloc[0], style.missing_line(said), f"n = {_n(rows)}")
+                missing += missing_values(panel_rows, _names(panel_rows))
+        style.set_heading(left, rows["label"].iloc[0], style.missing_line(missing), f"n = {_n(rows)}")
         if rows.loc[rows["series"] == "auroc", "value"].notna().any():
             right.axhline(0.5, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
         left.set_ylabel("Mean REV (sd)")
@@ -62,17 +60,17 @@ def draw(points: pd.DataFrame) -> Figure:
 
 
 def describe(points: pd.DataFrame, params: Params) -> dict:
-    """The caption's data."""
+    """Return the caption and its numbers."""
     items = [f"{rows['label'].iloc[0]} {_n(rows)}" for _, rows in points.groupby("model", sort=False)]
-    drawn = [
+    sentences = [
         "Left: mean REV of reasoning and of control items, in standard deviations over calibration controls. Right: AUROC of "
         "REV; dotted: chance.",
         f"Items with a REV at each temperature: {'; '.join(items)}.",
     ]
     rows = points.assign(series=points["series"].map({**{role: f"mean REV of {role}" for role in style.ROLE}, "auroc": "AUROC"}))
     rows = rows.rename(columns={"temperature": "x"})
-    title, x = "REV over sampling temperatures", "sampling temperature"
-    return caption(title, drawn, rows, _names(points), x, "whole clusters", params)
+    names, x = _names(points), "sampling temperature"
+    return caption("REV over sampling temperatures", sentences, rows, names, x, "whole clusters", params)
 
 
 def _n(rows: pd.DataFrame) -> str:

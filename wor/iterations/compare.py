@@ -1,32 +1,30 @@
-"""Two iterations side by side: what was set differently, what came out, and where they ran."""
-
-from __future__ import annotations
+"""Compare two iterations: their parameters, their estimates, the same items, and where they ran."""
 
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from wor import storage
-from wor.config.overrides import flatten
+from wor.iterations.configuration import differences, read_configuration, used_parameters
 from wor.measures.registry import SCORES
 from wor.statistics import bootstrap
 from wor.statistics.result import Estimate, undefined
 
-ABSENT = "(not there)"
-ENVIRONMENT = ("code.commit", "code.dirty", "code.code_hash", "python", "platform", "cpu", "cores", "compute")
+ENVIRONMENT = ("code.commit", "code.dirty", "code.code_hash", "python", "platform", "cpu", "cores", "compute", "packages")
 DRAWS = 10_000
+SAME_ITEM = ["item_id", "dataset", "role", "cluster", "token_len"]
 
-
-def differences(first: dict, second: dict) -> dict[str, tuple[object, object]]:
-    """Dotted keys whose values differ, with both."""
-    one, two = dict(flatten(first)), dict(flatten(second))
-    keys = list(dict.fromkeys([*one, *two]))
-    return {key: (one.get(key, ABSENT), two.get(key, ABSENT)) for key in keys if one.get(key, ABSENT) != two.get(key, ABSENT)}
+Pair = tuple[object, object]
+EstimatePair = tuple[dict | None, dict | None]
 
 
 def compare_iterations(first: Path, second: Path) -> dict:
-    """All of it: ``parameters`` and ``environment`` that differ, ``metrics`` by model, and ``paired``, a row a measure."""
+    """Return the whole comparison as plain values.
+
+    ``parameters`` and ``environment`` hold what differs, ``metrics`` the headline by model, ``paired``
+    one row per model, class and measure, and ``unpaired`` one line per group of items that are not
+    in ``paired``, with the reason.
+    """
     pairs = paired_differences(first, second)
     return {
         "first": first.name,
@@ -35,68 +33,98 @@ def compare_iterations(first: Path, second: Path) -> dict:
         "environment": changed_environment(first, second),
         "metrics": headline_metrics(first, second),
         "paired": pairs.astype(object).where(pairs.notna(), None).to_dict("records"),
+        "unpaired": unpaired_items(first, second),
     }
 
 
-def changed_parameters(first: Path, second: Path) -> dict[str, tuple[object, object]]:
-    return differences(*(yaml.safe_load((folder / "config_used.yaml").read_text()) for folder in (first, second)))
+def changed_parameters(first: Path, second: Path) -> dict[str, Pair]:
+    """Return the parameters that differ. Specs of unused models and datasets are ignored."""
+    configurations = [read_configuration(folder) for folder in (first, second)]
+    used = [used_parameters(values) | {"compute": values["compute"]} for values in configurations]
+    return differences(*used)
 
 
-def changed_environment(first: Path, second: Path) -> dict[str, tuple[object, object]]:
-    """Commit, code, packages and machine where they differ."""
-    both = [storage.read_json(folder / "env_info.json") for folder in (first, second)]
-    found = differences(*both)
-    wanted = (*ENVIRONMENT, "packages")
-    return {key: values for key, values in found.items() if any(key == name or key.startswith(f"{name}.") for name in wanted)}
+def changed_environment(first: Path, second: Path) -> dict[str, Pair]:
+    """Return where commit, code, packages and machine differ."""
+    changed = differences(*(storage.read_json(folder / "env_info.json") for folder in (first, second)))
+    return {key: values for key, values in changed.items() if any(f"{key}.".startswith(f"{name}.") for name in ENVIRONMENT)}
 
 
-def headline_metrics(first: Path, second: Path) -> dict[str, dict[str, tuple[dict | None, dict | None]]]:
-    """Per model the headline estimates of both; None where an iteration has no such model."""
-    both = [storage.read_json(folder / "results" / "aggregate_statistics.json")["models"] for folder in (first, second)]
-    found = {}
-    for model in dict.fromkeys([*both[0], *both[1]]):
-        headline = [_headline(models[model]) if model in models else {} for models in both]
-        names = dict.fromkeys([*headline[0], *headline[1]])
-        found[model] = {name: tuple(each.get(name) for each in headline) for name in names}
-    return found
+def headline_metrics(first: Path, second: Path) -> dict[str, dict[str, EstimatePair]]:
+    """Return the headline estimates of both by model; None where an iteration lacks the model."""
+    results = [storage.read_json(folder / "results" / "aggregate_statistics.json")["models"] for folder in (first, second)]
+    metrics = {}
+    for model in dict.fromkeys([*results[0], *results[1]]):
+        headlines = [_headline(models[model]) if model in models else {} for models in results]
+        names = dict.fromkeys([*headlines[0], *headlines[1]])
+        metrics[model] = {name: (headlines[0].get(name), headlines[1].get(name)) for name in names}
+    return metrics
 
 
 def _headline(result: dict) -> dict[str, dict]:
-    found = {f"AUROC of {name}": result["auroc"][name]["bootstrap"] for name in SCORES if name in result["auroc"]}
-    found["dAUC of rev"] = result["added"]["rev"]["delta"]
+    estimates = {f"AUROC of {name}": result["auroc"][name]["bootstrap"] for name in SCORES if name in result["auroc"]}
+    estimates["dAUC of rev"] = result["added"]["rev"]["delta"]
     # Iterations of an earlier version have Pearson's with Fisher's interval only.
     partial = result["partial"]["rev"]
-    found["partial r of rev"] = partial.get("clustered", partial["pearson"])
-    return found
+    estimates["partial r of rev"] = partial.get("clustered", partial["pearson"])
+    return estimates
 
 
 def paired_differences(first: Path, second: Path, seed: int = 0) -> pd.DataFrame:
-    """Mean difference, second minus first, over the items that both have, by model, class and score.
+    """Return mean differences, second - first, over the items of both, by model, class and measure.
 
-    An item is the same when its ID and the length of its prompt are. The interval resamples clusters within
-    datasets. Items without a value in one of the two are left out, and ``n`` says how many are left.
+    The 95 % interval resamples clusters within datasets. An item is the same when its ID and the
+    length of its prompt are the same. ``n`` counts the items with a value in both.
     """
-    labels = [
-        {entry["card"]["label"] for entry in storage.read_json(folder / "results" / "model_results.json").values()}
-        for folder in (first, second)
-    ]
     rows = []
-    for model in sorted(labels[0] & labels[1]):
-        one, two = (storage.read_csv(folder / "results" / f"{model}_metrics.csv") for folder in (first, second))
-        both = one.merge(two, on=["item_id", "dataset", "role", "cluster", "token_len"], suffixes=("_a", "_b"))
+    for model, before, after in _shared_tables(first, second):
+        both = before.merge(after, on=SAME_ITEM, suffixes=("_a", "_b"))
         for role, items in both.groupby("role"):
             for score in SCORES:
-                if f"{score}_b" not in items:  # one of the two is from before there was this measure
+                if f"{score}_b" not in items:  # an earlier version did not have this measure
                     continue
                 change = items[f"{score}_b"] - items[f"{score}_a"]
                 rows.append({"model": model, "role": role, "score": score, **_mean(items, change, seed).as_dict()})
     return pd.DataFrame(rows, columns=["model", "role", "score", *Estimate.__dataclass_fields__]).drop(columns=["p", "note"])
 
 
+def unpaired_items(first: Path, second: Path) -> list[str]:
+    """Return a line per model and class with items that cannot be paired, and the reasons."""
+    lines = []
+    for model, before, after in _shared_tables(first, second):
+        every = before.merge(after, on=["item_id", "role"], how="outer", suffixes=("_a", "_b"), indicator="side")
+        for role, items in every.groupby("role"):
+            shared = items[items["side"] == "both"]
+            same = shared[(shared["token_len_a"] == shared["token_len_b"]) & (shared["cluster_a"] == shared["cluster_b"])]
+            counts = {
+                f"only in {first.name}": (items["side"] == "left_only").sum(),
+                f"only in {second.name}": (items["side"] == "right_only").sum(),
+                "another prompt length": len(shared) - len(same),
+                "REV undefined in one or both": (same["rev_a"].isna() | same["rev_b"].isna()).sum(),
+            }
+            if reasons := [f"{count} {reason}" for reason, count in counts.items() if count]:
+                used = len(items) - sum(counts.values())
+                lines.append(f"{model}, {role}: {used} of {len(items)} items compared; left out: {', '.join(reasons)}")
+    return lines
+
+
+def _shared_tables(first: Path, second: Path) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Return the items' tables of each model that both have, by the model's label."""
+    labels = [
+        {entry["card"]["label"] for entry in storage.read_json(folder / "results" / "model_results.json").values()}
+        for folder in (first, second)
+    ]
+    tables = []
+    for model in sorted(labels[0] & labels[1]):
+        before, after = (storage.read_csv(folder / "results" / f"{model}_metrics.csv") for folder in (first, second))
+        tables.append((model, before, after))
+    return tables
+
+
 def _mean(items: pd.DataFrame, change: pd.Series, seed: int) -> Estimate:
-    items, change = items[change.notna()], change.dropna().to_numpy(float)
+    items, values = items[change.notna()], change.dropna().to_numpy(float)
     if not len(items):
         return undefined("no item has a value in both")
-    drawn = bootstrap.cluster_weights(items["cluster"], items["dataset"], DRAWS, seed)
-    samples = drawn @ change / drawn.sum(1)
-    return Estimate(float(change.mean()), *bootstrap.percentile_interval(samples, 0.95), n=len(items))
+    weights = bootstrap.cluster_weights(items["cluster"].to_numpy(), items["dataset"].to_numpy(), DRAWS, seed)
+    samples = weights @ values / weights.sum(1)
+    return Estimate(float(values.mean()), *bootstrap.percentile_interval(samples, 0.95), n=len(items))

@@ -1,4 +1,4 @@
-"""An iteration as pandas frames and arrays by name: what the report, a notebook and a comparison read it through."""
+"""An iteration as pandas frames and arrays, for the report, notebooks and comparisons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from wor import paths, storage
 from wor.errors import UserError
-from wor.iterations import named, registry
+from wor.iterations import lookup, registry
+from wor.iterations.configuration import read_configuration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,15 +19,16 @@ if TYPE_CHECKING:
     from wor.config.params import Params
 
 RANGES = ["window_start", "window_end", "answer_start", "answer_end"]
-ASKED = ["item_id", "prompt", "paraphrases", "gold", "expected"]
-OBSERVED = ["item_id", "text", "tokens", "token_logprob", "token_entropy", "answer", *RANGES]
+PROMPT_COLUMNS = ["item_id", "prompt", "paraphrases", "gold", "expected"]
+RESPONSE_COLUMNS = ["item_id", "text", "tokens", "token_logprob", "token_entropy", "answer", *RANGES]
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """A folder of experiments/. Nothing is read before it is asked for; every table is a fresh copy, yours to change.
+    """One folder of experiments/.
 
-    Where a method takes ``model``, that is a name of ``models``, and may be left out when there is one.
+    A file is read when it is first needed. Every table is a fresh copy that the caller may change.
+    ``model`` is a name of ``models``. It may be left out where there is one model.
     """
 
     folder: Path
@@ -42,20 +44,14 @@ class Iteration:
     @cached_property
     def config(self) -> dict:
         """The parameters that were used, as plain values."""
-        import yaml
-
-        return yaml.safe_load(self._config.read_text(encoding="utf-8"))
+        return read_configuration(self.folder)
 
     @cached_property
     def params(self) -> Params:
-        """The same, checked, as wor.analysis and wor.figures take them. UserError where this version's are others."""
+        """The same, checked, for analysis and figures. UserError if this version has others."""
         from wor.config import params
 
-        return params.load_params(self._config)
-
-    @property
-    def _config(self) -> Path:
-        return self.folder / "config_used.yaml"
+        return params.load_params(self.folder / "config_used.yaml")
 
     @cached_property
     def environment(self) -> dict:
@@ -68,7 +64,7 @@ class Iteration:
 
     @cached_property
     def statistics(self) -> dict[str, dict]:
-        """Every estimate by model, each with its interval and n, or the reason why it isn't there."""
+        """Every estimate by model, with its interval and n, or why it is undefined."""
         return self._aggregate["models"]
 
     @cached_property
@@ -82,7 +78,7 @@ class Iteration:
 
     @cached_property
     def cards(self) -> dict[str, dict]:
-        """By model: ``card`` (source, sha256 of its files, architecture, size) and ``calibration`` (thresholds, scales)."""
+        """By model: card (source, sha256, architecture, size), calibration (thresholds, scales)."""
         return storage.read_json(self.folder / "results" / "model_results.json")
 
     @property
@@ -95,11 +91,11 @@ class Iteration:
 
     @property
     def figures(self) -> dict[str, Path]:
-        """The SVG of each figure by name: the PNG, PDF and caption (JSON) lie beside it."""
+        """The SVG of each figure by name. PNG, PDF and caption (JSON) lie beside it."""
         return {path.stem.split("__")[0].split("_", 1)[1]: path for path in sorted((self.folder / "figures").glob("*.svg"))}
 
     def label(self, model: str | None = None) -> str:
-        """The name that its files and figures call a model by."""
+        """Return the name that files and figures use for a model."""
         if model is None and len(self.models) == 1:
             (model,) = self.models
         if model not in self.statistics:
@@ -107,110 +103,109 @@ class Iteration:
         return self.statistics[model]["label"]
 
     def table(self, part: str, model: str | None = None) -> pd.DataFrame:
-        """A table of results/ by the part of its name after the model's.
+        """Return the table ``results/<model>_<part>.csv``.
 
-        Such as ``metrics`` (a row an item), ``calibration_metrics``, ``temperatures_metrics``, ``twin_metrics``,
-        ``literal_metrics``, ``head_removal``, ``head_ranking``, ``specifications``, ``wiki_layers``.
+        ``part`` is ``metrics`` (one row per item), ``calibration_metrics``, ``temperatures_metrics``,
+        ``twin_metrics``, ``literal_metrics``, ``head_removal``, ``head_ranking``, ``specifications`` or
+        ``<dataset>_layers``. ``statistics`` is one table for all models, with one row per estimate.
         """
-        prefix = f"{self.label(model)}_"
+        prefix = "" if part == "statistics" else f"{self.label(model)}_"
         path = self.folder / "results" / f"{prefix}{part}.csv"
         if not path.is_file():
-            have = sorted(each.stem.removeprefix(prefix) for each in path.parent.glob(f"{prefix}*.csv"))
-            raise UserError("table", repr(part), f"{self.name} has {', '.join(have)}")
+            parts = sorted(table.stem.removeprefix(prefix) for table in path.parent.glob(f"{prefix}*.csv"))
+            raise UserError("table", repr(part), f"{self.name} has {', '.join(parts)}")
         return storage.read_csv(path)
 
     def layers(self, model: str | None = None) -> pd.DataFrame:
-        """One row an evaluation item and layer, with the item's dataset and role."""
+        """Return one row per evaluation item and layer, with the item's dataset and role."""
         import pandas as pd
 
-        found = pd.concat([self.table(f"{dataset}_layers", model) for dataset in self.datasets], ignore_index=True)
-        return found.merge(self.table("metrics", model)[["item_id", "dataset", "role"]], on="item_id")
+        layers = pd.concat([self.table(f"{dataset}_layers", model) for dataset in self.datasets], ignore_index=True)
+        return layers.merge(self.table("metrics", model)[["item_id", "dataset", "role"]], on="item_id")
 
     @property
     def has_texts(self) -> bool:
-        """Iterations of an earlier version hold measures alone."""
+        """Whether there are texts, tokens and arrays. An earlier version kept measures only."""
         return (self.folder / paths.asked(self.datasets[0])).is_file()
 
     def items(self, model: str | None = None) -> pd.DataFrame:
-        """One row an evaluation item: its measures, and where the iteration holds them its texts and tokens.
+        """Return one row per evaluation item: its measures, and its texts and tokens if there are any.
 
-        ``prompt`` (of ``token_len`` tokens), ``paraphrases``, ``gold``, ``expected`` (the right answer); ``text``, which is
-        the joined ``tokens``, and of each its ``token_logprob`` and ``token_entropy`` (nats, of the prediction that it
-        followed); ``answer``, "" where none is stated; ``window_start``, ``window_end``, ``answer_start``, ``answer_end``:
-        ranges ``[start, end)`` of those tokens, the answer's empty where none is stated.
+        - ``prompt`` (of ``token_len`` tokens), ``paraphrases``, ``gold`` and ``expected``, the right answer
+        - ``text``, the continuation, and its ``tokens``
+        - ``token_logprob`` and ``token_entropy`` (nats) of the prediction of each token
+        - ``answer``, "" where none is stated
+        - ``window_start``, ``window_end``, ``answer_start``, ``answer_end``: ranges ``[start, end)`` of
+          ``tokens``. The answer's range is empty where none is stated.
         """
         import pandas as pd
 
-        found = self.table("metrics", model)
+        metrics = self.table("metrics", model)
         if not self.has_texts:
-            return found
-        asked = pd.DataFrame([row for dataset in self.datasets for row in storage.read_jsonl(self.folder / paths.asked(dataset))])
-        asked = asked.rename(columns={"answer": "expected"})[ASKED]
-        said = pd.concat([self._observed(dataset, model) for dataset in self.datasets], ignore_index=True)
+            return metrics
+        prompts = pd.DataFrame(
+            [row for dataset in self.datasets for row in storage.read_jsonl(self.folder / paths.asked(dataset))]
+        )
+        prompts = prompts.rename(columns={"answer": "expected"})[PROMPT_COLUMNS]
+        responses = pd.concat([self._responses(dataset, model) for dataset in self.datasets], ignore_index=True)
         # The CSV's answers are numbers wherever all of them look like one.
-        found = found.drop(columns="answer")
-        return found.merge(asked, on="item_id", how="left").merge(said, on="item_id", how="left")
+        metrics = metrics.drop(columns="answer")
+        return metrics.merge(prompts, on="item_id", how="left").merge(responses, on="item_id", how="left")
 
     def tokens(self, item_id: str, model: str | None = None) -> pd.DataFrame:
-        """One row a token of an item's continuation: ``token``, ``logprob``, ``entropy``, and whether it is ``in_window`` and
-        ``in_answer``.
-        """
+        """Return token, logprob, entropy, in_window and in_answer of a continuation's tokens."""
         import pandas as pd
 
         self._check_texts()
-        found = self.items(model).set_index("item_id")
-        if item_id not in found.index:
-            raise UserError("item", repr(item_id), f"{self.name} has {len(found)}, such as {found.index[0]}")
-        row = found.loc[item_id]
+        items = self.items(model).set_index("item_id")
+        if item_id not in items.index:
+            raise UserError("item", repr(item_id), f"{self.name} has {len(items)}, such as {items.index[0]}")
+        row = items.loc[item_id]
         table = pd.DataFrame({"token": row["tokens"], "logprob": row["token_logprob"], "entropy": row["token_entropy"]})
         for part in ("window", "answer"):
             table[f"in_{part}"] = (table.index >= row[f"{part}_start"]) & (table.index < row[f"{part}_end"])
         return table
 
-    def _observed(self, dataset: str, model: str | None) -> pd.DataFrame:
+    def _responses(self, dataset: str, model: str | None) -> pd.DataFrame:
         import pandas as pd
 
-        frame = pd.read_parquet(self._observed_at(dataset, model) / storage.TABLE)
-        frame[RANGES] = frame[RANGES].sub(frame["token_len"], axis=0)  # of the prompt: they count from its start
-        return frame[OBSERVED]
+        frame = pd.read_parquet(self._records(dataset, model) / storage.TABLE)
+        frame[RANGES] = frame[RANGES].sub(frame["token_len"], axis=0)  # they count from the prompt's start
+        return frame[RESPONSE_COLUMNS]
 
     def arrays(self, model: str | None = None) -> dict[str, np.ndarray]:
-        """What the measures were made from, by name, a row an item in the order of ``items``: see engine.observe.
+        """Return the arrays behind the measures, one row per item in the order of ``items``.
 
-        ``kl``, ``entropy``, ``entropy_no_sink``, ``jsd`` [N, L, W]; ``entropy_heads`` [N, L, H]; ``cosine`` [N, P, L + 1].
-        NaN beyond an item's window.
+        ``kl``, ``entropy``, ``entropy_no_sink`` and ``jsd`` are [N, L, W], ``entropy_heads`` [N, L, H] and
+        ``cosine`` [N, P, L + 1]. Values beyond an item's window are NaN. See engine.observe.
         """
         import numpy as np
 
         self._check_texts()
-        each = [storage.read_arrays(self._observed_at(dataset, model) / storage.ARRAYS) for dataset in self.datasets]
-        return {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
+        parts = [storage.read_arrays(self._records(dataset, model) / storage.ARRAYS) for dataset in self.datasets]
+        return {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]}
 
     def _check_texts(self) -> None:
         if not self.has_texts:
-            raise UserError(self.name, "has no texts, tokens and arrays", "An earlier version made it: make a new one, wor run")
+            raise UserError(self.name, "has no texts, tokens and arrays", "An earlier version made it. Make a new one: wor run")
 
-    def _observed_at(self, dataset: str, model: str | None) -> Path:
+    def _records(self, dataset: str, model: str | None) -> Path:
         return self.folder / paths.observed(self.label(model), dataset)
 
 
 def load_iteration(iteration: str | Path = "") -> Iteration:
-    """An iteration by its name (the newest when left out), or by the path of its folder.
+    """Return an iteration by its name, DVC experiment's name or folder's path; "" is the newest.
 
-    A name is looked up in experiments/ of the study that this runs in: in its folder, or in one below it.
-
-    Raises
-    ------
-    UserError : there is none of that name.
+    A name is looked up in the study around the current folder. Raise UserError where none is.
     """
     folder = Path(iteration)
     if iteration == "" or not (folder / paths.MANIFEST).is_file():
         experiments = _study() / "experiments"
-        folder = named.find_iteration(str(iteration), named.complete_iterations(experiments), experiments)
+        folder = lookup.find_iteration(str(iteration), lookup.complete_iterations(experiments), experiments)
     return Iteration(folder.resolve())
 
 
 def _study() -> Path:
-    """The nearest folder, from here upwards, that is a study; this one where none is."""
-    here = paths.project()
-    return next((folder for folder in (here, *here.parents) if (folder / "dvc.yaml").is_file()), here)
+    """Return the nearest folder upwards that has a dvc.yaml; the current one where none has."""
+    current = paths.project()
+    return next((folder for folder in (current, *current.parents) if (folder / paths.PIPELINE).is_file()), current)

@@ -1,11 +1,10 @@
-"""experiments/iteration_registry.csv: one row an iteration, derived from the iterations' own manifests."""
-
-from __future__ import annotations
+"""experiments/iteration_registry.csv: one row per iteration, derived from the manifests."""
 
 import csv
 import io
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from wor import paths, storage
@@ -13,11 +12,12 @@ from wor.errors import UserError
 
 COLUMNS = [
     "iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "n_items", "temperature",
-    "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "comments",
+    "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "auroc_mean", "comments",
 ]  # fmt: skip
-NUMBERS = ("n_items", "temperature", "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean")
-_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+NUMBERS = ("n_items", "temperature", "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "auroc_mean")
 NAME = re.compile(r"^iteration_(\d{3,})$")
+ARCHIVED = "archived"  # begins the comment of an iteration that the lists leave out
+_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 
 
 def registry_path(experiments: Path) -> Path:
@@ -28,31 +28,29 @@ def iteration_name(number: int) -> str:
     return f"iteration_{number:03d}"
 
 
-def iteration_number(folder: Path) -> int:
-    return int(NAME.match(folder.name)[1])
+def iteration_number(name: str) -> int | None:
+    """Return the number in an iteration's name; None for any other name."""
+    match = NAME.match(name)
+    return int(match[1]) if match else None
 
 
 def workspace_iteration() -> str | None:
-    """The iteration that the workspace's last run became, as its metrics say."""
+    """Return the iteration that holds the workspace's last run, by metrics/iteration.json."""
     return iteration_name(storage.read_json(paths.ITERATION)["iteration"]) if paths.ITERATION.is_file() else None
 
 
 def iteration_folders(experiments: Path) -> dict[int, Path]:
-    """Every complete iteration folder, by number."""
-    found = {}
-    for entry in sorted(experiments.glob("iteration_*")):
-        match = NAME.match(entry.name)
-        if match and (entry / paths.MANIFEST).is_file():
-            found[int(match[1])] = entry
-    return found
+    """Return the folder of every complete iteration by number."""
+    numbered = {iteration_number(folder.name): folder for folder in sorted(experiments.glob("iteration_*"))}
+    return {number: folder for number, folder in numbered.items() if number and (folder / paths.MANIFEST).is_file()}
 
 
 def read_manifest(folder: Path) -> dict:
-    """An iteration's manifest. Raises UserError where the file is none."""
+    """Return an iteration's manifest. Raise UserError where the file is no manifest."""
     try:
-        found = storage.read_json(folder / paths.MANIFEST)
-        if {"iteration_id", "fingerprint", "registry", "files"} <= found.keys():
-            return found
+        manifest = storage.read_json(folder / paths.MANIFEST)
+        if {"iteration_id", "fingerprint", "registry", "files"} <= manifest.keys():
+            return manifest
     except (ValueError, AttributeError):
         pass
     remedy = f"dvc checkout --force experiments/{folder.name}.dvc brings back what was recorded"
@@ -60,54 +58,57 @@ def read_manifest(folder: Path) -> dict:
 
 
 def rows_with_same_number(folder: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Rows of another iteration with this one's number, from another clone."""
-    mark = read_manifest(folder)["fingerprint"][:16]
-    return [row for row in rows if row["iteration_id"] == folder.name and row["fingerprint"] != mark]
+    """Return the rows of other iterations that another clone gave this folder's number."""
+    fingerprint = read_manifest(folder)["fingerprint"][:16]
+    return [row for row in rows if row["iteration_id"] == folder.name and row["fingerprint"] != fingerprint]
 
 
 def read_rows(experiments: Path) -> list[dict[str, str]]:
-    """The rows as they stand in the file, every field a text: a hash of digits alone is no number."""
+    """Return rows as text, as a hash may be all digits; "" where an old file lacks a column."""
     if not registry_path(experiments).is_file():
         return []
     lines = registry_path(experiments).read_text(encoding="utf-8").splitlines(keepends=True)
-    # A merge that .gitattributes did not reach: both sides' rows count.
+    # Without .gitattributes a merge leaves markers in the file: both sides' rows count.
     rows = csv.DictReader(line for line in lines if not line.startswith(_MARKERS))
     return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
 
 
-def as_text(row: dict) -> dict[str, str]:
-    """A manifest's row as the file has it; floats read back bit for bit, what isn't there is empty."""
+def format_row(row: dict) -> dict[str, str]:
+    """Return a manifest's row as the file has it. Floats read back bit for bit; None is empty."""
     return {key: "" if value is None else str(value) for key, value in row.items()}
 
 
-def as_values(row: dict[str, str]) -> dict:
-    """A row of the file with numbers as numbers, None where there is none. Raises UserError for an edit that is no number."""
-    return {key: _number(row["iteration_id"], key, value) if key in NUMBERS else value for key, value in row.items()}
+def parse_row(row: dict[str, str]) -> dict:
+    """Return a row with its numbers parsed, None if empty. Raise UserError if one is no number."""
+    return {key: _parse_number(row["iteration_id"], key, value) if key in NUMBERS else value for key, value in row.items()}
 
 
-def _number(identifier: str, key: str, text: str) -> int | float | None:
+def _parse_number(name: str, key: str, text: str) -> int | float | None:
     try:
         return json.loads(text) if text else None
     except ValueError:
         remedy = "Write it anew from the folders: wor registry --rebuild"
-        raise UserError(f"registry: {identifier}: {key}", repr(text), remedy) from None
+        raise UserError(f"registry: {name}: {key}", repr(text), remedy) from None
+
+
+def archived_names(rows: list[dict[str, str]]) -> Collection[str]:
+    """Return the iterations that `wor archive` took out of the lists."""
+    return {row["iteration_id"] for row in rows if row["comments"].partition(": ")[0] == ARCHIVED}
 
 
 def find_by_fingerprint(experiments: Path, fingerprint: str) -> Path | None:
-    """The iteration with this fingerprint, if there is one."""
-    for folder in iteration_folders(experiments).values():
-        if read_manifest(folder)["fingerprint"] == fingerprint:
-            return folder
-    return None
+    """Return the iteration with this fingerprint; None where there is none."""
+    folders = iteration_folders(experiments).values()
+    return next((folder for folder in folders if read_manifest(folder)["fingerprint"] == fingerprint), None)
 
 
-def best_rows(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The row with the highest mean dAUC; no row when none has one. Ties go to the earlier iteration."""
+def select_best(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the row with the highest mean dAUC, the earliest of a tie; no row if none has one."""
     known = [row for row in rows if row["delta_auc_mean"]]
-    return [max(known, key=lambda row: as_values(row)["delta_auc_mean"])] if known else []
+    return [max(known, key=lambda row: parse_row(row)["delta_auc_mean"])] if known else []
 
 
-def as_csv(rows: list[dict[str, str]]) -> str:
+def format_csv(rows: list[dict[str, str]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

@@ -1,6 +1,4 @@
-"""Where a run took place: code, packages, machine. Enough to say why two runs differ."""
-
-from __future__ import annotations
+"""Describe where a run took place: code, packages and machine."""
 
 import hashlib
 import os
@@ -18,13 +16,13 @@ PACKAGES = (
     "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
     "reasoning-gym", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
 )  # fmt: skip
-_GENERATED = ("metrics", "plots", "experiments", "dvc.lock")  # what a run itself changes is no part of its code
+_GENERATED = ("metrics", "plots", "experiments", "dvc.lock")  # a run itself changes these
 _PATCH_LIMIT = 1_000_000  # characters
 _UNTRACKED_LIMIT = 20
 
 
 def code_hash(root: Path = Path()) -> str:
-    """sha256 over the names and contents of everything that computes: wor/, stages/, dvc.yaml."""
+    """Return the sha256 of the names and contents of wor/, stages/ and dvc.yaml."""
     files = sorted([*root.glob("wor/**/*.py"), *root.glob("stages/*.py"), root / "dvc.yaml"])
     digest = hashlib.sha256()
     for path in files:
@@ -33,10 +31,9 @@ def code_hash(root: Path = Path()) -> str:
 
 
 def git_state() -> dict:
-    """Commit and uncommitted changes of this workspace; None with a reason where git can't say.
+    """Return this workspace's commit and uncommitted changes; None with a reason if unknown.
 
-    ``untracked`` are files that git was never told of and does not ignore: no patch holds them, so a run that
-    used one can't be reproduced from this.
+    No patch holds ``untracked`` files (not ignored), so a run that used one can't be reproduced.
     """
     commit = git("rev-parse", "HEAD")
     if commit is None:
@@ -46,29 +43,28 @@ def git_state() -> dict:
     untracked.sort(key=lambda path: not path.startswith(("wor/", "stages/", "data/")))  # what a run may have used comes first
     more = [f"and {len(untracked) - _UNTRACKED_LIMIT} more"] if len(untracked) > _UNTRACKED_LIMIT else []
     state = {"commit": commit.strip(), "untracked": untracked[:_UNTRACKED_LIMIT] + more}
-    changed = (git("diff", "HEAD", "--numstat", "--no-renames", "--", *everything) or "").splitlines()
+    patch, reason = _patch(everything)
+    return {**state, "dirty": bool(patch) or patch is None, "patch": patch} | ({"reason": reason} if reason else {})
+
+
+def _patch(files: tuple[str, ...]) -> tuple[str | None, str]:
+    """Return the uncommitted change as a patch, or None and the reason why no patch can hold it."""
+    changed = (git("diff", "HEAD", "--numstat", "--no-renames", "--", *files) or "").splitlines()
     # Git counts no lines in a binary file.
     if binary := [line.split("\t", 2)[2] for line in changed if line.startswith("-\t-\t")]:
-        note = f"{', '.join(binary)}: a changed binary file goes into no patch; commit it to have it recorded"
-        return {**state, "dirty": True, "patch": None, "reason": note}
+        return None, f"{', '.join(binary)}: a changed binary file goes into no patch; commit it to have it recorded"
     # In git's own form, whatever the user's settings make of a diff.
     form = ("--no-relative", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
-    patch = git("diff", "HEAD", *form, "--", *everything)
+    patch = git("diff", "HEAD", *form, "--", *files)
     if patch is None:
-        return {
-            **state,
-            "dirty": True,
-            "patch": None,
-            "reason": "the uncommitted change is not UTF-8: commit it to have it recorded",
-        }
+        return None, "the uncommitted change is not UTF-8: commit it to have it recorded"
     if len(patch) > _PATCH_LIMIT:
-        note = f"the uncommitted change has {len(patch)} characters, over {_PATCH_LIMIT}: commit it to have it recorded"
-        return {**state, "dirty": True, "patch": None, "reason": note}
-    return {**state, "dirty": bool(patch), "patch": patch}
+        return None, f"the uncommitted change has {len(patch)} characters, over {_PATCH_LIMIT}: commit it to have it recorded"
+    return patch, ""
 
 
 def describe_environment(computes: list[dict]) -> dict:
-    """Everything for env_info.json. ``computes``: what the stages that ran a model said of their placement."""
+    """Return env_info.json. ``computes`` has the placement of each stage that ran a model."""
     return {
         "code": {**git_state(), "code_hash": code_hash()},
         "experiment": os.environ.get("DVC_EXP_NAME"),
@@ -78,7 +74,7 @@ def describe_environment(computes: list[dict]) -> dict:
         "packages": {name: package_version(name) for name in PACKAGES},
         "blas": blas_name(),
         "compute": computes[0] if computes else None,
-        "compute_differs_between_stages": any(one != computes[0] for one in computes),
+        "compute_differs_between_stages": any(compute != computes[0] for compute in computes),
         "platform": platform.platform(),
         "cpu": cpu_name(),
         "cores": control_groups.available_cores(),
@@ -96,8 +92,8 @@ def package_version(package: str) -> str | None:
 def blas_name() -> str:
     import numpy
 
-    found = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{found.get('name')} {found.get('version')} (numpy)"
+    blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{blas.get('name')} {blas.get('version')} (numpy)"
 
 
 def cpu_name() -> str:
@@ -109,7 +105,7 @@ def cpu_name() -> str:
 
 
 def committed_state(path: Path) -> dict:
-    """The file's hash, and when it was committed: None with a reason where git can't say, or where it was changed since."""
+    """Return a file's sha256 and commit time; None with a reason if it is not as committed."""
     digest = storage.sha256(path)
     committed = (git("log", "-1", "--format=%cI", "--", str(path)) or "").strip()
     if not committed:

@@ -1,6 +1,10 @@
-"""APE, attention process entropy: how widely attention is spread while the window is generated."""
+"""Attention process entropy, APE: how evenly attention is spread over the visible tokens.
 
-from __future__ import annotations
+APE = mean over layers l, heads h and window positions t of H(a[l, h, t]) / log k. H is the entropy
+of the attention weights in nats, k the number of keys that position t sees. Range [0, 1]: 0 is all
+weight on one key, 1 the same weight on every key. Hypothesis: higher in reasoning. The measure is
+this project's; its parts are from the engine (`wor.engine.attention`), which averages over heads.
+"""
 
 import numpy as np
 
@@ -9,24 +13,13 @@ from wor.measures.item_arrays import ItemArrays
 
 
 def ape_by_layer(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> np.ndarray:
-    """Mean over window positions of H / log k, k the number of visible keys: ``[L, W] -> [L]`` in [0, 1].
+    """Return the mean over the window of H / log k: ``[L, W] -> [L]`` in [0, 1], NaN if empty.
 
-    Parameters
-    ----------
-    entropy : [L, W] attention entropy in nats, mean over heads; NaN columns pad a short window.
-    first_position : position of the first window token in the sequence, counted from 0; the query at
-        position p sees k = p + 1 keys.
-    skipped_keys : keys left out of the entropy (1 without the attention sink).
-
-    Returns
-    -------
-    [L]; NaN when the window is empty.
-
-    Raises
-    ------
-    ValueError : a row has fewer than two keys left, so that log k is 0.
+    ``entropy`` is in nats, mean over heads; NaN columns pad a short window. ``first_position``
+    counts from 0. The query at position p sees p + 1 keys, of which ``skipped_keys`` are left out
+    (1 without the attention sink). ValueError where k, the keys left, is below 2.
     """
-    used = entropy[:, ~np.isnan(entropy).all(0)].astype(np.float64)
+    used = _window(entropy)
     if not used.size:
         return np.full(len(entropy), np.nan)
     visible = first_position + 1 + np.arange(used.shape[1]) - skipped_keys
@@ -36,21 +29,22 @@ def ape_by_layer(entropy: np.ndarray, first_position: int, skipped_keys: int = 0
 
 
 def ape(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> float:
-    """Mean over layers of `by_layer`, which names the arguments. In [0, 1] or NaN.
-
-    Rows that spread evenly over all keys give 1, rows on a single key 0.
-    """
+    """Return the mean over layers of `ape_by_layer`, with the same arguments; in [0, 1] or NaN."""
     return float(ape_by_layer(entropy, first_position, skipped_keys).mean())
 
 
+def ape_nats(entropy: np.ndarray) -> float:
+    """Return the mean entropy in nats, which grows with the number of keys; NaN if empty."""
+    used = _window(entropy)
+    return float(used.mean()) if used.size else float("nan")
+
+
 def compute(item: ItemArrays, settings: Measures) -> float:
-    """`ape` of an item's stored entropies, over all keys or without the first."""
+    """Return `ape` of an item's stored entropies, over all keys or without the first."""
     if settings.ape == "no_sink":
         return ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1)
     return ape(item.arrays["entropy"], item.first_position)
 
 
-def ape_nats(entropy: np.ndarray) -> float:
-    """Mean entropy in nats, not normalised; grows with the number of keys. ``[L, W]`` -> >= 0 or NaN."""
-    used = entropy[:, ~np.isnan(entropy).all(0)].astype(np.float64)
-    return float(used.mean()) if used.size else float("nan")
+def _window(entropy: np.ndarray) -> np.ndarray:
+    return entropy[:, ~np.isnan(entropy).all(0)].astype(np.float64)

@@ -1,6 +1,11 @@
-"""APL, activation path length: how many layers a continuation needs."""
+"""Activation path length, APL: the share of layers that a continuation depends on.
 
-from __future__ import annotations
+APL = share of layers l whose effect exceeds their threshold. The effect is KL(clean || layer l's
+MLP output replaced by its mean over calibration controls), in nats, averaged over the window. The
+threshold is exp(mean + tau * sd) of the log effect over calibration controls. Range [0, 1]: higher
+means that more layers take part than in a typical control. Hypothesis: higher in reasoning. The
+measure is this project's. ``params.ablation`` can name another part or another replacement.
+"""
 
 import numpy as np
 
@@ -9,7 +14,7 @@ from wor.measures.item_arrays import ItemArrays
 
 
 def layer_effects(kl: np.ndarray) -> np.ndarray:
-    """Mean over the window of each layer's ablation KL: ``[..., L, W] -> [..., L]`` nats; NaN pads a window."""
+    """Return the window's mean KL without NaN: ``[..., L, W] -> [..., L]`` nats; NaN if empty."""
     present = ~np.isnan(kl)
     count = present.sum(-1)
     total = np.where(present, kl, 0.0).astype(np.float64).sum(-1)
@@ -17,42 +22,32 @@ def layer_effects(kl: np.ndarray) -> np.ndarray:
 
 
 def thresholds(calibration: np.ndarray, tau: float) -> np.ndarray:
-    """Per layer, exp(mean + tau * sd) of the log effect over calibration controls.
+    """Return each layer's threshold from N calibration controls: ``[N, L] -> [L]`` nats.
 
-    Parameters
-    ----------
-    calibration : [N, L] layer effects of calibration items; rows of NaN are left out. N >= 2 of the rest.
-    tau : how many standard deviations (ddof 1) above the mean.
-
-    Returns
-    -------
-    [L] nats. NaN everywhere when fewer than two items are left.
+    It is exp(mean + tau * sd) of the log effect (ddof 1) over items without NaN; NaN for under two.
     """
     usable = calibration[~np.isnan(calibration).any(-1)]
     if len(usable) < 2:
         return np.full(calibration.shape[-1], np.nan)
-    # An effect can round to 0; the smallest normal float stands for it.
+    # An effect can round to 0, which has no log; the smallest normal float replaces it.
     logs = np.log(np.maximum(usable, np.finfo(np.float32).tiny))
     return np.exp(logs.mean(0) + tau * logs.std(0, ddof=1))
 
 
 def apl(effects: np.ndarray, threshold: np.ndarray) -> float:
-    """Share of layers whose effect exceeds its threshold: ``[L], [L]`` -> in [0, 1], or NaN.
-
-    Higher: more layers take part than a calibration control would engage.
-    """
+    """Return the share of layers whose effect exceeds its threshold; [0, 1] or NaN."""
     if np.isnan(effects).any() or np.isnan(threshold).any():
         return float("nan")
     return float((effects > threshold).mean())
 
 
 def compute(item: ItemArrays, settings: Measures) -> float:
-    """`apl` of an item's stored KLs."""
+    """Return `apl` of an item's stored KLs."""
     return apl(layer_effects(item.arrays["kl"]), item.thresholds)
 
 
 def mean_depth(effects: np.ndarray) -> float:
-    """KL-weighted mean depth, 0 the first layer and 1 the last: ``[L]`` -> in [0, 1], or NaN when all are 0."""
+    """Return the KL-weighted depth, 0 (first layer) to 1 (last); NaN if all are 0 or any is NaN."""
     total = effects.sum()
     if np.isnan(total) or total == 0 or len(effects) < 2:
         return float("nan")

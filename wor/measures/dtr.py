@@ -1,6 +1,14 @@
-"""DTR, the deep-thinking ratio (Chen et al. 2026, arXiv 2602.13517): the published rival."""
+"""Deep-thinking ratio, DTR, a published rival: the share of tokens that settle in late layers.
 
-from __future__ import annotations
+Source: Chen et al. 2026, arXiv 2602.13517. DTR = share of window tokens whose prediction settles
+only in the last part of the layers. A layer's prediction comes from the logit lens, with the final
+norm before the unembedding. It has settled where its Jensen-Shannon divergence from the last
+layer's was at most g in some layer so far. Range [0, 1]. Direction: higher in reasoning.
+
+We depart from the paper in two points. Algorithm 1 prints ceil((1 - rho) L), but its text, its
+figure 3 and its rho = 0.85 mean the last layers. We take ceil(rho L). Divergence is in bits here,
+so that it has the range of g, [0, 1].
+"""
 
 import math
 
@@ -11,27 +19,16 @@ from wor.measures.item_arrays import ItemArrays
 
 
 def settling_depth(jsd: np.ndarray, g: float) -> np.ndarray:
-    """First layer, counted from 1, at which the running minimum of the divergence is at most ``g``.
+    """Return the first layer, from 1 to L, at which the divergence so far was at most ``g``: [W].
 
-    Parameters
-    ----------
-    jsd : [L, W] divergence of each layer's prediction from the last layer's, bits; the last row is 0.
-    g : threshold in [0, 1].
-
-    Returns
-    -------
-    [W] in 1..L.
+    ``jsd``, [L, W] in bits, is the divergence of each layer's prediction from the last's. Its last
+    row is 0. ``g`` is in [0, 1].
     """
     return 1 + (np.minimum.accumulate(jsd, axis=0) <= g).argmax(0)
 
 
 def dtr(jsd: np.ndarray, g: float, rho: float) -> float:
-    """Share of window tokens that settle only at layer ceil(rho * L) or later. In [0, 1], or NaN.
-
-    The paper's Algorithm 1 prints ceil((1 - rho) L); its text, its figure 3 and its rho = 0.85 speak of
-    the last part of the layers, which is what this takes. Divergence is in bits here, so that it and g
-    share the range [0, 1]. The final norm is applied before the unembedding.
-    """
+    """Return the share of tokens that settle at layer ceil(rho * L) or later; NaN if empty."""
     used = jsd[:, ~np.isnan(jsd).all(0)]
     if not used.size:
         return float("nan")
@@ -39,5 +36,5 @@ def dtr(jsd: np.ndarray, g: float, rho: float) -> float:
 
 
 def compute(item: ItemArrays, settings: Measures) -> float:
-    """`dtr` of an item's stored divergences."""
+    """Return `dtr` of an item's stored divergences."""
     return dtr(item.arrays["jsd"], settings.dtr_g, settings.dtr_rho)

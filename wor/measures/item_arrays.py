@@ -1,27 +1,35 @@
-"""What a measure is made from."""
+"""The input of a measure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:  # `wor` starts without pandas
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class ItemArrays:
-    """What is stored of an item. L layers, H heads, W window positions, P paraphrases; NaN pads short windows.
+    """The stored arrays of one item: L layers, H heads, W window positions, P paraphrases.
 
-    Parameters
-    ----------
-    arrays : ``entropy``, ``entropy_no_sink`` [L, W], nats, mean over heads; ``entropy_heads`` [L, H], each
-        head's over log k, mean over the window; ``kl`` [L, W], nats, of each layer's ablation; ``cosine`` [P, L + 1];
-        and of evaluation items ``jsd`` [L, W], bits, of each layer's logit lens from the last's. All NaN for an item
-        without a window.
-    first_position : of the window in the sequence, counted from 0.
-    thresholds : [L] nats, from calibration controls; see `apl.thresholds`.
+    NaN pads short windows, and fills all arrays of an item without a window. By name, ``entropy``
+    and ``entropy_no_sink``, [L, W], are in nats, mean over heads. ``entropy_heads``, [L, H], is
+    over log k, mean over the window. ``kl``, [L, W] in nats, is the effect of each layer's
+    ablation. ``cosine`` is [P, L + 1]. ``jsd``, [L, W] in bits, is each layer's logit lens against
+    the last's, on evaluation items only. ``first_position`` of the window counts from 0.
+    ``thresholds``, [L] in nats, come from calibration controls; see `apl.thresholds`.
     """
 
     arrays: Mapping[str, np.ndarray]
     first_position: int
     thresholds: np.ndarray
+
+
+def iterate_items(frame: pd.DataFrame, arrays: Mapping[str, np.ndarray], thresholds: np.ndarray) -> Iterator[ItemArrays]:
+    """Yield each item of stored records, whose arrays have items as their first axis."""
+    for index, start in enumerate(frame["window_start"]):
+        yield ItemArrays({name: array[index] for name, array in arrays.items()}, start, thresholds)

@@ -1,22 +1,22 @@
-"""What a study measures, once: what computes, tests, draws, compares or names measures goes by this list."""
+"""The registry of measures. Whatever computes, tests or plots a measure iterates over it."""
 
-from __future__ import annotations
-
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from wor.config.params import Measures
-from wor.measures import ape, apl, dtr, sib
+from wor.measures import ape, apl, dtr, rev, sib
 from wor.measures.item_arrays import ItemArrays
 
 
 @dataclass(frozen=True)
 class Measure:
-    """``compute(item, params.measures)`` is a number or NaN, made from the stored arrays that ``required_arrays`` names.
+    """One measure of an item.
 
-    An item without one of them (the logit lens, ``jsd``, is run on evaluation items only) has no such column.
-    A ``component`` of REV has its sign and weight in ``params.rev``; any other measure is a rival of REV, and counts
-    as it comes: higher in reasoning.
+    ``compute(item, params.measures)`` returns a number, or NaN where the item has no window. An
+    item without one of ``required_arrays`` gets no such column: ``jsd`` exists on evaluation items
+    only. A ``component`` is a part of REV, with its sign and weight in ``params.rev``. Every other
+    measure is a rival of REV, with a fixed direction: higher in reasoning.
     """
 
     name: str  # the column of the tables; also in prereg.yaml
@@ -35,13 +35,16 @@ MEASURES = (
 
 COMPONENTS = tuple(measure.name for measure in MEASURES if measure.component)
 RIVALS = tuple(measure.name for measure in MEASURES if not measure.component)
-SCORES = ["rev", *COMPONENTS, *RIVALS]  # what a study reports of
-HEADS = "heads"  # one more rival, of which no item has a value: a fit on the entropies of all heads
+SCORES = ["rev", *COMPONENTS, *RIVALS]  # the scores that a study reports on
+HEADS = "heads"  # one more rival, without a value per item: a fit on the entropies of all heads
 LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in MEASURES}
+# What a score is, in one sentence: the first line of the module that computes it.
+_MODULES = {"rev": rev} | {measure.name: sys.modules[measure.compute.__module__] for measure in MEASURES}
+MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in _MODULES.items()}
 
 
 def compute_measures(item: ItemArrays, settings: Measures) -> dict[str, float]:
-    """Every measure of an item for which there is the material."""
+    """Return every measure of an item whose required arrays are stored."""
     return {
         measure.name: measure.compute(item, settings)
         for measure in MEASURES

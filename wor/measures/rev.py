@@ -1,6 +1,10 @@
-"""REV: the components on one scale, with signs fixed before any data is seen."""
+"""Reasoning effort, REV: the weighted mean of APL, APE and SIB on one scale.
 
-from __future__ import annotations
+REV = sum over components c of w_c s_c z_c / sum of w_c. z_c is the component's z-score over
+calibration controls, s_c its sign (+1 or -1) and w_c its weight. Both are in params, fixed before
+any data is seen. Range: any real number, in standard deviations. Direction: higher means more
+effort, as hypothesised.
+"""
 
 from collections.abc import Mapping
 
@@ -8,11 +12,7 @@ import numpy as np
 
 
 def calibration_scale(calibration: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation (ddof 1) over calibration controls; NaN left out.
-
-    The deviation is NaN when fewer than two values are left or all are equal: then nothing can be put on
-    this scale.
-    """
+    """Return mean and sd (ddof 1) without NaN; sd is NaN for fewer than two or for equal values."""
     values = calibration[~np.isnan(calibration)].astype(np.float64)
     if len(values) < 2:
         return float("nan"), float("nan")
@@ -25,19 +25,12 @@ def zscore(values: np.ndarray, mean: float, deviation: float) -> np.ndarray:
 
 
 def rev(z: Mapping[str, np.ndarray], signs: Mapping[str, int], weights: Mapping[str, float]) -> np.ndarray:
-    """sum_c w_c s_c z_c / sum_c w_c over the components with positive weight.
+    """Return REV of each item, [N], from z-scores [N], signs (+1 or -1) and weights by component.
 
-    Parameters
-    ----------
-    z : each component's z-scores, [N].
-    signs : +1 or -1 a component, from params; never changed afterwards.
-    weights : >= 0, not all 0.
-
-    Returns
-    -------
-    [N]; NaN wherever a component that counts is NaN. Higher: more effort, as hypothesised.
+    NaN in a component of positive weight makes REV NaN. ValueError if all weights, >= 0, are 0.
     """
     total = sum(weights[name] for name in z)
     if total <= 0:
         raise ValueError("every weight is 0")
-    return sum(weights[name] * signs[name] * np.asarray(z[name]) for name in z if weights[name] > 0) / total
+    terms = (weights[name] * signs[name] * np.asarray(z[name]) for name in z if weights[name] > 0)
+    return sum(terms, start=np.zeros(())) / total

@@ -1,6 +1,10 @@
-"""SIB, stability of intermediate beliefs: how little the hidden states change when the prompt is reworded."""
+"""Stability of intermediate beliefs, SIB: how alike hidden states stay under rewording.
 
-from __future__ import annotations
+SIB = mean over paraphrases of cos(b, b'). b is the residual stream at one layer, averaged over the
+window and centred on calibration controls. b' is the same under a paraphrase of the prompt, with
+the same continuation teacher-forced. Range [-1, 1]: 1 is no change. Hypothesis: higher in
+reasoning. The measure is this project's.
+"""
 
 import numpy as np
 
@@ -9,24 +13,14 @@ from wor.measures.item_arrays import ItemArrays
 
 
 def layer_index(depth: float, n_layers: int) -> int:
-    """Index into [L + 1] hidden states at a share of the depth: 0 the embedding, 1 the last layer's output."""
+    """Return the index into [L + 1] hidden states: depth 0 is the embedding, 1 the last layer."""
     return round(depth * n_layers)
 
 
 def sib(cosine: np.ndarray, layer: int) -> float:
-    """Mean over paraphrases of the cosine at ``layer``.
+    """Return the mean over paraphrases of the cosine at ``layer``; [-1, 1], NaN if all are missing.
 
-    The cosine is between the centred window means of the residual stream under the item's own prompt and
-    under a paraphrase, the same continuation teacher-forced.
-
-    Parameters
-    ----------
-    cosine : [P, L + 1]; rows of NaN pad missing paraphrases.
-    layer : index into the second axis, see `layer_at`.
-
-    Returns
-    -------
-    In [-1, 1]; higher is more stable. NaN without a paraphrase.
+    ``cosine``, [P, L + 1], has NaN rows for missing paraphrases. ``layer`` is from `layer_index`.
     """
     values = cosine[:, layer].astype(np.float64)
     values = values[~np.isnan(values)]
@@ -34,6 +28,6 @@ def sib(cosine: np.ndarray, layer: int) -> float:
 
 
 def compute(item: ItemArrays, settings: Measures) -> float:
-    """`sib` of an item's stored cosines, at the preset depth."""
+    """Return `sib` of an item's stored cosines, at the preset depth."""
     cosine = item.arrays["cosine"]
     return sib(cosine, layer_index(settings.sib_depth, cosine.shape[1] - 1))

@@ -1,6 +1,4 @@
-"""From what the model did to what it means: one row of measures an item."""
-
-from __future__ import annotations
+"""From the stored arrays of items to a table of measures, one row per item."""
 
 import warnings
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import ape, apl, rev
-from wor.measures.item_arrays import ItemArrays
+from wor.measures.item_arrays import iterate_items
 from wor.measures.registry import COMPONENTS, compute_measures
 
 ITEM_COLUMNS = [
@@ -21,22 +19,19 @@ ITEM_COLUMNS = [
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration controls fix: each layer's threshold, and each component's mean and deviation."""
+    """What calibration controls fix: each layer's threshold, each component's mean and sd."""
 
     thresholds: np.ndarray
     scales: dict[str, tuple[float, float]]
     n: int
 
     def as_dict(self) -> dict:
-        return {
-            "n": self.n,
-            "apl_thresholds": self.thresholds,
-            "scales": {name: {"mean": mean, "sd": deviation} for name, (mean, deviation) in self.scales.items()},
-        }
+        scales = {name: {"mean": mean, "sd": deviation} for name, (mean, deviation) in self.scales.items()}
+        return {"n": self.n, "apl_thresholds": self.thresholds, "scales": scales}
 
 
 def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params) -> Calibration:
-    """Thresholds and scales from calibration controls alone."""
+    """Return thresholds and scales from calibration controls alone."""
     effects = apl.layer_effects(arrays["kl"])
     thresholds = apl.thresholds(effects, params.measures.tau)
     raw = raw_measures(frame, arrays, thresholds, params)
@@ -45,40 +40,31 @@ def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params
 
 
 def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds: np.ndarray, params: Params) -> pd.DataFrame:
-    """The measures before they are put on one scale, and the covariates; NaN with a reason where undefined."""
-    effects = apl.layer_effects(arrays["kl"])
-    rows = []
-    for index, first in enumerate(frame["window_start"]):
-        item = ItemArrays({name: array[index] for name, array in arrays.items()}, first, thresholds)
-        rows.append(
-            {
-                **compute_measures(item, params.measures),
-                "apl_depth": apl.mean_depth(effects[index]),
-                "ape_all_keys": ape.ape(item.arrays["entropy"], first),
-                "ape_no_sink": ape.ape(item.arrays["entropy_no_sink"], first, skipped_keys=1),
-                "ape_nats": ape.ape_nats(item.arrays["entropy"]),
-            }
-        )
+    """Return the unscaled measures and the covariates; NaN with a ``reason`` where undefined."""
+    rows = [
+        {
+            **compute_measures(item, params.measures),
+            "apl_depth": apl.mean_depth(apl.layer_effects(item.arrays["kl"])),
+            "ape_all_keys": ape.ape(item.arrays["entropy"], item.first_position),
+            "ape_no_sink": ape.ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1),
+            "ape_nats": ape.ape_nats(item.arrays["entropy"]),
+        }
+        for item in iterate_items(frame, arrays, thresholds)
+    ]
     table = pd.concat([frame[ITEM_COLUMNS].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
     reason = frame["reason"].where(frame["reason"] != "", frame["paraphrase_reason"])
-    table["reason"] = reason.to_numpy()
-    return table
+    return table.assign(reason=reason.to_numpy())
 
 
 def measure_items(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Calibration, params: Params) -> pd.DataFrame:
-    """Every measure of every item: raw, as a z-score over calibration controls, and REV."""
+    """Return every measure of every item, raw and as calibration z-scores, and REV."""
     table = raw_measures(frame, arrays, calibration.thresholds, params)
     z = {name: rev.zscore(table[name].to_numpy(), *calibration.scales[name]) for name in COMPONENTS}
-    components = {name: getattr(params.rev, name) for name in COMPONENTS}
-    score = rev.rev(
-        z,
-        {name: component.sign for name, component in components.items()},
-        {name: component.weight for name, component in components.items()},
-    )
-    for name, values in z.items():
-        table.insert(table.columns.get_loc("reason"), f"{name}_z", values)
-    table.insert(table.columns.get_loc("reason"), "rev", score)
-    unscaled = [name for name in z if np.isnan(calibration.scales[name][1]) and components[name].weight > 0]
+    signs = {name: getattr(params.rev, name).sign for name in COMPONENTS}
+    weights = {name: getattr(params.rev, name).weight for name in COMPONENTS}
+    for column, values in {**{f"{name}_z": values for name, values in z.items()}, "rev": rev.rev(z, signs, weights)}.items():
+        table.insert(table.columns.get_loc("reason"), column, values)
+    unscaled = [name for name in z if np.isnan(calibration.scales[name][1]) and weights[name] > 0]
     if unscaled:
         why = f"{', '.join(unscaled)} does not vary over calibration controls"
         table["reason"] = table["reason"].where(table["reason"] != "", why)
@@ -86,22 +72,22 @@ def measure_items(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibratio
 
 
 def layer_table(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row an item and layer: what APE, APL and SIB are made from, so that they can be recomputed by hand."""
+    """Return one row per item and layer, from which APE, APL and SIB can be recomputed by hand."""
     n_items, n_layers, _ = arrays["kl"].shape
 
-    def per_layer(name: str, skipped: int) -> np.ndarray:
-        firsts = frame["window_start"]
-        return np.concatenate([ape.ape_by_layer(rows, first, skipped) for rows, first in zip(arrays[name], firsts, strict=True)])
+    def ape_column(name: str, skipped: int) -> np.ndarray:
+        windows = zip(arrays[name], frame["window_start"], strict=True)
+        return np.concatenate([ape.ape_by_layer(entropy, start, skipped) for entropy, start in windows])
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)  # an item without a window
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)  # no window
         return pd.DataFrame(
             {
                 "item_id": np.repeat(frame["item_id"].to_numpy(), n_layers),
                 "layer": np.tile(np.arange(1, n_layers + 1), n_items),
                 "ablation_kl": apl.layer_effects(arrays["kl"]).ravel(),
-                "entropy": per_layer("entropy", 0),
-                "entropy_no_sink": per_layer("entropy_no_sink", 1),
+                "entropy": ape_column("entropy", 0),
+                "entropy_no_sink": ape_column("entropy_no_sink", 1),
                 "lens_jsd_bits": np.nanmean(arrays["jsd"].astype(np.float64), -1).ravel(),
                 "paraphrase_cosine": np.nanmean(arrays["cosine"].astype(np.float64), 1)[:, 1:].ravel(),
             }

@@ -1,6 +1,4 @@
-"""Items through the model, and the table and arrays that come of it. Shared by every stage that runs a model."""
-
-from __future__ import annotations
+"""Generate and observe items in a stage: call `generate_responses`, then `observe_all`."""
 
 import hashlib
 import math
@@ -24,19 +22,20 @@ from wor.engine.model import LM
 from wor.engine.observe import PromptAndContinuation, TokenScores, observe, score_tokens
 from wor.engine.parallel import map_items
 from wor.engine.reference import MIN_SAMPLES, Reference, pool_summaries, summarise_run
+from wor.errors import UserError
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 
-GENERATION_BATCH = 64  # items that share a batch while they are generated
-SHARD_SIZE = 16  # items whose observation a killed stage may lose
+GENERATION_BATCH = 64  # items that are generated in one batch
+SHARD_SIZE = 16  # observed items that a killed stage may lose
+MIN_CONTROLS = 2
+
+Request = tuple[str, list[int], float]  # item ID, prompt's token IDs, temperature
 
 
 @dataclass(frozen=True)
 class Response:
-    """An item, the model's response to it, and the window that the measures look at.
-
-    ``answer_span``: the tokens of the stated answer, as ``[start, end)`` within the continuation.
-    """
+    """A response and its window. ``answer_span`` is [start, end) of the continuation's tokens."""
 
     item: Item
     sequence: PromptAndContinuation
@@ -54,138 +53,143 @@ def write_reference(folder: Path, reference: Reference) -> None:
 
 
 def read_reference(folder: Path) -> Reference:
-    """What `write_reference` wrote."""
     arrays = storage.read_arrays(folder / "reference.safetensors")
     return Reference(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def generate_responses(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> list[Response]:
-    """Generate a continuation for each item, at a temperature of its own, and place its window."""
-    lm, room, seed = run.lm, run.params.max_new_tokens, run.params.seed
-    prompts = [lm.encode_prompt(item.prompt, room, item.item_id) for item in items]
-    for item in items:  # a paraphrase may be longer than its prompt: refuse it before the work, not during
-        for prompt in item.paraphrases:
-            lm.encode_prompt(prompt, room, item.item_id)
+    """Generate a response to each item, each at its temperature, and select its window.
 
-    asked = [(item.item_id, prompt, warmth) for item, prompt, warmth in zip(items, prompts, temperatures, strict=True)]
-    work = partial(_generate, room=room, seed=seed)
-    weigh = partial(_generation_cost, room=room)
-    frame, _ = run.shards.run("generated", GENERATION_BATCH, asked, lambda one: len(one[1]), list, [room, seed], work, weigh)
+    Raises UserError, before any work, for a prompt or paraphrase longer than the context.
+    """
+    lm, max_new_tokens, seed = run.lm, run.params.max_new_tokens, run.params.seed
+    prompts = [lm.encode_prompt(item.prompt, max_new_tokens, item.item_id) for item in items]
+    for item in items:
+        for prompt in item.paraphrases:
+            lm.encode_prompt(prompt, max_new_tokens, item.item_id)
+
+    requests = list(zip([item.item_id for item in items], prompts, temperatures, strict=True))
+    work = partial(_generate, max_new_tokens=max_new_tokens, seed=seed)
+    request_cost = partial(_generation_cost, max_new_tokens=max_new_tokens)
+    settings = [max_new_tokens, seed]
+    frame, _ = run.shards.run(
+        "generated", GENERATION_BATCH, requests, lambda request: len(request[1]), list, settings, work, request_cost
+    )
     return [
         _parse_response(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
     ]
 
 
-def _generate(lm: LM, asked: list[tuple[str, list[int], float]], advance: Callable, room: int, seed: int) -> Records:
-    names, chosen, warmth = zip(*asked, strict=True)
-    continuations = generate(
-        lm, chosen, names, temperatures=warmth, max_new_tokens=room, seed=seed, most=GENERATION_BATCH, advance=advance
-    )
+def _generate(lm: LM, requests: list[Request], advance: Callable, max_new_tokens: int, seed: int) -> Records:
+    names, prompts, temperatures = zip(*requests, strict=True)
+    limits = {"max_new_tokens": max_new_tokens, "max_batch_size": GENERATION_BATCH}
+    continuations = generate(lm, prompts, names, temperatures=temperatures, seed=seed, advance=advance, **limits)
     return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
 
 
-def _generation_cost(asked: list[tuple[str, list[int], float]], room: int) -> list[float]:
-    """What each costs: they are padded to the longest, and go on together."""
-    return [max(len(prompt) for _, prompt, _ in asked) + (room - 1) * cost.step(len(asked)) / len(asked)] * len(asked)
+def _generation_cost(requests: list[Request], max_new_tokens: int) -> list[float]:
+    # Prompts are padded to the longest, and all rows of a batch are decoded together.
+    longest, size = max(len(prompt) for _, prompt, _ in requests), len(requests)
+    return [longest + (max_new_tokens - 1) * cost.step(size) / size] * size
 
 
 def load_responses(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int) -> list[Response]:
-    """What a model said to ``items`` when ``frame`` was written, with at most so many paraphrases."""
+    """Return responses that `observe_all` wrote. Items keep at most ``paraphrases`` paraphrases."""
     rows = {row["item_id"]: row for _, row in frame.iterrows()}
-    said = []
-    for item in items:
-        row = rows[item.item_id]
-        prompt, continuation = ([int(token) for token in row[name]] for name in ("prompt_ids", "continuation_ids"))
-        case = PromptAndContinuation(prompt, continuation, row["window_start"] - len(prompt), row["window_end"] - len(prompt))
-        fewer = {name: getattr(item, name)[:paraphrases] for name in ("paraphrases", "paraphrase_shares")}
-        stated = (row["answer_start"] - len(prompt), row["answer_end"] - len(prompt))
-        about = {name: row[name] for name in ("text", "answer", "correct", "finished")}
-        said.append(
-            Response(
-                item=item.model_copy(update=fewer),
-                sequence=case,
-                answer_span=stated,
-                n_tokens_before_answer=row["cot_len"],
-                exclusion_reason=row["reason"],
-                **about,
-            )
-        )
-    return said
+    return [_load_response(item, rows[item.item_id], paraphrases) for item in items]
 
 
-def compute_reference(run: Session, said: Sequence[Response]) -> Reference:
-    """The frozen reference of the windows of ``said``, which are calibration controls."""
-    samples = math.ceil(MIN_SAMPLES / len(said))
-    work = partial(_average, samples=samples)
-    return pool_summaries(run.shards.run("averaged", GENERATION_BATCH, said, _length, _describe, [samples], work, _lengths)[1])
-
-
-def _average(lm: LM, chosen: list[Response], advance: Callable, samples: int) -> Records:
-    def average(lm: LM, one: Response) -> dict[str, np.ndarray]:
-        return summarise_run(capture(lm, one.sequence.ids_to_window, one.sequence.window), samples)
-
-    summaries = map_items(lm, average, chosen, advance)
-    return _item_ids(chosen), {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
-
-
-def observe_all(run: Session, said: Sequence[Response], reference: Reference, lens: bool) -> Records:
-    """One row an item, and arrays padded with NaN to the largest window and number of paraphrases that there can be.
-
-    ``lens``: with the logit lens, which DTR is made from.
-    """
-    settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
-    work = partial(_observe, params=run.params, reference=reference, lens=lens)
-    identity = [settings, lens, _digest(reference)]
-    return run.shards.run(
-        "observed", SHARD_SIZE, said, _length, _describe, identity, work, partial(_observation_cost, run.lm, lens=lens)
+def _load_response(item: Item, row: pd.Series, paraphrases: int) -> Response:
+    prompt, continuation = ([int(token) for token in row[name]] for name in ("prompt_ids", "continuation_ids"))
+    offset = len(prompt)
+    first = {name: getattr(item, name)[:paraphrases] for name in ("paraphrases", "paraphrase_shares")}
+    return Response(
+        item=item.model_copy(update=first),
+        sequence=PromptAndContinuation(prompt, continuation, row["window_start"] - offset, row["window_end"] - offset),
+        answer_span=(row["answer_start"] - offset, row["answer_end"] - offset),
+        n_tokens_before_answer=row["cot_len"],
+        exclusion_reason=row["reason"],
+        **{name: row[name] for name in ("text", "answer", "correct", "finished")},
     )
 
 
-def _observe(lm: LM, chosen: list[Response], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
-    taken_out = params.ablation
-
-    def look(lm: LM, entry: tuple[Response, list[list[int]]]) -> tuple[dict[str, np.ndarray], TokenScores]:
-        one, paraphrases = entry
-        if one.exclusion_reason:
-            return {}, score_tokens(lm, one.sequence)
-        stand_in = reference.replacement(
-            taken_out.part, taken_out.stand_in, len(one.sequence.window), params.seed, one.item.item_id
-        )
-        return observe(lm, one.sequence, paraphrases, taken_out.part, stand_in, reference.belief, lens)
-
-    paraphrases = [[lm.encode(lm.render(prompt)) for prompt in one.item.paraphrases] for one in chosen]
-    observed, spoken = zip(*map_items(lm, look, list(zip(chosen, paraphrases, strict=True)), advance), strict=True)
-    rows = [_row(lm, one, fluent) for one, fluent in zip(chosen, spoken, strict=True)]
-    return pd.DataFrame(rows), _padded(lm, observed, params, lens)
+def responses_with_window(responses: Sequence[Response]) -> list[Response]:
+    """Return the calibration controls' responses that have a window. Raises UserError below two."""
+    usable = [response for response in responses if not response.exclusion_reason]
+    if len(usable) < MIN_CONTROLS:
+        raise UserError("calibration controls", f"{len(usable)} have a window", "Raise the control's n, or lower window.min")
+    return usable
 
 
-def _observation_cost(lm: LM, chosen: list[Response], lens: bool) -> list[float]:
-    """What each costs: one without a window is only scored. A paraphrase is about as long as its prompt."""
-    unembedding, passes = cost.unembedding(lm), []
-    for one in chosen:
-        passes.append(len(one.sequence.ids) * (1 + unembedding))
-        if not one.exclusion_reason:
-            passes[-1] += len(one.item.paraphrases) * len(one.sequence.ids_to_window)
-            passes[-1] += cost.window(lm, len(one.sequence.window), 1, lens)
-    return passes
+def compute_reference(run: Session, responses: Sequence[Response]) -> Reference:
+    """Return the reference, averaged over the windows of responses to calibration controls."""
+    samples = math.ceil(MIN_SAMPLES / len(responses))
+    work = partial(_average, samples=samples)
+    _, summaries = run.shards.run(
+        "averaged", GENERATION_BATCH, responses, _length, _describe, [samples], work, lambda shard: [*map(_length, shard)]
+    )
+    return pool_summaries(summaries)
 
 
-def _lengths(chosen: list[Response]) -> list[float]:
-    return [_length(one) for one in chosen]
+def _average(lm: LM, responses: list[Response], advance: Callable, samples: int) -> Records:
+    def average(lm: LM, response: Response) -> dict[str, np.ndarray]:
+        return summarise_run(capture(lm, response.sequence.ids_to_window, response.sequence.window), samples)
+
+    summaries = map_items(lm, average, responses, advance)
+    frame = pd.DataFrame({"item_id": [response.item.item_id for response in responses]})
+    return frame, {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
 
 
-def _length(one: Response) -> int:
-    return len(one.sequence.ids)
+def observe_all(run: Session, responses: Sequence[Response], reference: Reference, lens: bool) -> Records:
+    """Return one row per response, and arrays padded with NaN to the largest possible window.
+
+    ``lens`` adds the logit lens, which DTR is made from.
+    """
+    settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
+    work = partial(_observe, params=run.params, reference=reference, lens=lens)
+    response_cost = partial(_observation_cost, run.lm, lens=lens)
+    settings_id = [settings, lens, _digest(reference)]
+    return run.shards.run("observed", SHARD_SIZE, responses, _length, _describe, settings_id, work, response_cost)
 
 
-def _describe(one: Response) -> list:
-    """What decides everything that is observed of an item."""
-    return [one.item.model_dump(), vars(one.sequence), one.finished]
+def _observe(lm: LM, responses: list[Response], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
+    ablation = params.ablation
+
+    def observe_response(lm: LM, pair: tuple[Response, list[list[int]]]) -> tuple[dict[str, np.ndarray], TokenScores]:
+        response, paraphrases = pair
+        sequence, name = response.sequence, response.item.item_id
+        if response.exclusion_reason:
+            return {}, score_tokens(lm, sequence)
+        replacement = reference.replacement(ablation.part, ablation.stand_in, len(sequence.window), params.seed, name)
+        return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens)
+
+    # Encoded here, as the tokenizer is not thread-safe.
+    paraphrases = [[lm.encode(lm.render(prompt)) for prompt in response.item.paraphrases] for response in responses]
+    pairs = list(zip(responses, paraphrases, strict=True))
+    arrays, scores = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
+    return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens)
 
 
-def _item_ids(said: Sequence[Response]) -> pd.DataFrame:
-    return pd.DataFrame({"item_id": [one.item.item_id for one in said]})
+def _observation_cost(lm: LM, responses: list[Response], lens: bool) -> list[float]:
+    # A response without a window is only scored. A paraphrase is about as long as its prompt.
+    unembedding, costs = cost.unembedding(lm), []
+    for response in responses:
+        sequence = response.sequence
+        costs.append(len(sequence.ids) * (1 + unembedding))
+        if not response.exclusion_reason:
+            costs[-1] += len(response.item.paraphrases) * len(sequence.ids_to_window)
+            costs[-1] += cost.window(lm, len(sequence.window), 1, lens)
+    return costs
+
+
+def _length(response: Response) -> int:
+    return len(response.sequence.ids)
+
+
+def _describe(response: Response) -> list:
+    """Return everything that decides what is observed of a response."""
+    return [response.item.model_dump(), vars(response.sequence), response.finished]
 
 
 def _digest(reference: Reference) -> str:
@@ -195,22 +199,17 @@ def _digest(reference: Reference) -> str:
     return digest.hexdigest()
 
 
-def _padded(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool) -> dict[str, np.ndarray]:
+def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool) -> dict[str, np.ndarray]:
     width = params.max_new_tokens if params.window.rule == "full" else params.window.size
-    shapes = {
-        "entropy": (lm.n_layers, width),
-        "entropy_no_sink": (lm.n_layers, width),
-        "entropy_heads": (lm.n_layers, lm.n_heads),
-        "kl": (lm.n_layers, width),
-        "cosine": (params.paraphrase.n, lm.n_layers + 1),
-    }
+    shapes = dict.fromkeys(("entropy", "entropy_no_sink", "kl"), (lm.n_layers, width))
+    shapes |= {"entropy_heads": (lm.n_layers, lm.n_heads), "cosine": (params.paraphrase.n, lm.n_layers + 1)}
     if lens:
         shapes["jsd"] = (lm.n_layers, width)
-    arrays = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
-    for index, found in enumerate(observed):
-        for name, array in found.items():
-            arrays[name][index, : array.shape[0], : array.shape[1]] = array
-    return arrays
+    padded = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
+    for index, arrays in enumerate(observed):
+        for name, array in arrays.items():
+            padded[name][index, : array.shape[0], : array.shape[1]] = array
+    return padded
 
 
 def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[int], params: Params) -> Response:
@@ -218,58 +217,54 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
     body = continuation[:-1] if finished else continuation
     text = lm.decode(body)
     answer = answers.find_answer(text, item.answer_kind, finished)
-    answer_token, stated = None, (len(body), len(body))
+    answer_token, answer_span = None, (len(body), len(body))
     if answer is not None:
         answer_token = windows.token_at(answer.start, body, lm.decode)
-        stated = (answer_token, windows.token_at(answer.end - 1, body, lm.decode) + 1)
-    placed = windows.select_window(len(body), answer_token, params.window)
+        answer_span = (answer_token, windows.token_at(answer.end - 1, body, lm.decode) + 1)
+    window = windows.select_window(len(body), answer_token, params.window)
     correct = math.nan
     if item.answer_kind != "none":
         correct = float(answer is not None and answer.value == answers.normalise_answer(item.answer, item.answer_kind))
     return Response(
         item=item,
-        sequence=PromptAndContinuation(prompt, body, placed.start, placed.end),
+        sequence=PromptAndContinuation(prompt, body, window.start, window.end),
         text=text,
         answer="" if answer is None else answer.value,
-        answer_span=stated,
+        answer_span=answer_span,
         correct=correct,
         finished=finished,
         n_tokens_before_answer=len(body) if answer_token is None else answer_token,
-        exclusion_reason=placed.reason,
+        exclusion_reason=window.reason,
     )
 
 
-def _row(lm: LM, one: Response, spoken: TokenScores) -> dict:
-    item, case = one.item, one.sequence
+def _row(lm: LM, response: Response, scores: TokenScores) -> dict:
+    item, sequence = response.item, response.sequence
     return {
-        "item_id": item.item_id,
-        "dataset": item.dataset,
-        "role": item.role,
-        "split": item.split,
-        "cluster": item.cluster,
-        "token_len": len(case.prompt),
-        "cot_len": one.n_tokens_before_answer,
+        **item.model_dump(include={"item_id", "dataset", "role", "split", "cluster"}),
+        "token_len": len(sequence.prompt),
+        "cot_len": response.n_tokens_before_answer,
         "steps": math.nan if item.steps is None else item.steps,
-        "n_generated": len(case.continuation),
-        "avg_logprob": spoken.continuation,
-        "perplexity": math.exp(-spoken.continuation),
-        "prompt_perplexity": math.exp(-spoken.prompt),
-        "finished": one.finished,
-        "answer": one.answer,
-        "correct": one.correct,
-        "window_start": case.window.start,
-        "window_end": case.window.end,
-        "answer_start": len(case.prompt) + one.answer_span[0],
-        "answer_end": len(case.prompt) + one.answer_span[1],
+        "n_generated": len(sequence.continuation),
+        "avg_logprob": scores.continuation,
+        "perplexity": math.exp(-scores.continuation),
+        "prompt_perplexity": math.exp(-scores.prompt),
+        "finished": response.finished,
+        "answer": response.answer,
+        "correct": response.correct,
+        "window_start": sequence.window.start,
+        "window_end": sequence.window.end,
+        "answer_start": len(sequence.prompt) + response.answer_span[0],
+        "answer_end": len(sequence.prompt) + response.answer_span[1],
         "paraphrase_share": float(np.mean(item.paraphrase_shares)) if item.paraphrase_shares else math.nan,
         "paraphrase_reason": item.paraphrase_reason,
-        "reason": one.exclusion_reason,
+        "reason": response.exclusion_reason,
         "template": "chat template" if lm.has_chat_template else "prompt.template",
         "rendered": lm.render(item.prompt),
-        "prompt_ids": case.prompt,
-        "continuation_ids": case.continuation,
-        "tokens": windows.token_texts(case.continuation, lm.decode),
-        "token_logprob": spoken.log_probs,
-        "token_entropy": spoken.entropies,
-        "text": one.text,
+        "prompt_ids": sequence.prompt,
+        "continuation_ids": sequence.continuation,
+        "tokens": windows.token_texts(sequence.continuation, lm.decode),
+        "token_logprob": scores.log_probs,
+        "token_entropy": scores.entropies,
+        "text": response.text,
     }

@@ -1,13 +1,13 @@
-"""A stage's model with what belongs to it: parameters, log, shards."""
+"""Load a stage's model, with the parameters, log and shards that belong to it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import metadata
+from typing import Any
 
 import torch
-from transformers.utils import logging
 
 from wor import paths, storage
 from wor.config.params import Params
@@ -16,6 +16,7 @@ from wor.engine.model import LM
 from wor.engine.twin import random_twin
 from wor.machine.control_groups import available_cores
 from wor.machine.environment import code_hash
+from wor.machine.libraries import quiet_libraries
 from wor.machine.memory import memory_budget
 from wor.pipeline.cluster import Cluster
 from wor.pipeline.progress import Log
@@ -25,7 +26,10 @@ from wor.weights import identity_card
 
 @dataclass(frozen=True)
 class Session:
-    """What a stage that runs a model works with. ``finish`` it when its output is written."""
+    """What a stage that runs a model works with. Call `finish` once its output is written.
+
+    With a ``cluster``, ``lm`` only encodes and decodes text here.
+    """
 
     lm: LM
     placement: Placement
@@ -33,24 +37,23 @@ class Session:
     log: Log
     shards: Shards
     identity: dict
-    cluster: Cluster | None = None  # when it computes, ``lm`` here only reads and writes text
+    cluster: Cluster | None = None
 
     def twin(self) -> Session:
-        """The same with a model of the same shape and random weights; the parameters' seed draws them."""
-        identity = {**self.identity, "twin": self.params.seed}
-        lm = random_twin(self.lm, self.params.seed)
-        compute = partial(self.cluster.compute, twin=self.params.seed) if self.cluster else compute_serially
-        shards = Shards(lm, identity, self.log, compute)
-        return Session(lm, self.placement, self.params, self.log, shards, identity, self.cluster)
+        """Return the session with a random model of the same shape, drawn from params.seed."""
+        seed = self.params.seed
+        identity, lm = {**self.identity, "twin": seed}, random_twin(self.lm, seed)
+        compute = partial(self.cluster.compute, twin=seed) if self.cluster else compute_serially
+        return replace(self, lm=lm, identity=identity, shards=Shards(lm, identity, self.log, compute))
 
     def finish(self) -> dict:
-        """Let go of the shards, and say for env_info.json where and how the model was run."""
+        """Remove the shards, and return for env_info.json where and how the model ran."""
         self.shards.collect()
         budget, reason = self.lm.budget
-        memory = {"budget_bytes": budget, "reason": reason}
+        memory: dict[str, Any] = {"budget_bytes": budget, "reason": reason}
         if self.lm.memory != budget:
-            memory["used_bytes"] = self.lm.memory  # halved when memory ran out, or kept from before an interruption
-            self.log.info(f"groups were made for {self.lm.memory / 2**20:.0f} MiB")
+            memory["used_bytes"] = self.lm.memory  # halved when memory ran out, now or before an interruption
+            self.log.info(f"batches were made for {self.lm.memory / 2**20:.0f} MiB")
         compute = {
             **asdict(self.placement),
             "attention": "sdpa, with the window's rows beside it",
@@ -59,15 +62,15 @@ class Session:
             "gpu": torch.cuda.get_device_name() if self.placement.device == "cuda" else None,
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         }
-        about = {"memory": {**memory, "largest_groups": self.lm.groups}, "compute": compute}
+        summary = {"memory": {**memory, "largest_groups": self.lm.largest_batches}, "compute": compute}
         if self.cluster:
             compute["machines"] = self.cluster.machines()
-            about["cluster"] = self.cluster.about()
-        return about
+            summary["cluster"] = self.cluster.summary()
+        return summary
 
 
 def start_session(params: Params, model: str, log: Log) -> Session:
-    """The carded model, placed as params.compute says."""
+    """Load a model by its identity card, placed as params.compute says."""
     quiet_libraries()
     compute = params.compute
     placement = choose_device(compute.device, compute.dtype, compute.threads or available_cores())
@@ -77,15 +80,9 @@ def start_session(params: Params, model: str, log: Log) -> Session:
     identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
     cluster = Cluster(params, identity, placement, log) if compute.backend == "ray" else None
     lm = load(identity_card.open_card(card), placement, params.prompt.template)
-    lm.set_memory(*memory_budget(compute.memory_gib, placement.device))  # of what the weights leave free
+    lm.set_memory(*memory_budget(compute.memory_gib, placement.device))  # after the weights have taken theirs
     log.info(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     budget, reason = lm.budget
-    log.info(f"groups for {budget / 2**20:.0f} MiB ({reason}); model self-test passed")
+    log.info(f"batches for {budget / 2**20:.0f} MiB ({reason}); model self-test passed")
     shards = Shards(lm, identity, log, cluster.compute if cluster else compute_serially)
     return Session(lm, placement, params, log, shards, identity, cluster)
-
-
-def quiet_libraries() -> None:
-    """No progress bars or advice from transformers: a stage shows its own."""
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

@@ -1,13 +1,9 @@
-"""Finished parts of a stage's work, kept outside the repository until the stage has written its output.
+"""Keep finished parts of a stage's work outside the repository until its output is written.
 
-DVC deletes a stage's outputs before it runs it again, so what a killed stage had done must lie elsewhere. A
-shard is some items of like length, always the same ones together: no batch size changes its composition, and
-a resumed stage writes what an undisturbed one writes. A killed stage loses the shard that it was working on.
+DVC deletes a stage's outputs before it runs the stage again. A shard is a group of items of similar
+length. No batch size changes it, so a resumed stage writes what an undisturbed one writes.
 """
 
-from __future__ import annotations
-
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from wor import paths, storage
 from wor.pipeline.progress import Log
@@ -28,124 +25,110 @@ from wor.process import interrupt
 
 T = TypeVar("T")
 Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
-Work = Callable[[object, list, Callable], Records]  # of the model, a shard's entries, and `advance`
-KEPT = 14 * 24 * 3600  # seconds after which what an abandoned run left is removed
+ComputeShard = Callable[..., Records]  # of the model, a shard's entries and `advance`
+MAX_AGE = 14 * 24 * 3600  # seconds after which shards of an abandoned run are removed
 
 
-def compute_serially(what: str, lm, work: Work, shards: dict[int, list[T]], advance: Callable) -> Iterator[tuple[int, Records]]:
+def compute_serially(
+    task: str, lm, work: ComputeShard, shards: dict[int, list], advance: Callable
+) -> Iterator[tuple[int, Records]]:
     """Compute each of ``shards`` in this process."""
     for index, entries in shards.items():
         yield index, work(lm, entries, advance)
 
 
 class Shards:
-    """One stage's shards, in folders that are named by a hash of everything that decides their content.
+    """The shards of one stage, in folders named by a hash of everything that decides their content.
 
-    Parameters
-    ----------
-    lm : the engine's model. Its memory budget is kept beside the shards, so that a resumed stage makes the
-        groups that the killed one would have made; a smaller budget that is given now wins.
-    identity : weights, code, versions and machine, as JSON can say it.
-    compute : gives each shard's number and records once they are there, in any order; see `in_turn`.
+    ``lm.memory`` is stored beside the shards, so that a resumed stage makes the same batches. A
+    smaller current budget wins. ``identity``, in JSON values, is weights, code, versions, machine.
+    ``compute`` yields the index and records of each shard in any order; see `compute_serially`.
     """
 
     def __init__(self, lm, identity: dict, log: Log, compute: Callable = compute_serially):
         self.lm, self.identity, self.log, self.compute = lm, identity, log, compute
-        self.used, self.locks = [], []
+        self.folders: list[Path] = []
+        self.locks: list[FileLock] = []
         _remove_old()
 
     def run(
         self,
-        what: str,
+        task: str,
         size: int,
         entries: Sequence[T],
         length: Callable[[T], int],
         describe: Callable[[T], object],
         settings: object,
-        work: Work,
-        weigh: Callable[[list[T]], Sequence[float]] = lambda entries: [1.0] * len(entries),
+        work: ComputeShard,
+        cost: Callable[[list[T]], Sequence[float]] = lambda entries: [1.0] * len(entries),
     ) -> Records:
-        """``work(lm, entries, advance)`` for each shard of ``entries``, or what an interrupted run left of it.
+        """Return rows and arrays, in order of ``entries``, computed or left by an interrupted run.
 
-        Parameters
-        ----------
-        size : entries in a shard.
-        length : of an entry, in tokens; neighbours in this order share a shard.
-        describe : all of an entry that decides its result, as JSON can say it.
-        settings : what else decides the results.
-        work : gives one row and one index of each array an entry, and calls ``advance`` with the number done. A
-            function of a module, or a ``partial`` of one: it may be sent to another process.
-        weigh : what each entry of a shard costs, in any unit: time left follows from it.
-
-        Returns
-        -------
-        Rows and arrays in the order of ``entries``.
+        ``size`` entries of similar ``length``, in tokens, share a shard. As JSON values,
+        ``describe`` gives all of an entry that decides its result, and ``settings`` is everything
+        else that does. ``work`` returns one row, and one index of each array, per entry of a shard,
+        and calls ``advance`` with the number done. It must be picklable, as it may run in another
+        process. ``cost`` is that of each entry of a shard, in any unit, for the time left.
         """
         order = sorted(range(len(entries)), key=lambda index: (length(entries[index]), index))
-        parts = [order[first : first + size] for first in range(0, len(order), size)]
-        folder = self._folder([what, size, settings, [describe(entry) for entry in entries]])
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        folder = self._open_folder([task, size, settings, [describe(entry) for entry in entries]])
         names = [folder / f"{index:05d}-of-{len(parts):05d}" for index in range(len(parts))]
-        missing = [index for index, name in enumerate(names) if not _is_whole(name)]
-        left = sum(len(parts[index]) for index in missing)
-        if left < len(entries):
-            self.log.info(f"{what}: {len(entries) - left} of {len(entries)} were done before an interruption")
-        shards = {index: [entries[place] for place in parts[index]] for index in missing}
-        interrupt.register_progress(what, len(entries), partial(_entries_of_whole, dict(zip(names, parts, strict=True))))
-        with self.log.bar(what, [cost for shard in shards.values() for cost in weigh(shard)]) as advance:
-            for index, records in self.compute(what, self.lm, work, shards, advance):
-                self._keep_memory(folder)
+        missing = [index for index, name in enumerate(names) if not _is_complete(name)]
+        n_missing = sum(len(parts[index]) for index in missing)
+        if n_missing < len(entries):
+            self.log.info(f"{task}: {len(entries) - n_missing} of {len(entries)} were done before an interruption")
+        shards = {index: [entries[position] for position in parts[index]] for index in missing}
+        interrupt.register_progress(task, len(entries), partial(_count_complete, dict(zip(names, parts, strict=True))))
+        with self.log.bar(task, [value for shard in shards.values() for value in cost(shard)]) as advance:
+            for index, records in self.compute(task, self.lm, work, shards, advance):
+                self._store_memory(folder)
                 storage.write_records(names[index], *records)
-        # Also what was made just now is read back, so that a resumed run cannot differ from an undisturbed one.
+        # New shards are read back too, so that a resumed run cannot differ from an undisturbed one.
         frames, arrays = zip(*(storage.read_records(name) for name in names), strict=True)
         back = np.argsort(np.concatenate(parts))
-        merged = {name: np.concatenate([found[name] for found in arrays])[back] for name in arrays[0]}
+        merged = {name: np.concatenate([shard[name] for shard in arrays])[back] for name in arrays[0]}
         return pd.concat(frames, ignore_index=True).iloc[back].reset_index(drop=True), merged
 
     def collect(self) -> None:
-        """Remove the shards: the stage has written its output."""
-        for folder in self.used:
+        """Remove the shards, once the stage has written its output."""
+        for folder in self.folders:
             shutil.rmtree(folder, ignore_errors=True)
         for lock in self.locks:
-            lock.close()
+            lock.release()
 
-    def _folder(self, inputs: list) -> Path:
+    def _open_folder(self, inputs: list) -> Path:
         described = json.dumps([self.identity, inputs], sort_keys=True, default=str)
         folder = paths.shards() / hashlib.sha256(described.encode()).hexdigest()[:32]
-        if not self._is_ours(folder):  # the same work in another process, which will remove its shards
+        lock = FileLock(folder.with_suffix(".lock"))
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            self.locks.append(lock)
+        except Timeout:  # another process does the same work, and will remove its shards
             folder = folder.with_name(f"{folder.name}-{os.getpid()}")
-        self.used.append(folder)
-        if (kept := folder / "memory.json").is_file():
-            self.lm.memory = min(self.lm.memory, storage.read_json(kept)["bytes"])
-        self._keep_memory(folder)
+        self.folders.append(folder)
+        if (memory := folder / "memory.json").is_file():
+            self.lm.memory = min(self.lm.memory, storage.read_json(memory)["bytes"])
+        self._store_memory(folder)
         return folder
 
-    def _is_ours(self, folder: Path) -> bool:
-        """Take the folder until this process ends or collects, unless another process has it."""
-        paths.shards().mkdir(parents=True, exist_ok=True)
-        lock = open(folder.with_suffix(".lock"), "w")  # noqa: SIM115 - held until `collect`
-        self.locks.append(lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _keep_memory(self, folder: Path) -> None:
+    def _store_memory(self, folder: Path) -> None:
         storage.write_json(folder / "memory.json", {"bytes": self.lm.memory})
 
 
-def _is_whole(folder: Path) -> bool:
-    return (folder / "arrays.safetensors").is_file()  # the second of its two files; each is written whole
+def _is_complete(folder: Path) -> bool:
+    return (folder / "arrays.safetensors").is_file()  # the second of two files, each of them renamed into place
 
 
-def _entries_of_whole(parts: dict[Path, list[int]]) -> int:
-    return sum(len(part) for folder, part in parts.items() if _is_whole(folder))
+def _count_complete(parts: dict[Path, list[int]]) -> int:
+    return sum(len(part) for folder, part in parts.items() if _is_complete(folder))
 
 
 def _remove_old() -> None:
     for path in paths.shards().glob("*"):
         with suppress(FileNotFoundError):  # another process removes too
-            if time.time() - path.stat().st_mtime <= KEPT:
+            if time.time() - path.stat().st_mtime <= MAX_AGE:
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -1,6 +1,4 @@
-"""What `python -m stages` does with a stage: options, parameters, its log, and errors as one line."""
-
-from __future__ import annotations
+"""Run a stage: parse its options, load the parameters and write its log."""
 
 import argparse
 import inspect
@@ -15,9 +13,8 @@ from wor.pipeline.progress import Log
 def run_stage(stage: str, main: Callable[..., dict | None], options: Sequence[str], description: str | None) -> None:
     """Run ``main(params, log, **grid)`` of a stage, and write its log where dvc.yaml lists one.
 
-    ``grid`` are the further parameters of ``main``, each a required option of the command line. What ``main`` returns
-    goes into the log, which is one of the stage's outputs: an iteration has it even when DVC took the stage from its
-    cache.
+    Each further parameter of ``main`` is a required option. The log includes what ``main`` returns.
+    It is an output of the stage, so that it exists when DVC takes the stage from its cache.
     """
     parser = argparse.ArgumentParser(prog=f"python -m stages {stage}", description=description)
     for name in list(inspect.signature(main).parameters)[2:]:

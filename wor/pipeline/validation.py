@@ -1,30 +1,34 @@
-"""Everything about a run that can be checked without a model, before anything is touched."""
+"""Check everything about a run that needs no model, before anything is changed."""
 
-from __future__ import annotations
+import yaml
 
 from wor import paths
 from wor.analysis.hypotheses import require_known_scores
 from wor.config import overrides
-from wor.config.params import Params, parse_params
+from wor.config.params import Params, parse_params, read_yaml
 from wor.config.preregistration import deviations, load_preregistration
 from wor.data import frozen
+from wor.process.commands import git
 
 
 def check_run(changes: dict[str, object]) -> Params:
-    """Return params.yaml with ``changes``, as the run will see it. Raises UserError for the first fault."""
+    """Return params.yaml with ``changes``. Raises UserError for the first fault."""
     params = parse_params(overrides.merge_overrides(changes), paths.PARAMS)
     check_study(params)
     return params
 
 
 def check_study(params: Params) -> list[str]:
-    """Check ``params`` against the frozen lists and prereg.yaml.
-
-    Returns
-    -------
-    The parameters that are not at their registered value; none for a run as registered.
-    """
+    """Check ``params`` against the frozen lists. Return the deviations from prereg.yaml."""
     frozen.require_list_sizes(params)
     registered = load_preregistration()
     require_known_scores(registered)
     return deviations(registered, params)
+
+
+def uncommitted_parameters() -> list[str]:
+    """Return the keys whose values in params.yaml differ from the last commit's."""
+    if not (text := git("show", f"HEAD:./{paths.PARAMS}")):
+        return []
+    committed, current = (dict(overrides.flatten(values)) for values in (yaml.safe_load(text), read_yaml(paths.PARAMS)))
+    return [key for key in {**current, **committed} if current.get(key) != committed.get(key)]

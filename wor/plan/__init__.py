@@ -1,1 +1,1 @@
-"""What a run will do before it is started: items, tokens, FLOPs, time, memory, disk, downloads, and what DVC will skip."""
+"""Estimate a run before it is started: items, tokens, time, memory, disk and downloads."""

@@ -1,73 +1,76 @@
-"""The study's items as far as planning goes: how long their prompts are. Nothing is downloaded for it."""
-
-from __future__ import annotations
+"""Build the study's items with their lengths in tokens, without a download."""
 
 from collections.abc import Callable
 
 from tokenizers import Tokenizer
 
 from wor.config.params import HubDataset, Params
-from wor.data import build, frozen, items, tables
-from wor.data.items import Item
+from wor.data import build, frozen, tables
+from wor.data.items import Item, evaluation_items, round_robin, split_of
 from wor.errors import UserError
 from wor.plan.work import PlannedItem
-from wor.weights import identity_card
+from wor.weights import folders
 
-ASSUMED = 120  # tokens of a prompt that is not here to be counted; GSM8K's and StrategyQA's are shorter
+ASSUMED = 120  # tokens of a prompt that is not on this machine; those of GSM8K and StrategyQA are shorter
 TEMPLATE = 12  # tokens that a chat template adds, about
 
-Count = Callable[[str], int]
+CountTokens = Callable[[str], int]
 
 
-def token_counter(params: Params, model: str, assumed: list[str]) -> Count:
-    """Tokens of a text for this model: by its own tokenizer, or by the one that measures prompts, or by a rule of thumb."""
+def token_counter(params: Params, model: str, assumed: list[str]) -> CountTokens:
+    """Return a token counter: the model's, ``control.length_model``'s, or a rule of thumb."""
     for name in (model, params.control.length_model):
-        folder = identity_card.find_folder(params.model_specs[name])
+        folder = folders.find_folder(params.model_specs[name])
         if folder is not None:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
-    assumed.append(f"the tokenizer of {model} is not here: a token for each 4 characters")
+    assumed.append(f"one token per 4 characters, as the tokenizer of {model} is not on this machine")
     return lambda text: -(-len(text) // 4)
 
 
 def build_if_available(params: Params, assumed: list[str]) -> tuple[list[Item], list[Item]] | None:
-    """The items and the whole articles, or None where a source isn't here; ``assumed`` says why."""
+    """Return items and full-length controls. Without a source: None, and why in ``assumed``."""
     hub = {name: spec for name in params.datasets if isinstance(spec := params.spec(name), HubDataset)}
-    if away := [name for name, spec in hub.items() if tables.cached_folder(spec) is None]:
-        assumed.append(f"{', '.join(away)}: not here from the hub: {ASSUMED} tokens each item, of every dataset")
+    if missing := [name for name, spec in hub.items() if tables.cached_folder(spec) is None]:
+        assumed.append(f"{ASSUMED} tokens per item of every dataset, as {', '.join(missing)} is not downloaded")
         return None
     count = token_counter(params, params.control.length_model, [])
     try:
-        found = build.build_items(params, count)
-        return [item for of in found.values() for item in of], build.full_length_controls(params, found)
+        built = build.build_items(params, count)
+        return [item for items in built.values() for item in items], build.full_length_controls(params, built)
     except UserError as error:
-        assumed.append(f"not all items are here ({error.key}: {error.value}): {ASSUMED} tokens each, of every dataset")
+        assumed.append(f"{ASSUMED} tokens per item of every dataset, as items are missing ({error.key}: {error.value})")
         return None
 
 
 def planned_items(
-    params: Params, found: tuple[list[Item], list[Item]] | None, count: Count
+    params: Params, built: tuple[list[Item], list[Item]] | None, count: CountTokens
 ) -> tuple[list[PlannedItem], list[PlannedItem]]:
-    """The same in tokens of one model."""
-    if found is None:
-        return _from_lists(params)
+    """Return items and full-length controls with token counts, assumed if ``built`` is None."""
+    if built is None:
+        return _items_of_lists(params)
 
-    def measured(item: Item) -> PlannedItem:
-        paraphrases = tuple(count(text) + TEMPLATE for text in item.paraphrases)
-        return PlannedItem(item.role, item.split, item.dataset, count(item.prompt) + TEMPLATE, paraphrases)
+    def measure(item: Item) -> PlannedItem:
+        paraphrase_tokens = tuple(count(text) + TEMPLATE for text in item.paraphrases)
+        return PlannedItem(**item.model_dump(), tokens=count(item.prompt) + TEMPLATE, paraphrase_tokens=paraphrase_tokens)
 
-    each, literal = found
-    return [measured(item) for item in each], [measured(item) for item in literal]
+    items, full_length = built
+    return [measure(item) for item in items], [measure(item) for item in full_length]
 
 
-def _from_lists(params: Params) -> tuple[list[PlannedItem], list[PlannedItem]]:
-    found = []
-    for name in params.datasets:
-        spec = params.spec(name)
-        for identifier in frozen.read_list(name).head(spec.n)["item_id"]:
-            split = items.split_of(identifier, params.control.calibration_share)
-            found.append(PlannedItem(spec.role, split, name, ASSUMED, (ASSUMED,) * params.paraphrase.n))
-    if params.control.match == "none":
-        return found, []
-    controls = [item for item in found if item.role == "control" and item.split == "evaluation"]
-    return found, controls[: params.nulls.literal_n]
+def _items_of_lists(params: Params) -> tuple[list[PlannedItem], list[PlannedItem]]:
+    items = [
+        PlannedItem.model_construct(  # no more is needed of an item that is not on this machine
+            item_id=item_id,
+            dataset=name,
+            role=params.spec(name).role,
+            split=split_of(item_id, params.control.calibration_share),
+            gold="unknown",
+            tokens=ASSUMED,
+            paraphrase_tokens=(ASSUMED,) * params.paraphrase.n,
+        )
+        for name in params.datasets
+        for item_id in frozen.read_list(name).head(params.spec(name).n)["item_id"]
+    ]
+    controls = [item for item in evaluation_items(items) if item.role == "control"]
+    return items, [] if params.control.match == "none" else round_robin(controls, params.nulls.literal_n)

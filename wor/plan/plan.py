@@ -1,9 +1,7 @@
-"""A run before it is started: what `wor plan` shows."""
+"""Estimate a run before it is started, for `wor plan`."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 import psutil
 
@@ -12,23 +10,24 @@ from wor.data import windows
 from wor.engine.load import Placement, choose_device
 from wor.machine import resources
 from wor.machine.control_groups import available_cores
-from wor.pipeline import session
+from wor.machine.libraries import quiet_libraries
+from wor.pipeline import graph
 from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
 from wor.plan.speed import Speed
 from wor.plan.work import PlannedItem, Work, count_work, peak_memory
-from wor.weights import identity_card
+from wor.weights import folders
 from wor.weights.families import find_config
 
 MEASURING = 14.0  # seconds, beside the imports
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
-BUSY = 0.2  # of all cores, by others: torch's threads wait for each other, and a speed measured then says little
-DVC = 1.0  # seconds a stage: hashing, the lock, the copy into the cache
+BUSY = 0.2  # of all cores used by others, above which a measured speed says little
+DVC = 1.0  # seconds per stage for hashing, the lock and the copy into the cache
 
 
 @dataclass
-class Line:
-    """A stage of the pipeline. One that DVC has takes no time; ``seconds`` of None are not known."""
+class StageEstimate:
+    """One stage of the pipeline. A cached stage takes no time. ``seconds`` is None if unknown."""
 
     stage: str
     cached: bool
@@ -40,12 +39,13 @@ class Line:
 
 @dataclass
 class Plan:
-    """``memory`` at the peak, ``disk`` written, in bytes. ``download``: model to bytes, for those that aren't here.
+    """Estimates of a run.
 
-    ``measured``: the speeds that the times come from; ``assumed``: what had to be taken for granted.
+    memory : bytes at the peak. disk : bytes written. download : bytes by model.
+    measured : the speeds that the times come from. assumed : what is not known.
     """
 
-    lines: list[Line]
+    lines: list[StageEstimate]
     memory: float = 0.0
     disk: float = 0.0
     download: dict[str, float] = field(default_factory=dict)
@@ -58,101 +58,93 @@ class Plan:
 
 
 def make_plan(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
-    """What `dvc exp run` with ``changes``, which make ``params``, will do. Speeds are measured here and now.
+    """Estimate `dvc exp run` with ``changes``, which result in ``params``. Measures speeds first.
 
-    A package's weights are converted if need be: their tokenizer says how long prompts are. A model that is not here and
-    of no known family leaves its stages without numbers; ``assumed`` says so.
+    Weights from a package are converted if necessary, because their tokenizer determines the length
+    of prompts. The stages of a missing model of unknown family get no numbers.
     """
-    plan = Plan([Line(name, cached) for name, cached in skips.cached_stages(changes).items()])
+    plan = Plan([StageEstimate(name, cached) for name, cached in skips.cached_stages(changes).items()])
     lines = {line.stage: line for line in plan.lines if not line.cached}
-    models = {model: stages for model in params.models if (stages := [name for name in _stages(params, model) if name in lines])}
+    instances = {
+        model: [graph.instance_name(*instance) for instance in graph.model_instances(params, model)] for model in params.models
+    }
+    models = [model for model, names in instances.items() if lines.keys() & names]
     imported = speed.import_seconds() if lines else 0.0
     if models:
-        session.quiet_libraries()
+        quiet_libraries()
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
-            plan.assumed.append(
-                f"the machine stays as busy with other work as it is ({busy:.0%}); alone it is several times faster"
-            )
+            plan.assumed.append(f"other work keeps the machine {busy:.0%} busy; a run alone is several times faster")
         for model in {*models, params.control.length_model}:
             if isinstance(origin := base_spec(params.model_specs[model]), WheelModel):
-                identity_card.resolve_folder(origin)
+                folders.resolve_folder(origin)
         placement = choose_device(params.compute.device, params.compute.dtype, params.compute.threads or available_cores())
-        found = entries.build_if_available(params, plan.assumed)
-    for model, stages in models.items():
-        own = _shape(params, model, plan)
-        if own is None:
-            for stage in stages:
-                lines[stage].seconds = None
+        built = entries.build_if_available(params, plan.assumed)
+    for model in models:
+        for name in lines.keys() & instances[model]:
+            lines[name].seconds = None
+        if (model_shape := _shape(params, model, plan)) is None:
             continue
-        asked, literal = entries.planned_items(params, found, entries.token_counter(params, model, plan.assumed))
-        rate, timed = stage_times(params, own, asked, literal, placement, imported, measuring / len(models))
+        items, full_length = entries.planned_items(params, built, entries.token_counter(params, model, plan.assumed))
+        seconds = measuring / len(models)
+        rate, timed = stage_times(params, model, model_shape, items, full_length, placement, imported, seconds)
         plan.measured.append(f"{model}: {rate}")
         for work, seconds in timed:
-            if line := lines.get(_stage(work.name, model)):
-                line.items, line.tokens, line.flops, line.seconds = work.items, work.tokens, work.total(own), seconds
-                plan.memory = max(plan.memory, peak_memory(work, own, placement, params))
-                copies = 3 if work.name.startswith("activations") else 2  # here, in DVC's cache, in the iteration
-                plan.disk += copies * resources.output_bytes(params, work.items, own.layers, own.heads)
-    n = sum(params.spec(name).n for name in params.datasets)
-    for stage in lines.keys() - set(chain(*models.values())):
-        lines[stage].seconds = LIGHT * imported + DVC + without_model(stage, params, n)
+            if line := lines.get(work.name):
+                line.items, line.tokens, line.flops, line.seconds = len(work.items), work.tokens, work.total(model_shape), seconds
+                plan.memory = max(plan.memory, peak_memory(work, model_shape, placement, params))
+                copies = 3 if work.name.startswith("activations@") else 2  # here, in DVC's cache, in the iteration
+                plan.disk += copies * resources.output_bytes(params, line.items, model_shape.layers, model_shape.heads)
+    n_items = sum(params.spec(name).n for name in params.datasets)
+    for name in lines.keys() - {name for names in instances.values() for name in names}:
+        lines[name].seconds = LIGHT * imported + DVC + seconds_without_model(name, params, n_items)
     return plan
 
 
 def stage_times(
     params: Params,
-    own: Shape,
-    asked: list[PlannedItem],
-    literal: list[PlannedItem],
+    model: str,
+    model_shape: Shape,
+    items: Sequence[PlannedItem],
+    full_length: Sequence[PlannedItem],
     placement: Placement,
     imported: float,
     measuring: float,
 ) -> tuple[Speed, list[tuple[Work, float]]]:
-    """The speed of a model of this shape, from some ``measuring`` seconds, and each of its stages with its seconds at that."""
-    typical = sorted(item.tokens for item in asked)[len(asked) // 2] + params.max_new_tokens
+    """Measure the model's speed for ``measuring`` seconds. Return it and its stages' seconds."""
+    typical = sorted(item.tokens for item in items)[len(items) // 2] + params.max_new_tokens
     width = windows.max_window_length(params.window, params.max_new_tokens)
-    rate = speed.measure_speed(own, placement, imported, typical, width, measuring)
-    return rate, [(work, rate.seconds(work, own) + DVC) for work in count_work(params, own, asked, literal)]
-
-
-def _stages(params: Params, model: str) -> list[str]:
-    """DVC's names of the stages that run a model."""
-    works = ["reference", *(f"activations {name}" for name in params.datasets), "temperatures", "nulls", "heads"]
-    return [_stage(work, model) for work in works]
-
-
-def _stage(work: str, model: str) -> str:
-    """DVC's name of a stage: ``activations wiki`` of a model is ``activations@model-wiki``."""
-    kind, _, dataset = work.partition(" ")
-    return f"{kind}@{model}-{dataset}" if dataset else f"{kind}@{model}"
+    rate = speed.measure_speed(model_shape, placement, imported, typical, width, measuring)
+    works = count_work(params, model, model_shape, items, full_length)
+    return rate, [(work, rate.seconds(work, model_shape) + DVC) for work in works]
 
 
 def _shape(params: Params, model: str, plan: Plan) -> Shape | None:
     spec = params.model_specs[model]
     config = find_config(spec)
     if config is None:
-        plan.assumed.append(
-            f"{model} is not here and its sizes are not known: its stages have no numbers, and no part in the sums"
-        )
+        plan.assumed.append(f"{model} is not on this machine and its sizes are not known: the sums leave its stages out")
         return None
-    own = shape.shape_from_config(config)
-    if identity_card.find_folder(spec) is None:
-        files = resources.weights_on_disk(own.n_params)
+    model_shape = shape.shape_from_config(config)
+    if folders.find_folder(spec) is None:
+        size = resources.weights_on_disk(model_shape.n_params)
         if isinstance(spec, HubModel):
-            plan.download[model] = files
-            plan.assumed.append(f"{model} is not here: sizes as its family is published, 4 bytes a parameter to download")
+            plan.download[model] = size
+            plan.assumed.append(f"{model} is not downloaded: the sizes that its family publishes, 4 bytes per parameter")
         else:
-            plan.disk += files
-    return own
+            plan.disk += size
+    return model_shape
 
 
-def without_model(stage: str, params: Params, n: int) -> float:
-    """Seconds of what runs no model: measured on the default study, and statistics on 20 times its items."""
+def seconds_without_model(stage: str, params: Params, n: int) -> float:
+    """Return the seconds of a stage that runs no model, for ``n`` items.
+
+    Measured on the default study, and for statistics also on 20 times its items.
+    """
     models = len(params.models)
-    taken = {
+    seconds = {
         "ids": 2 + 0.01 * n,
         "metrics": 0.002 * n * models,
         "stats": models * (3 + params.statistics.bootstrap_draws / 10_000 * (5.5 + 0.023 * n)),
         "figures": 1,
     }
-    return taken.get(stage, 0.5)
+    return seconds.get(stage, 0.5)

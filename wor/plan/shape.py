@@ -1,6 +1,4 @@
-"""A model's sizes, from its configuration alone, and what its passes multiply."""
-
-from __future__ import annotations
+"""Compute a model's sizes, and the FLOPs of its passes, from its configuration alone."""
 
 from dataclasses import dataclass
 
@@ -12,22 +10,26 @@ from wor.engine import architectures
 
 @dataclass(frozen=True)
 class Shape:
-    """``layer``: parameters that a token's pass through one layer multiplies; ``head``: of the unembedding."""
+    """A model's sizes.
+
+    attention : width of all heads together.
+    layer : parameters of one layer that multiply a token. head : those of the unembedding.
+    """
 
     config: PretrainedConfig
     n_params: int
     layers: int
     heads: int
-    attention: int  # width of all heads together
+    attention: int
     layer: int
     head: int
 
     def forward(self, tokens: int) -> float:
-        """FLOPs of one pass over ``tokens``, without the unembedding; attention as sdpa does it, both triangles."""
+        """Return the FLOPs of one pass without unembedding. Like sdpa, it counts both triangles."""
         return self.window(tokens, tokens, self.layers)
 
     def window(self, width: int, keys: int, layers: float) -> float:
-        """FLOPs of ``width`` tokens through ``layers`` layers, ``keys`` keys visible."""
+        """Return the FLOPs of ``width`` tokens in ``layers`` layers with ``keys`` visible keys."""
         return 2 * width * layers * (self.layer + 2 * keys * self.attention)
 
     def unembedding(self, tokens: float) -> float:
@@ -35,7 +37,7 @@ class Shape:
 
 
 def shape_from_config(config: PretrainedConfig) -> Shape:
-    """Sizes counted from the modules that the configuration gives, without their memory."""
+    """Return the sizes of the modules that the configuration gives, without allocating them."""
     with torch.device("meta"):
         hf = AutoModelForCausalLM.from_config(config)
     blocks = [layer.block for layer in architectures.layers(hf)]

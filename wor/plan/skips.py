@@ -1,6 +1,4 @@
-"""Which stages DVC will take from its cache: asked of DVC itself, in a copy of the workspace without its outputs."""
-
-from __future__ import annotations
+"""Ask DVC which stages it will take from its cache, in a copy of the workspace without outputs."""
 
 import logging
 import shutil
@@ -9,58 +7,42 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from configparser import ConfigParser
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import yaml
 
-from wor import paths, storage
+from wor import compat, paths, storage
 from wor.config import overrides
 from wor.errors import UserError
 from wor.process import commands
 
-QUICK = ("check", "ids")
-OWN = (
-    ".dvcignore",
-    "dvc.yaml",
-    "dvc.lock",
-    "prereg.yaml",
-    "requirements.txt",
-    "data/frozen",
-    "stages",
-    "wor",
-)  # what stages depend on
+QUICK = ("check", "ids")  # run in the copy, as they take seconds
+COPIED = (".dvcignore", "dvc.yaml", "dvc.lock", "prereg.yaml", "requirements.txt", "data/frozen", "stages", "wor")
 
 
 def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
-    """Each stage of the run with ``changes``, in order: whether DVC has its result.
+    """Return for each stage of the run with ``changes``, in order, whether DVC has its result.
 
-    DVC is given every stage whose inputs are known, and takes it from its run cache or doesn't. `check` and `ids`
-    take seconds and are run there, so that what follows them is known too. A stage after any other that DVC
-    doesn't have counts as one to run: only its inputs could tell, and they are not there yet.
+    QUICK stages run, to know the next inputs. A stage after another missing one counts as missing.
     """
     from dvc.repo import Repo
-    from dvc.repo.reproduce import get_active_graph, plan_repro
-    from dvc.stage.cache import RunCacheNotFoundError
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)  # it says of each stage that it is checking out outputs
-    found: dict[str, bool] = {}
-    there, project = set(), paths.project()
-    with _copy(changes) as folder, chdir(folder), Repo() as repo, repo.lock:  # restore looks around here
-        graph = get_active_graph(repo.index.graph)
-        for stage in plan_repro(graph):
-            found[stage.name] = False
-            if not all(before.name in there for before in graph.successors(stage)):
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # it reports each output that it checks out
+    cached: dict[str, bool] = {}
+    complete, project = set(), paths.project()
+    with _copy(changes) as folder, chdir(folder), Repo() as repo, repo.lock:  # restore reads the current folder
+        for stage, dependencies in compat.planned_stages(repo):
+            cached[stage.name] = False
+            if not all(before.name in complete for before in dependencies):
                 continue
-            with suppress(RunCacheNotFoundError):
-                repo.stage_cache.restore(stage)
-                found[stage.name] = True
-            if found[stage.name] or (stage.name in QUICK and _done(stage.cmd, folder, project)):
-                there.add(stage.name)
-    return found
+            cached[stage.name] = compat.restore_from_run_cache(repo, stage)
+            if cached[stage.name] or (stage.name in QUICK and _run(stage.cmd, folder, project)):
+                complete.add(stage.name)
+    return cached
 
 
-def _done(command: str, folder: Path, project: Path) -> bool:
+def _run(command: str, folder: Path, project: Path) -> bool:
     environment = commands.child_environment(DVC_ROOT=str(project), PYTHONPATH=str(folder))
     return not subprocess.run([sys.executable, *command.split()[1:]], cwd=folder, env=environment, capture_output=True).returncode
 
@@ -68,18 +50,18 @@ def _done(command: str, folder: Path, project: Path) -> bool:
 @contextmanager
 def _copy(changes: dict[str, object]) -> Iterator[Path]:
     if not (paths.project() / ".dvc").is_dir():
-        raise UserError(".dvc", "not there", "Set the checkout up first: make setup")
+        raise UserError(".dvc", "not found", "Set up the checkout first: make setup")
     cache = commands.dvc_cache(paths.project())
     with tempfile.TemporaryDirectory(prefix="wor-plan-") as name:
         folder = Path(name)
-        for part in map(Path, OWN):
+        for part in map(Path, COPIED):
             if part.is_dir():
                 shutil.copytree(part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             elif part.exists():
                 shutil.copy(part, folder / part)
         if changes:
             storage.write_text(folder / paths.PARAMS, yaml.safe_dump(overrides.merge_overrides(changes), sort_keys=False))
-        else:  # as it is: the last stage depends on its bytes
+        else:  # byte by byte, as the last stage depends on it
             shutil.copy(paths.PARAMS, folder / paths.PARAMS)
         (folder / ".dvc").mkdir()
         settings = {

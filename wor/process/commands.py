@@ -1,6 +1,4 @@
-"""git and dvc, called as a person would call them."""
-
-from __future__ import annotations
+"""Run git, dvc and other commands as child processes."""
 
 import functools
 import os
@@ -18,56 +16,55 @@ INTERRUPTED = interrupt.EXIT_CODE
 
 
 def child_environment(python: Path = Path(sys.executable), **extra: str) -> dict[str, str]:
-    """This process's, with ``python``'s folder first on the path: a stage's command is ``python -m ...``, and has to find
-    the one with the packages."""
+    """Return os.environ with the folder of ``python`` first on PATH, where stages look for it."""
     return {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}", **extra}
 
 
 def dvc_command(*arguments: str) -> list[str]:
-    """The command line of dvc with ``arguments``."""
-    found = shutil.which("dvc", path=child_environment()["PATH"])
-    if found is None:
+    """Return the command line of dvc with ``arguments``."""
+    executable = shutil.which("dvc", path=child_environment()["PATH"])
+    if executable is None:
         raise UserError("dvc", "not found", "Install the requirements: pip install -r requirements.txt")
-    return [found, *arguments]
+    return [executable, *arguments]
 
 
 def quiet_dvc_command(*arguments: str) -> list[str]:
-    """The same through `wor.process.quiet_dvc`, for what may take hours and be interrupted."""
+    """Return the same through `wor.process.quiet_dvc`, which ends with this process."""
     dvc_command()
-    return [sys.executable, "-m", "wor.process.quiet_dvc", *arguments]
+    return [sys.executable, "-m", "wor.process.quiet_dvc", str(os.getpid()), *arguments]
 
 
 @functools.cache
 def dvc_cache(project: Path) -> Path:
-    """Where DVC keeps the project's files. Asked once: dvc takes the better part of a second to answer."""
+    """Return DVC's cache of the project. Cached, because dvc takes almost a second to answer."""
     return project / run_captured(dvc_command("cache", "dir"), where=project).strip()
 
 
 def git(*arguments: str, where: Path | None = None) -> str | None:
-    """What git prints, or None where it fails or isn't there."""
+    """Return what git prints, or None where it fails or isn't installed."""
     try:
         return run_captured(["git", *arguments], where=where)
     except (OSError, CommandFailed, UnicodeDecodeError):
         return None
 
 
-class CommandFailed(Exception):  # noqa: N818 - not an error until someone says so
-    """A command that exited with another code than 0. ``line`` is the last fault that it named, else its last line."""
+class CommandFailed(Exception):  # noqa: N818 - callers decide whether it is an error
+    """A command failed. ``line`` is the last error line of its output, or the last line."""
 
-    def __init__(self, command: list[str], code: int, said: str):
-        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("hint:")]
-        named = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
-        self.line = (named or lines or [f"exit code {code}"])[-1]
+    def __init__(self, command: list[str], code: int, output: str):
+        lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("hint:")]
+        errors = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
+        self.line = (errors or lines or [f"exit code {code}"])[-1]
         super().__init__(f"{' '.join(command)}: {self.line}")
 
 
 def run_captured(command: list[str], where: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """What ``command`` prints. Raises Failed."""
-    # Decoded here: Python's own text mode would turn the line ends of a patch into others.
-    done = subprocess.run(command, cwd=where, env=env or child_environment(), capture_output=True)
-    if done.returncode:
-        raise CommandFailed(command, done.returncode, (done.stderr or done.stdout).decode("utf-8", "replace"))
-    return done.stdout.decode("utf-8")
+    """Return what ``command`` prints. Raises CommandFailed."""
+    # Not text=True, which would change the line ends of a patch.
+    result = subprocess.run(command, cwd=where, env=env or child_environment(), capture_output=True)
+    if result.returncode:
+        raise CommandFailed(command, result.returncode, (result.stderr or result.stdout).decode("utf-8", "replace"))
+    return result.stdout.decode("utf-8")
 
 
 def run_interactive(
@@ -78,10 +75,10 @@ def run_interactive(
     patience: float = 10,
     listens: bool = False,
 ) -> int:
-    """Run ``command`` on this terminal, or with its output to ``stdout``; its exit code, INTERRUPTED after Ctrl-C.
+    """Run ``command`` on this terminal and return its exit code, or INTERRUPTED after Ctrl-C.
 
-    It got the same signal, and has things to put away; after ``patience`` seconds it is killed with all it started.
-    ``listens``: it takes the signal up when it is ready to.
+    Ctrl-C reaches the child too, which cleans up; after ``patience`` seconds it is killed with its
+    descendants. ``listens``: the child starts with SIGINT blocked and unblocks it when it is ready.
     """
     with interrupt.waiting_for_child():
         process = None
@@ -98,15 +95,14 @@ def run_interactive(
             except KeyboardInterrupt:
                 continue
             except subprocess.TimeoutExpired:
-                _kill(process.pid)
+                _kill_tree(process.pid)
 
 
-def _kill(pid: int) -> None:
-    """A process and everything that it started."""
+def _kill_tree(pid: int) -> None:
     import psutil
 
     with suppress(psutil.NoSuchProcess):
-        above = psutil.Process(pid)
-        for process in [*above.children(recursive=True), above]:
+        root = psutil.Process(pid)
+        for process in [*root.children(recursive=True), root]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

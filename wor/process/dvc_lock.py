@@ -1,4 +1,4 @@
-"""dvc.lock: what each stage read and wrote, by hash."""
+"""Read dvc.lock: the hash of everything that each stage read and wrote."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from wor import paths
 
 
 class Lock:
-    """A dvc.lock: what each stage read and wrote, by hash."""
+    """The content of a dvc.lock."""
 
     def __init__(self, text: str):
         self.stages: dict[str, dict] = (yaml.safe_load(text) or {}).get("stages", {})
 
     def outputs(self, stage: str) -> dict[str, str]:
-        """Hash by path of everything that the stage wrote, but its log."""
+        """Return the hash of everything that the stage wrote, by path, without its log."""
         outs = self.stages[stage].get("outs", [])
         return {out["path"]: out.get("md5", "") for out in outs if not out["path"].startswith(f"{paths.LOGS}/")}
 
     def order(self, stages: Iterable[str]) -> list[str]:
-        """``stages``, each after those whose outputs it reads."""
+        """Return ``stages`` sorted so that each comes after those whose outputs it reads."""
         stages = list(stages)
         before = {stage: [other for other in stages if other != stage and self._reads(stage, other)] for stage in stages}
         return list(TopologicalSorter(before).static_order())
 
     def _reads(self, stage: str, other: str) -> bool:
-        """Whether ``stage`` depends on an output of ``other``, on a folder that holds one, or on a part of one."""
-        read, written = (
+        """Return whether ``stage`` reads an output of ``other``, a part of one, or its folder."""
+        deps, outs = (
             [PurePosixPath(entry["path"]) for entry in self.stages[name].get(kind, [])]
             for name, kind in ((stage, "deps"), (other, "outs"))
         )
-        return any(dep == out or dep in out.parents or out in dep.parents for dep in read for out in written)
+        return any(dep == out or dep in out.parents or out in dep.parents for dep in deps for out in outs)
 
     def downstream(self, start: str, stages: Iterable[str]) -> list[str]:
-        """``start`` (a stage, or all of a matrix by its name) and everything that reads from it, in order."""
+        """Return ``start``, a stage or all instances of one, and every stage that depends on it."""
         ordered = self.order(stages)
-        found = [stage for stage in ordered if start in (stage, stage.split("@")[0])]
+        result = {stage for stage in ordered if start in (stage, stage.split("@")[0])}
         for stage in ordered:
-            if stage not in found and any(self._reads(stage, other) for other in found):
-                found.append(stage)
-        return [stage for stage in ordered if stage in found]
+            if any(self._reads(stage, other) for other in result - {stage}):
+                result.add(stage)
+        return [stage for stage in ordered if stage in result]
 
     def first_difference(self, other: Lock) -> str | None:
-        """The first stage, in order of the pipeline, that wrote something else in ``other``."""
-        both = [stage for stage in self.order(self.stages) if stage in other.stages]
-        return next((stage for stage in both if self.outputs(stage) != other.outputs(stage)), None)
+        """Return the first stage, in the pipeline's order, whose outputs differ in ``other``."""
+        shared = [stage for stage in self.order(self.stages) if stage in other.stages]
+        return next((stage for stage in shared if self.outputs(stage) != other.outputs(stage)), None)

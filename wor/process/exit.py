@@ -1,13 +1,12 @@
-"""How a command or a stage ends: one line on stderr and an exit code, never a traceback unasked."""
-
-from __future__ import annotations
+"""End a command or a stage with one line on stderr and an exit code, without a traceback."""
 
 import os
 import shlex
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from wor import storage
 from wor.errors import UserError
@@ -16,20 +15,19 @@ from wor.process import interrupt, stage_flags
 DEBUG = "WOR_DEBUG"  # if set, every error shows its traceback; the stages that DVC starts inherit it
 
 
-class one_line_errors:  # noqa: N801 - reads as the statement it is
-    """Turn what ends a command into one line on stderr, and an exit code.
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn an exception into one line on stderr and an exit code.
 
-    2: a UserError, or a full or read-only disk. 1: anything else, which is a fault of ours. 130: Ctrl-C.
+    2 is a UserError, or a full or read-only disk. 130 is Ctrl-C. 1 is anything else, a bug in wor.
     """
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == interrupt.EXIT_CODE):
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, KeyboardInterrupt) or error.code == interrupt.EXIT_CODE:
             interrupt.exit_interrupted()
-        if not isinstance(error, Exception):
-            return
+        raise
+    except Exception as error:
         if is_debugging():
             traceback.print_exception(error)
         if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
@@ -42,21 +40,20 @@ def is_debugging() -> bool:
 
 
 def exit_with_error(error: Exception) -> None:
-    """Say it and exit."""
+    """Print the error's line and exit."""
     if isinstance(error, UserError):
         line, code = f"error: {error}", error.exit_code
         stage_flags.set_flag(stage_flags.REFUSED, f"{error}\n")
     else:
-        said = " ".join(str(error).split())
-        line, code = f"error: {type(error).__name__}{said and f': {said}'}. This is a fault of wor, not of yours.", 1
+        text = " ".join(str(error).split())
+        line, code = f"error: {type(error).__name__}{text and f': {text}'}. This is a bug in wor.", 1
         if not is_debugging():
-            line += f" Where: {_debug_command()}"
+            line += f" For a traceback: {_debug_command()}"
     print(line, file=sys.stderr, flush=True)
     raise SystemExit(code)
 
 
 def _debug_command() -> str:
-    """The command that shows the traceback."""
     if "DVC_STAGE" in os.environ:
         return "wor --debug run"
     if sys.argv[0].endswith(("wor", "cli/__main__.py")):

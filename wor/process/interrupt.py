@@ -1,12 +1,13 @@
-"""Ctrl-C: the process ends within two seconds, says what is kept and how to go on, and shows no traceback.
+"""Handle Ctrl-C: end within two seconds, say what is kept and how to resume, show no traceback.
 
-The signal raises KeyboardInterrupt as ever, once: what is being written is put away on the way out. Where Python
-does not come to it, as in a long operation of torch, a thread ends the process: whatever is to last was renamed
-into place when it was whole.
+The signal raises KeyboardInterrupt once, so that half-written files are removed. During a long
+operation of torch it cannot be raised, and a thread ends the process instead. That is safe, because
+outputs are renamed into place when they are complete.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
@@ -18,31 +19,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 from wor.process import stage_flags
 
 EXIT_CODE = 130
-CLEAR = "\r\x1b[2K\x1b[?25h"  # a bar that was being drawn goes, and the cursor that it hid comes back
-GRACE = 1.0  # seconds to get out of what is being done
+CLEAR = "\r\x1b[2K\x1b[?25h"  # erases a progress bar and shows the cursor again
+GRACE = 1.0  # seconds for Python to unwind before the thread ends the process
 
 
 @dataclass
 class _State:
-    came: bool = False
-    held: bool = False
-    put_off: bool = False  # it came while it was held back
+    interrupted: bool = False
+    deferring: bool = False
+    deferred: bool = False  # the signal came while `deferring`
     waiting: bool = False  # for a child, which ends by itself
-    words: str = "nothing was changed; to begin again"
+    message: str = "nothing was changed. To start again"
     stage: str = ""
     parts: list[tuple[str, int, Callable[[], int]]] = field(default_factory=list)
-    ending: threading.Lock = field(default_factory=threading.Lock)
+    exit_lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 _state = _State()
 
 
 def install_handlers() -> None:
-    """Listen for the rest of the process, where SIGINT still is Python's own (a background job's is ignored)."""
+    """Handle SIGINT for the rest of the process, unless it is ignored, as in a background job."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return
     read, write = os.pipe()
@@ -50,46 +52,52 @@ def install_handlers() -> None:
     signal.signal(signal.SIGINT, _raise)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     threading.Thread(target=_end_late, args=(read,), daemon=True).start()
-    sys.excepthook, sys.unraisablehook = _end_or_show, _show_unless_ours
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see held
+    sys.excepthook, sys.unraisablehook = _end_or_show, _show_other_errors
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `deferred` of the parent blocked it
+
+
+def end_with_parent(number: int) -> None:
+    """Have Linux send a signal to this process when its parent dies, for example by kill -9."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, number, 0, 0, 0)  # 1 is PR_SET_PDEATHSIG
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """What is started inside gets SIGINT when it listens."""
+    """Start children with SIGINT blocked. A signal that arrives meanwhile is raised at the end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    _state.held = True  # another thread of this process may still get it
+    _state.deferring = True  # another thread of this process may still get the signal
     try:
         yield
     finally:
-        _state.held = False
+        _state.deferring = False
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if _state.put_off:
+    if _state.deferred:
         raise KeyboardInterrupt
 
 
 def was_interrupted() -> bool:
-    return _state.came
+    return _state.interrupted
 
 
 def set_message(text: str) -> None:
-    """What is kept of this command, up to the command that goes on."""
-    _state.words = text
+    """Set what the last line says before the command to type."""
+    _state.message = text
 
 
 def set_stage(name: str) -> None:
-    """This process is a stage: what it keeps are the shards that it tells of."""
+    """Declare that this process is a stage. Its last line then lists its finished shards."""
     _state.stage = name
 
 
-def register_progress(what: str, total: int, done: Callable[[], int]) -> None:
-    """When it comes to it, ``done()`` of ``total`` items of a part are safe."""
-    _state.parts.append((what, total, done))
+def register_progress(task: str, total: int, done: Callable[[], int]) -> None:
+    """Have the last line report ``done()`` of ``total`` items of a task as kept."""
+    _state.parts.append((task, total, done))
 
 
 @contextmanager
 def waiting_for_child() -> Iterator[None]:
-    """Inside, nothing ends this process but its own way out."""
+    """Keep the thread from ending this process inside."""
     _state.waiting = True
     try:
         yield
@@ -98,42 +106,42 @@ def waiting_for_child() -> Iterator[None]:
 
 
 def exit_interrupted() -> None:
-    """Say what is kept, and end; never comes back."""
-    with _state.ending:  # held to the end: the other thread has nothing to add
+    """Print what is kept and end the process. Never returns."""
+    with _state.exit_lock:  # never released: the other thread must not print too
         try:
             if sys.stderr.isatty():
                 print(CLEAR, end="", file=sys.stderr)
-            if not (_state.stage and stage_flags.set_flag(stage_flags.KEPT, _kept())):
-                print(f"interrupted: {_line()}", file=sys.stderr)
+            if not (_state.stage and stage_flags.set_flag(stage_flags.KEPT, _kept_items())):
+                print(f"interrupted: {_last_line()}", file=sys.stderr)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-        except OSError:  # nobody listens any more
+        except OSError:  # the reader of the output is gone
             pass
         except Exception:
             traceback.print_exc()
         finally:
-            os._exit(EXIT_CODE)  # torch, Ray and the like take their time to leave
+            os._exit(EXIT_CODE)  # an orderly exit of torch or Ray takes seconds
 
 
-def _kept() -> str:
-    parts = ", ".join(f"{what} {done()} of {total}" for what, total, done in _state.parts)
+def _kept_items() -> str:
+    parts = ", ".join(f"{task} {done()} of {total}" for task, total, done in _state.parts)
     return f"of {_state.stage}: {parts}" if parts else f"nothing of {_state.stage}"
 
 
-def _line() -> str:
+def _last_line() -> str:
     if not _state.stage:
         name = Path(sys.argv[0]).name
-        command = ["wor" if name in ("-m", "__main__.py") else name, *sys.argv[1:]]  # of python -m, before and after it is found
-        return f"{_state.words}: {shlex.join(command)}"
-    line = f"kept is {_kept()}; the same command goes on from there"
-    return line if "DVC_STAGE" in os.environ else f"{line}: python {shlex.join(sys.orig_argv[1:])}"
+        command = ["wor" if name in ("-m", "__main__.py") else name, *sys.argv[1:]]  # python -m sets "-m" first
+        return f"{_state.message}: {shlex.join(command)}"
+    line = f"kept {_kept_items()}. The same command resumes"
+    return f"{line}." if "DVC_STAGE" in os.environ else f"{line}: python {shlex.join(sys.orig_argv[1:])}"
 
 
 def _raise(number: int, frame: object) -> None:
-    if _state.came:  # a second one would disturb what is being put away
+    if _state.interrupted:  # a second signal would disturb the clean-up
         return
-    _state.came, _state.put_off = True, _state.held
-    if not _state.held:
+    _state.interrupted, _state.deferred = True, _state.deferring
+    if not _state.deferring:
         raise KeyboardInterrupt
 
 
@@ -145,13 +153,13 @@ def _end_late(read: int) -> None:
         exit_interrupted()
 
 
-def _end_or_show(kind: type, error: BaseException, trace: object) -> None:
+def _end_or_show(kind: type, error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         exit_interrupted()
     sys.__excepthook__(kind, error, trace)
 
 
-def _show_unless_ours(lost: sys.UnraisableHookArgs) -> None:
-    """The signal came where nothing can be raised, as in a callback of the garbage collector: the thread ends the process."""
-    if not issubclass(lost.exc_type, KeyboardInterrupt):
-        sys.__unraisablehook__(lost)
+def _show_other_errors(unraisable: sys.UnraisableHookArgs) -> None:
+    # KeyboardInterrupt in a callback of the garbage collector is lost: the thread ends the process.
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)

@@ -1,12 +1,10 @@
-"""dvc as `wor run` starts it: Ctrl-C reaches it once, and its words about that are not added to ours.
+"""Run dvc for `wor run`: ``python -m wor.process.quiet_dvc PARENT_PID DVC_ARGUMENTS...``
 
-DVC puts the repository back in order when a stage fails or Ctrl-C ends it; a second Ctrl-C would leave that half done.
-What it starts begins with the signal held back: a stage takes it when it listens (`interrupt.install_handlers`), not while its
-interpreter starts, which would show a traceback. The shell between them has to hand that on: bash does, dash lets
-every signal through.
+It ends with `wor`, takes Ctrl-C once, and drops log lines that only distract. DVC restores the
+repository after a failed stage, which a second Ctrl-C would disturb. Stages start with SIGINT
+blocked and unblock it in `interrupt.install_handlers`, as a signal during the start of Python would
+show a traceback. bash passes the blocked signal on to the stage; dash does not.
 """
-
-from __future__ import annotations
 
 import logging
 import os
@@ -14,56 +12,82 @@ import shutil
 import signal
 import sys
 import threading
+from contextlib import suppress
+
+import psutil
 
 from wor.process import interrupt, stage_flags
 
-_heard = False
+_interrupted = False
 
 
-def _hear(number: int, frame: object) -> None:
-    global _heard
-    if not _heard and not stage_flags.is_set(stage_flags.KEPT):  # else its stage has ended by this signal, and dvc is tidying up
-        _heard = True
-        stage_flags.set_flag(stage_flags.INTERRUPTED)  # to a stage that starts just now, and did not get the signal
+def _on_sigint(number: int, frame: object) -> None:
+    global _interrupted
+    # If KEPT is set, this signal has ended the stage, and dvc is restoring the repository.
+    if not _interrupted and not stage_flags.is_set(stage_flags.KEPT):
+        _interrupted = True
+        stage_flags.set_flag(stage_flags.INTERRUPTED)  # for a stage that starts now and missed the signal
         raise KeyboardInterrupt
 
 
-def _listen() -> None:
-    """The thread that the signal is delivered to."""
+def _on_parent_death(number: int, frame: object) -> None:
+    stage_flags.set_flag(stage_flags.INTERRUPTED)
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.send_signal(signal.SIGINT)
+    if not children:  # otherwise dvc ends with its stage
+        _on_sigint(number, frame)
+
+
+def _receive_sigint() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Event().wait()
 
 
-def _worth_saying(record: logging.LogRecord) -> bool:
-    """Not that it was interrupted, or that the interrupted stage failed."""
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Drop lines on the interrupt, on its stage, and on outputs yet to be made. Explain a kill."""
     from dvc.exceptions import ReproductionError
 
     error = record.exc_info[1] if record.exc_info else None
-    return not (
-        isinstance(error, KeyboardInterrupt) or (isinstance(error, ReproductionError) and stage_flags.is_set(stage_flags.KEPT))
-    )
+    cause = error
+    while cause and cause.__cause__:
+        cause = cause.__cause__
+    command, _, code = str(cause).removeprefix("failed to run: ").rpartition(", exited with ")
+    if code in ("-9", "137"):
+        remedy = "Close other programs, or set compute.memory_gib. The same command resumes"
+        print(f"error: {command}: killed, perhaps because memory ran out. {remedy}", file=sys.stderr, flush=True)
+        return False
+    is_stage_interrupted = isinstance(error, ReproductionError) and stage_flags.is_set(stage_flags.KEPT)
+    return not (is_stage_interrupted or isinstance(error, KeyboardInterrupt) or str(record.msg).startswith("No file hash info"))
 
 
-def main() -> int:
+def main(parent: int, *arguments: str) -> int:
+    """Run dvc with ``arguments`` and return its exit code. ``parent`` is wor's process ID."""
     try:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job's is ignored
-            signal.signal(signal.SIGINT, _hear)
-            threading.Thread(target=_listen, daemon=True).start()
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which starts the stages
-            os.environ["SHELL"] = shutil.which("bash") or os.environ.get("SHELL", "")  # what dvc starts them with
+        signal.signal(signal.SIGTERM, _on_parent_death)
+        interrupt.end_with_parent(signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the call
+            return interrupt.EXIT_CODE
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job ignores it
+            signal.signal(signal.SIGINT, _on_sigint)
+            threading.Thread(target=_receive_sigint, daemon=True).start()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in this thread, which starts the stages
+            os.environ["SHELL"] = shutil.which("bash") or os.environ.get("SHELL", "")  # dvc's shell for stages
         from dvc.cli import main as dvc
 
-        sys.argv[0] = "dvc"  # what its lock says of who holds it
-        for handler in logging.getLogger("dvc").handlers:
-            handler.addFilter(_worth_saying)
-        code = dvc(sys.argv[1:])
+        sys.argv = ["dvc", *arguments]  # dvc's lock names its holder by it
+        for name in ("dvc", "dvc_data"):
+            for handler in logging.getLogger(name).handlers:
+                handler.addFilter(_is_worth_showing)
+        code = dvc(list(arguments))
     except KeyboardInterrupt:
         code = interrupt.EXIT_CODE
-    if _heard or stage_flags.is_set(stage_flags.KEPT):
+    if _interrupted or stage_flags.is_set(stage_flags.KEPT):
         sys.stdout.flush()
-        os._exit(code)  # it takes a second to take itself apart
+        os._exit(code)  # an orderly exit takes a second
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -1,6 +1,7 @@
-"""What a stage tells `wor run`, past dvc, which has one exit code for all: a file each in a folder that is named here."""
+"""Pass messages from a stage to `wor run`, as DVC hands on nothing but one exit code.
 
-from __future__ import annotations
+Each flag is a file in a folder that `wor run` makes and names in an environment variable.
+"""
 
 import os
 from contextlib import suppress
@@ -11,19 +12,18 @@ REFUSED, SHOWN, KEPT, INTERRUPTED = "refused", "shown", "kept", "interrupted"
 
 
 def set_flag(name: str, text: str = "") -> bool:
-    """Write it, and say whether someone will read it."""
+    """Write a flag, and return whether a `wor run` will read it."""
     if not (folder := os.environ.get(FOLDER)):
         return False
-    with suppress(OSError):  # the run is over, and its folder gone
+    with suppress(OSError):  # the run is over and its folder removed
         (Path(folder) / name).write_text(text, encoding="utf-8")
     return True
 
 
 def is_set(name: str) -> bool:
-    folder = os.environ.get(FOLDER)
-    return bool(folder) and (Path(folder) / name).exists()
+    return bool(folder := os.environ.get(FOLDER, "")) and (Path(folder) / name).exists()
 
 
 def run_is_over() -> bool:
-    """Whether the run that started this process was interrupted, or has ended: a stage may start just then."""
+    """Return whether the run was interrupted or has ended. A stage may start just then."""
     return is_set(INTERRUPTED) or not Path(os.environ.get(FOLDER, ".")).is_dir()

@@ -1,6 +1,4 @@
-"""Whether two runs gave the same: every number of their results, and the stage where they part."""
-
-from __future__ import annotations
+"""Compare a recomputed iteration with the recorded one, number by number."""
 
 import math
 from collections.abc import Iterable
@@ -13,15 +11,16 @@ from wor import storage
 from wor.iterations import compare
 from wor.recording.reproduce import Recomputation
 
-TOLERANCE = 1e-3  # where machine, packages or groups are others: float32 sums in another order
+TOLERANCE = 1e-3  # on another machine or with other packages: float32 sums in another order
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """A file of results held against its recorded self.
+    """How a recomputed file of results differs from the recorded one.
 
-    values : how many it has. different : how many are not identical. worst : the largest difference among
-    the numbers, |a - b| / max(1, |a|), infinite where one is missing or a text differs; ``where`` it is.
+    ``different`` of ``values`` are not identical. ``worst``, at ``where``, is the largest |a - b| /
+    max(1, |a|) of a number; infinite where a value is missing or a text differs.
     """
 
     file: str
@@ -33,10 +32,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``files`` of results held against their recorded selves; ``elsewhere`` is what the second run had otherwise."""
+    """The comparison of all files, the ``first`` stage whose outputs differ, and what else does.
+
+    ``elsewhere`` has code, packages, machine and groups that differ. ``first`` may be None.
+    """
 
     files: list[Agreement]
-    elsewhere: dict[str, tuple[object, object]]
+    elsewhere: dict[str, compare.Pair]
     tolerance: float
     first: str | None
 
@@ -44,32 +46,25 @@ class Verdict:
     def agrees(self) -> bool:
         return all(file.worst <= self.tolerance for file in self.files)
 
-    @property
-    def values(self) -> int:
-        return sum(file.values for file in self.files)
 
-    @property
-    def different(self) -> int:
-        return sum(file.different for file in self.files)
-
-
-def describe_agreement(recorded: Path, again: Recomputation, verdict: Verdict) -> dict:
-    """The verdict with its sums, and ``metrics``: the headline as recorded and as recomputed."""
-    sums = {name: getattr(verdict, name) for name in ("agrees", "values", "different")}
-    return {"iteration": recorded.name, **sums, **asdict(verdict), "metrics": compare.headline_metrics(recorded, again.folder)}
+def describe_agreement(recorded: Path, recomputation: Recomputation, verdict: Verdict) -> dict:
+    """Return the verdict as plain values, with the recorded and recomputed headline ``metrics``."""
+    totals = {name: sum(getattr(file, name) for file in verdict.files) for name in ("values", "different")}
+    metrics = compare.headline_metrics(recorded, recomputation.folder)
+    return {"iteration": recorded.name, "agrees": verdict.agrees, **totals, **asdict(verdict), "metrics": metrics}
 
 
-def judge_agreement(recorded: Path, again: Recomputation, tolerance: float | None) -> Verdict:
-    """Hold a recomputed iteration against the recorded one. ``tolerance`` None: 0, or TOLERANCE where it ran otherwise."""
-    elsewhere = compare.changed_environment(recorded, again.folder)
+def judge_agreement(recorded: Path, recomputation: Recomputation, tolerance: float | None) -> Verdict:
+    """Compare both; tolerance defaults to 0, or TOLERANCE if machine, packages or groups differ."""
+    elsewhere = compare.changed_environment(recorded, recomputation.folder)
     elsewhere.pop("code.dirty", None)  # params.yaml was written from the recorded configuration
-    groups = [_largest_groups(folder) for folder in (recorded, again.folder)]
-    if groups[0] != groups[1]:  # as large as the free memory allowed
-        elsewhere["largest groups"] = tuple(groups)
+    groups = _largest_groups(recorded), _largest_groups(recomputation.folder)
+    if groups[0] != groups[1]:  # they depend on the free memory
+        elsewhere["largest groups"] = groups
     if tolerance is None:
         tolerance = TOLERANCE if elsewhere else 0.0
-    files = compare_results(recorded / "results", again.folder / "results")
-    first = again.recorded.first_difference(again.recomputed) if again.recorded else None
+    files = compare_results(recorded / "results", recomputation.folder / "results")
+    first = recomputation.recorded.first_difference(recomputation.recomputed) if recomputation.recorded else None
     return Verdict(files, elsewhere, tolerance, first)
 
 
@@ -79,34 +74,32 @@ def _largest_groups(folder: Path) -> dict[str, dict]:
 
 
 def compare_results(recorded: Path, recomputed: Path) -> list[Agreement]:
-    """Every CSV and JSON file of the two folders, by name. Numbers must be equal as floats; nulls and NaN equal each other."""
+    """Compare two folders' CSV and JSON by name. Floats must be equal; two nulls or NaN are."""
     names = sorted({path.name for folder in (recorded, recomputed) for path in folder.iterdir()})
-    return [_file(name, recorded / name, recomputed / name) for name in names]
+    return [_compare_file(name, recorded / name, recomputed / name) for name in names]
 
 
-def _file(name: str, recorded: Path, recomputed: Path) -> Agreement:
-    for path, said in ((recorded, "not recorded"), (recomputed, "not made again")):
+def _compare_file(name: str, recorded: Path, recomputed: Path) -> Agreement:
+    for path, reason in ((recorded, "not recorded"), (recomputed, "not made again")):
         if not path.is_file():
-            return Agreement(name, 0, 1, math.inf, said)
-    one, two = dict(_values(recorded)), dict(_values(recomputed))
-    apart = {place: _distance(one.get(place, _ABSENT), two.get(place, _ABSENT)) for place in dict.fromkeys([*one, *two])}
-    where = max(apart, key=apart.get, default="")
-    worst = apart.get(where, 0.0)
-    return Agreement(name, len(apart), sum(value > 0 for value in apart.values()), worst, where if worst else "")
+            return Agreement(name, 0, 1, math.inf, reason)
+    first, second = dict(_values(recorded)), dict(_values(recomputed))
+    keys = dict.fromkeys([*first, *second])
+    distances = {key: _distance(first.get(key, _ABSENT), second.get(key, _ABSENT)) for key in keys}
+    worst = max(distances.values(), default=0.0)
+    where = next((key for key, distance in distances.items() if worst and distance == worst), "")
+    return Agreement(name, len(distances), sum(distance > 0 for distance in distances.values()), worst, where)
 
 
-_ABSENT = object()
-
-
-def _distance(one: object, two: object) -> float:
-    if isinstance(one, bool) != isinstance(two, bool):  # to Python True is 1
+def _distance(first: object, second: object) -> float:
+    if isinstance(first, bool) != isinstance(second, bool):  # to Python True is 1
         return math.inf
-    numbers = [isinstance(value, (int, float)) for value in (one, two)]
-    if all(numbers) and math.isfinite(one) and math.isfinite(two):
-        return abs(one - two) / max(1.0, abs(one))
-    if all(numbers) and math.isnan(one) and math.isnan(two):
-        return 0.0
-    return 0.0 if one == two else math.inf
+    if isinstance(first, (int, float)) and isinstance(second, (int, float)):
+        if math.isfinite(first) and math.isfinite(second):
+            return abs(first - second) / max(1.0, abs(first))
+        if math.isnan(first) and math.isnan(second):
+            return 0.0
+    return 0.0 if first == second else math.inf
 
 
 def _values(path: Path) -> Iterable[tuple[str, object]]:
@@ -118,9 +111,9 @@ def _values(path: Path) -> Iterable[tuple[str, object]]:
         yield from _leaves(storage.read_json(path), "")
 
 
-def _leaves(node: object, place: str) -> Iterable[tuple[str, object]]:
+def _leaves(node: object, key: str) -> Iterable[tuple[str, object]]:
     if not isinstance(node, (dict, list)) or not node:
-        yield place, node
+        yield key, node
         return
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from _leaves(value, f"{place}.{key}" if place else str(key))
+    for part, value in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _leaves(value, f"{key}.{part}" if key else str(part))

@@ -1,11 +1,8 @@
-"""The write side of the registry: its lock, the next number, and the file made anew from the folders."""
+"""Write the registry: under its lock, with the next number, from the folders."""
 
-from __future__ import annotations
-
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import BaseFileLock, FileLock
 
 from wor import storage
 from wor.errors import UserError
@@ -13,41 +10,47 @@ from wor.iterations import registry
 from wor.recording import pointer
 
 
-@contextmanager
-def registry_lock(experiments: Path) -> Iterator[None]:
-    """Hold the one lock under which folders get their numbers and the registry is written."""
+def registry_lock(experiments: Path) -> BaseFileLock:
+    """Return the one lock under which folders get their numbers and the registry is written."""
     if not experiments.is_dir():
         raise UserError(experiments, "not found", "Run from the top of the repository")
-    with open(experiments / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return FileLock(experiments / ".lock")
 
 
 def next_number(experiments: Path) -> int:
-    """One above every number that a folder, a DVC pointer or a registry row has taken.
-
-    A clone without the folders must not use their numbers again.
-    """
+    """Return one more than any folder's, DVC pointer's or registry row's number: none is reused."""
     names = [entry.name.removesuffix(".dvc") for entry in experiments.glob("iteration_*")]
     names += [row["iteration_id"] for row in registry.read_rows(experiments)]
-    return 1 + max((int(match[1]) for match in map(registry.NAME.match, names) if match), default=0)
+    return 1 + max(registry.iteration_number(name) or 0 for name in ["", *names])
 
 
 def rebuild_registry(experiments: Path) -> list[dict[str, str]]:
-    """Write the registry anew: a row from each folder, and the rows of iterations that are not here.
+    """Write the registry anew: one row per folder, and the rows of iterations that are not here.
 
-    ``comments`` is a person's column and is kept. So is a row of another iteration with a number that is taken
-    here, when there is a pointer to it: `renumber` settles that.
+    A person's ``comments`` are kept. The row of another iteration with a number that is taken here
+    is kept while there is a pointer to it; `renumber` resolves that.
     """
     rows = {(row["iteration_id"], row["fingerprint"]): row for row in registry.read_rows(experiments)}
     for folder in registry.iteration_folders(experiments).values():
-        sealed = registry.read_manifest(folder)
-        mark = sealed["registry"]["fingerprint"]
-        kept = rows.pop((sealed.get("renumbered_from"), mark), {}) | rows.get((folder.name, mark), {})
-        others = [key for key in rows if key[0] == folder.name and key[1] != mark]
-        if others and not pointer.is_of_another(folder):  # someone edited the row
-            kept = {"comments": [rows.pop(key)["comments"] for key in others][-1]} | kept
-        rows[folder.name, mark] = {**kept, **registry.as_text(sealed["registry"]), "iteration_id": folder.name}
+        manifest = registry.read_manifest(folder)
+        fingerprint = manifest["registry"]["fingerprint"]
+        before = rows.pop((manifest.get("renumbered_from", ""), fingerprint), {}) | rows.get((folder.name, fingerprint), {})
+        others = [key for key in rows if key[0] == folder.name and key[1] != fingerprint]
+        if others and not pointer.points_elsewhere(folder):  # someone edited the row
+            before = {"comments": [rows.pop(key)["comments"] for key in others][-1]} | before
+        rows[folder.name, fingerprint] = {**before, **registry.format_row(manifest["registry"]), "iteration_id": folder.name}
     ordered = sorted(rows.values(), key=lambda row: (len(row["iteration_id"]), row["iteration_id"]))  # 999 before 1000
-    storage.write_text(registry.registry_path(experiments), registry.as_csv(ordered))
+    storage.write_text(registry.registry_path(experiments), registry.format_csv(ordered))
     return registry.read_rows(experiments)
+
+
+def set_archived(experiments: Path, name: str, archived: bool) -> None:
+    """Mark an iteration as archived in its comment, or remove the mark."""
+    with registry_lock(experiments):
+        rows = rebuild_registry(experiments)
+        for row in rows:
+            if row["iteration_id"] == name:
+                first, _, rest = row["comments"].partition(": ")
+                comment = rest if first == registry.ARCHIVED else row["comments"]
+                row["comments"] = ": ".join(filter(None, [registry.ARCHIVED, comment])) if archived else comment
+        storage.write_text(registry.registry_path(experiments), registry.format_csv(rows))

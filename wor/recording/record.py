@@ -1,7 +1,6 @@
-"""Give iterations to DVC and git: what `dvc push` and `git push` then send, and a clone gets back."""
+"""Add iterations to DVC and git, so that `dvc push` and `git push` share them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,13 @@ from wor.recording import create, pointer, renumber
 from wor.recording.numbering import rebuild_registry, registry_lock
 
 IDENTITY = "git config user.name NAME && git config user.email ADDRESS"
-# What a run is made of besides params.yaml and its data.
+# What a run depends on besides params.yaml and its data.
 CODE = ("wor", "stages", "dvc.yaml", "prereg.yaml", "requirements.txt", "data/frozen")
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Iterations that DVC has taken in just now, and for each that it was not given, why."""
+    """``names`` of the iterations that DVC was given, and the reason for each in ``refused``."""
 
     names: list[str]
     refused: dict[str, str]
@@ -29,21 +28,27 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Recorded:
-    """``commit``: its hash, or None and ``why`` not. ``beside``: changes that the run used and the commit hasn't."""
+    """The outcome of `wor record`.
+
+    commit : its hash; None where there is none, and ``why``. files : what it holds. left_out : the
+    run's files, if params.yaml is not what made them. beside : uncommitted code of the run.
+    """
 
     tracked: Tracked
     commit: str | None
     why: str
+    files: list[str]
+    left_out: list[str]
     beside: list[str]
 
 
 def track_iterations(experiments: Path) -> Tracked:
-    """`dvc add` each iteration whose pointer is missing, or was made before its notes were edited.
+    """Run `dvc add` for each iteration that is new or has edited notes.
 
-    Not one that is no longer what was recorded, and not one whose number another clone has taken too: its
-    pointer is the other's.
+    One that was changed is refused, and one whose pointer is another clone's with the same number.
     """
-    waiting, refused, rows = [], {}, registry.read_rows(experiments)
+    waiting: list[Path] = []
+    refused, rows = {}, registry.read_rows(experiments)
     for folder in registry.iteration_folders(experiments).values():
         if pointer.is_current(folder):
             continue
@@ -57,16 +62,15 @@ def track_iterations(experiments: Path) -> Tracked:
         try:
             commands.run_captured(commands.dvc_command("add", *map(str, waiting)), where=paths.project())
         except commands.CommandFailed as failed:
-            raise UserError("dvc add", failed.line, "Mend that, then: wor record") from None
+            raise UserError("dvc add", failed.line, "Fix that, then: wor record") from None
     return Tracked([folder.name for folder in waiting], refused)
 
 
 def record_iterations(message: str = "") -> Recorded:
-    """Write the registry anew, track new iterations, and commit both.
+    """Write the registry anew, track new iterations, and commit both, but no other change.
 
-    The workspace's own run goes along (dvc.lock, metrics, params.yaml) while params.yaml is what it had: from
-    that commit a clone pulls everything and has nothing to compute, unless the run used code that is not in
-    it. Nothing else that is staged or changed goes into the commit.
+    The workspace's run (dvc.lock, metrics, params.yaml) is committed too, unless params.yaml has
+    changed since. A clone then has nothing to compute, if the commit also has the run's code.
     """
     experiments = paths.experiments()
     if renumber.unmerged_pointers():
@@ -74,45 +78,51 @@ def record_iterations(message: str = "") -> Recorded:
     with registry_lock(experiments):
         rebuild_registry(experiments)
     tracked = track_iterations(experiments)
-    files = [
-        path for path in (registry.registry_path(experiments), *sorted(experiments.glob("iteration_*.dvc"))) if path.is_file()
-    ]
-    run = _of_this_workspace()
-    beside = (git("status", "--porcelain", "--", *CODE) or "").splitlines() if run else []
-    return Recorded(tracked, *_commit(files + run, message or _message(tracked.names)), [line[3:] for line in beside])
+    listed = [registry.registry_path(experiments), *sorted(experiments.glob("iteration_*.dvc"))]
+    files = [path.relative_to(paths.project()) for path in listed if path.is_file()]
+    run = [path for path in (paths.PARAMS, paths.LOCK, paths.SUMMARY, paths.ITERATION) if path.is_file()]
+    merged = not {str(path) for path in run} & set(renumber.unmerged_files())
+    belongs = merged and create.find_current(params.load_params()) is not None
+    left_out = [name for name in _changed(map(str, run)) if name != str(paths.PARAMS)] if merged and not belongs else []
+    changed = _changed(map(str, [*files, *run] if belongs else files))
+    commit, why = _commit(changed, message or _message(changed))
+    return Recorded(tracked, commit, why, changed, left_out, _changed(CODE) if belongs else [])
 
 
-def _of_this_workspace() -> list[Path]:
-    """Files of the workspace's last run, while its results and params.yaml are an iteration's."""
-    files = [path for path in (paths.PARAMS, paths.LOCK, paths.SUMMARY, paths.ITERATION) if path.is_file()]
-    if {str(path) for path in files} & set(renumber.unmerged()):
-        return []
-    return files if create.find_current(params.load_params()) else []
+def _changed(names: Iterable[str]) -> list[str]:
+    """Return which of the files and the folders' files differ from the last commit."""
+    prefix = (git("rev-parse", "--show-prefix") or "").strip()  # git status names files from its own top
+    lines = (git("status", "--porcelain", "--untracked-files=all", "--", *names) or "").splitlines()
+    return [line[3:].removeprefix(prefix) for line in lines]
 
 
 def merge_in_progress() -> bool:
-    """Whether a merge or the like waits to be ended."""
+    """Whether a merge, rebase or cherry-pick has not ended."""
     heads = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
     return any(git("rev-parse", "--verify", "--quiet", head) is not None for head in heads)
 
 
-def _message(tracked: list[str]) -> str:
-    return f"Record {', '.join(tracked)}" if tracked else "Record the iterations' registry and this run"
+def _message(changed: list[str]) -> str:
+    """Return a subject that names what the commit holds."""
+    parts = [Path(name).stem for name in changed if name.endswith(".dvc")]
+    parts += ["its run" if parts else "a run"] if {str(paths.LOCK), str(paths.SUMMARY)} & set(changed) else []
+    return f"Record {' and '.join(parts or ['the registry of iterations'])}"
 
 
-def _commit(files: list[Path], message: str) -> tuple[str | None, str]:
+def _commit(names: list[str], message: str) -> tuple[str | None, str]:
+    """Commit the files ``names``; return the commit's hash, or None and the reason."""
     if git("rev-parse", "HEAD") is None:
         return None, "git has no commit here; make one first: git add -A && git commit"
-    names = [str(path) for path in files]
     try:
-        commands.run_captured(["git", "add", "--", *names])
+        if names:
+            commands.run_captured(["git", "add", "--", *names])
         if merge_in_progress():
             return None, "a merge or rebase is under way, and they are staged for it: git status says how to end it"
         if git("var", "GIT_COMMITTER_IDENT") is None:
             return None, f"git does not know who you are: {IDENTITY}, then: wor record"
-        if not commands.run_captured(["git", "status", "--porcelain", "--", *names]).strip():
+        if not names:
             return None, "nothing has changed since the last commit"
         commands.run_captured(["git", "commit", "--quiet", "--only", "-m", message, "--", *names])
     except commands.CommandFailed as failed:
-        raise UserError("git", failed.line, "Mend that, then: wor record") from None
+        raise UserError("git", failed.line, "Fix that, then: wor record") from None
     return commands.run_captured(["git", "rev-parse", "HEAD"]).strip(), ""

@@ -1,10 +1,7 @@
-"""Two clones made the same number, and their branches are merged: both stay, the one that is here takes the next number.
+"""Give an iteration a new number when another clone has made an iteration with the same number.
 
-The one that is here, because it can be: the other's folder may be nowhere near, and whoever pushed first may have
-been cited.
+Both stay. The one here takes the next number, as the other may be cited or not be here.
 """
-
-from __future__ import annotations
 
 import re
 import shutil
@@ -23,75 +20,77 @@ _POINTER = re.compile(r"(^|/)experiments/iteration_\d+\.dvc$")
 
 
 def resolve_number_conflicts(experiments: Path) -> list[str]:
-    """Give a new number to each iteration here whose number the registry has for another one too; a line for each.
+    """Renumber each iteration here whose number another one has too; return a line for each.
 
-    Pointers that git holds as unmerged are resolved: the other side's keeps the number. Killed at any moment, the
-    next call ends the same.
+    An unmerged pointer keeps the other side's. After a kill, the next call completes the work.
     """
-    said = []
+    lines = []
     with registry_lock(experiments):
         rows = registry.read_rows(experiments)
         for folder in registry.iteration_folders(experiments).values():
             if not registry.rows_with_same_number(folder, rows) or (other := _others_pointer(folder)) is None:
                 continue
-            new = _renumbered_copy(experiments, folder) or _move(folder, next_number(experiments))
+            renumbered = _renumbered_copy(experiments, folder) or _copy_as(folder, next_number(experiments))
             storage.write_text(paths.pointer(folder), other)
             git("add", "--", str(paths.pointer(folder)))
-            # Away at once, so that no half of it is ever met; what is left under this name the next run clears.
-            leaving = Path(tempfile.mkdtemp(prefix=".building-", dir=experiments))
-            folder.rename(leaving / folder.name)
-            shutil.rmtree(leaving)
-            said.append(f"{folder.name} was made twice: the one that is here is {new.name} now, the other one keeps the number")
+            # A rename hides the whole folder at once. The next run removes what a kill leaves.
+            trash = Path(tempfile.mkdtemp(prefix=".building-", dir=experiments))
+            folder.rename(trash / folder.name)
+            shutil.rmtree(trash)
+            lines.append(
+                f"{folder.name} was made twice: the one that is here is {renumbered.name} now, the other one keeps the number"
+            )
             if registry.workspace_iteration() == folder.name:
-                said.append(
-                    f"{paths.ITERATION} has the old number, also in DVC's cache: dvc repro --force --single-item iteration"
-                )
+                remedy = "dvc repro --force --single-item iteration"
+                lines.append(f"{paths.ITERATION} has the old number, also in DVC's cache: {remedy}")
         rebuild_registry(experiments)
-    return said
+    return lines
 
 
-def unmerged() -> list[str]:
-    """Files that git holds as unmerged."""
+def unmerged_files() -> list[str]:
+    """Return the files that git holds as unmerged."""
     entries = (git("ls-files", "--unmerged", "-z") or "").split("\0")
     return sorted({entry.split("\t", 1)[1] for entry in entries if entry})
 
 
 def unmerged_pointers() -> list[str]:
-    return [path for path in unmerged() if _POINTER.search(path)]
+    return [path for path in unmerged_files() if _POINTER.search(path)]
 
 
 def _renumbered_copy(experiments: Path, folder: Path) -> Path | None:
-    """The renumbered copy, when an earlier call was killed before it could remove the original."""
-    mark = registry.read_manifest(folder)["fingerprint"]
+    """Return the renumbered copy that a killed call made before it could remove the original."""
+    fingerprint = registry.read_manifest(folder)["fingerprint"]
     for other in registry.iteration_folders(experiments).values():
         manifest = registry.read_manifest(other)
-        if manifest["fingerprint"] == mark and manifest.get("renumbered_from") == folder.name:
+        if manifest["fingerprint"] == fingerprint and manifest.get("renumbered_from") == folder.name:
             return other
     return None
 
 
 def _others_pointer(folder: Path) -> str | None:
-    """The text of the pointer to the iteration elsewhere; None where the pointer is this folder's own, or there is none.
+    """Return the text of the other clone's pointer; None where there is no such pointer.
 
-    In a merge, the side that isn't this folder's. Raises UserError where nobody can say whose it is.
+    In a merge it's the side that isn't this folder's. UserError where DVC's cache can't tell.
     """
-    here = paths.pointer(folder)
-    sides = [git("show", f":{stage}:./{here.name}", where=here.parent) for stage in (2, 3)]
-    if None in sides:
-        # No merge is under way. Of the other's files DVC's cache here knows nothing, of this folder's it does.
-        text = here.read_text(encoding="utf-8") if here.is_file() else None
+    path = paths.pointer(folder)
+    sides = [text for stage in (2, 3) if (text := git("show", f":{stage}:./{path.name}", where=path.parent)) is not None]
+    if len(sides) < 2:
+        # No merge is in progress. DVC's cache here knows this folder's files, and not the other's.
+        text = path.read_text(encoding="utf-8") if path.is_file() else None
         return None if text is None or pointer.describes_folder(text, folder) else text
-    own = [pointer.describes_folder(side, folder) for side in sides]
-    if own != [False, False]:
-        return sides[own.index(False)] if False in own else None
-    remedy = f"Take back its {paths.NOTES} as they were recorded, or bring back DVC's cache, then again"
-    raise UserError(here.name, "whose it is can't be told: DVC's cache has no list of its files", remedy)
+    is_own = [pointer.describes_folder(text, folder) for text in sides]
+    if any(is_own):
+        return sides[is_own.index(False)] if False in is_own else None
+    remedy = f"Restore its {paths.NOTES} as they were recorded, or DVC's cache, then try again"
+    raise UserError(path.name, "DVC's cache has no list of its files, so its iteration is unknown", remedy)
 
 
-def _move(folder: Path, number: int) -> Path:
-    """A copy under the new number, sealed. What names the number follows: figures, the notes' title, the report, the manifest."""
+def _copy_as(folder: Path, number: int) -> Path:
+    """Write a sealed copy, renumbered in figures, notes, report and manifest; return its folder."""
     if faults := verify.folder_faults(folder):
-        raise UserError(folder.name, faults[0], "Its number was taken twice, and it is not what was recorded: restore it first")
+        raise UserError(
+            folder.name, faults[0], "Its number was taken twice and it has changed since it was recorded. Restore it first"
+        )
     target = folder.with_name(registry.iteration_name(number))
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
@@ -106,7 +105,7 @@ def _move(folder: Path, number: int) -> Path:
         changed = manifest | {"iteration_id": target.name, "renumbered_from": folder.name, "files": files}
         if paths.REPORT in files:
             write_report_and_manifest(building, changed)
-        else:  # of an earlier version
+        else:  # an earlier version made it
             storage.write_json(building / paths.MANIFEST, changed)
         seal(building)
         building.rename(target)

@@ -1,6 +1,4 @@
-"""Compute an iteration anew: its commit and patch, its parameters, its packages, and nothing from any cache."""
-
-from __future__ import annotations
+"""Compute an iteration again from its commit, patch, parameters and packages, without a cache."""
 
 import hashlib
 import json
@@ -25,12 +23,12 @@ from wor.process import commands
 from wor.process.dvc_lock import Lock
 
 PINS = ("requirements.txt", "requirements-data.txt", "constraints.txt")
-LAST = "iteration"  # it only gathers; it is run by itself, so that its number and its table are not those of a run
+LAST = "iteration"  # it only gathers, and is run by itself, outside DVC
 
 
 @dataclass(frozen=True)
 class Recomputation:
-    """A recomputed iteration: its folder, and dvc.lock as both runs left it (None where there is none)."""
+    """A recomputed iteration's folder, and dvc.lock of both runs (``recorded`` may be None)."""
 
     folder: Path
     recorded: Lock | None
@@ -39,68 +37,69 @@ class Recomputation:
 
 @contextmanager
 def recompute(
-    folder: Path, start: str = "", say: Callable[[str], None] = print, output: IO | None = None
+    folder: Path, start: str = "", report: Callable[[str], None] = print, output: IO | None = None
 ) -> Iterator[Recomputation]:
-    """Recompute the iteration in ``folder`` in a temporary clone, which is there as long as the context is.
+    """Recompute the iteration in ``folder`` in a temporary clone that ends with the context.
 
-    Everything is computed, on the commit that made it with its uncommitted changes, by packages of the same
-    versions. With ``start``, a stage, what lies before it is pulled from DVC's cache or remote instead. ``output``:
-    where the stages print, if not to stdout.
+    It runs on the commit that made the iteration, with its uncommitted changes, by packages of the
+    same versions. With ``start``, a stage, DVC's cache or remote supplies the outputs of the stages
+    before it. ``report`` prints a line of progress. The stages print to ``output`` or stdout.
 
-    Raises
-    ------
-    UserError
-        The code can't be had again (no commit, a change that was not recorded, files that git was not told
-        of), a stage fails, or what lies before ``start`` is nowhere.
+    Raises UserError where the code is not available: no commit, a change that was not recorded, or
+    files that git did not know. So too if a stage fails, or no cache has outputs before ``start``.
     """
     if faults := verify.folder_faults(folder):
-        raise UserError(folder.name, faults[0], "It is not what was recorded, so nothing can be held against it")
+        raise UserError(folder.name, faults[0], "It has changed since it was recorded, so there is nothing to compare with")
     about = storage.read_json(folder / "env_info.json")
     with tempfile.TemporaryDirectory(prefix="wor-reproduce-") as temporary:
         try:
-            again = _recompute(folder, about, Path(temporary), start, say, output)
+            recomputation = _recompute(folder, about, Path(temporary), start, report, output)
         except commands.CommandFailed as failed:
             raise UserError(folder.name, failed.line, "Nothing of yours was changed") from None
-        yield again
+        yield recomputation
 
 
-def _recompute(folder: Path, about: dict, home: Path, start: str, say: Callable[[str], None], output: IO | None) -> Recomputation:
+def _recompute(
+    folder: Path, about: dict, home: Path, start: str, report: Callable[[str], None], output: IO | None
+) -> Recomputation:
     workspace = _check_out(about["code"], folder.name, home)
     config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
     _configure(folder, config, about, workspace)
-    interpreter = _Interpreter(_python(about, folder.name, workspace, say, output), workspace, _cache(home), output)
-    interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # else it advises what to add to git
-    recorded = _lock(folder / paths.LOCK.name)
+    interpreter = _Interpreter(_python(about, folder.name, workspace, report, output), workspace, _cache(home), output)
+    interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # without it DVC prints what to add to git
+    lock = folder / paths.LOCK.name
+    recorded = _read_lock(lock) if lock.is_file() else None
     (workspace / paths.LOCK).unlink(missing_ok=True)
     if start:
         stages = _stages_from(start, folder, recorded, workspace, interpreter)
-        say(f"Computing {', '.join(stages)}; what they read comes from DVC")
+        report(f"Computing {', '.join(stages)}; what they read comes from DVC")
         command = ("dvc", "repro", "--force", "--single-item", *stages)
     else:
         command = ("dvc", "repro", "--force", "figures")
     _check(interpreter.show(*command), folder.name, "dvc repro failed")
     interpreter.run(*load_graph(workspace / paths.PIPELINE)["iteration"]["cmd"].split()[2:])  # as that commit runs it
     number = storage.read_json(workspace / paths.ITERATION)["iteration"]
-    return Recomputation(workspace / "experiments" / registry.iteration_name(number), recorded, _lock(workspace / paths.LOCK))
+    target = workspace / "experiments" / registry.iteration_name(number)
+    return Recomputation(target, recorded, _read_lock(workspace / paths.LOCK))
 
 
 def _check(code: int, name: str, what: str) -> None:
     if code == commands.INTERRUPTED:
         raise SystemExit(code)
     if code:
-        raise UserError(name, what, "See what it says above; nothing of yours was changed")
+        raise UserError(name, what, "See its output above; nothing of yours was changed")
 
 
-def _lock(path: Path) -> Lock | None:
-    return Lock(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _read_lock(path: Path) -> Lock:
+    return Lock(path.read_text(encoding="utf-8"))
 
 
 def _check_out(code: dict, name: str, home: Path) -> Path:
-    """The iteration's code in a clone of its own: a worktree would leave traces in the repository when it is killed."""
+    """Check out the iteration's code in a clone. A worktree would outlive a killed process."""
     if code["commit"] is None:
-        raise UserError(name, code["reason"], "It was made outside git, so its code can't be had again")
+        raise UserError(name, code["reason"], "It was made outside git, so its code is not available")
     if code["patch"] is None:
-        raise UserError(name, code["reason"], "Its code had changes that were not recorded, so it can't be had again")
+        raise UserError(name, code["reason"], "Its code had changes that were not recorded, so it is not available")
     project, target = paths.project(), home / "repository"
     prefix = (commands.git("rev-parse", "--show-prefix", where=project) or "").strip()
     source = project.joinpath(*[".."] * len(Path(prefix).parts)).resolve()
@@ -115,19 +114,21 @@ def _check_out(code: dict, name: str, home: Path) -> Path:
         try:
             commands.run_captured(["git", "apply", "--whitespace=nowarn", str(home / "patch")], where=target)
         except commands.CommandFailed as failed:
-            raise UserError(name, f"its patch does not apply ({failed.line})", "wor verify says whether it was changed") from None
+            raise UserError(
+                name, f"its patch does not apply ({failed.line})", "wor verify tells whether it was changed"
+            ) from None
     workspace = target / prefix
     if environment.code_hash(workspace) != code["code_hash"]:
         untracked = ", ".join(code.get("untracked", [])) or "none known"
-        remedy = f"Files that git was not told of then: {untracked}"
+        remedy = f"Files that were untracked then: {untracked}"
         raise UserError(name, "its commit and patch are not the code that ran", remedy)
     return workspace
 
 
 def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None:
-    """Parameters and registration as they were, as many threads as there were, and the user's own files where they are.
+    """Write the recorded parameters and registration, and link the user's own files.
 
-    What came from the hub comes from the commit that it was: a branch may have moved.
+    Threads are as recorded. Hub sources get the commit that was used, as a branch may have moved.
     """
     for name, result in storage.read_json(folder / "results" / "model_results.json").items():
         if commit := result["card"]["source"].get("commit"):
@@ -135,25 +136,25 @@ def _configure(folder: Path, config: dict, about: dict, workspace: Path) -> None
     for name, origin in about.get("datasets", {}).items():
         config["dataset_specs"][name]["commit"] = origin["commit"]
     config["compute"]["threads"] = (about.get("compute") or {}).get("threads", config["compute"]["threads"])
-    if "backend" in config["compute"]:  # iterations of an earlier version know of none
-        config["compute"]["backend"] = "local"  # the cluster of then may be gone, and no result depends on it
+    if "backend" in config["compute"]:  # an earlier version had none
+        config["compute"]["backend"] = "local"  # the cluster may be gone, and no result depends on it
     storage.write_text(workspace / paths.PARAMS, yaml.safe_dump(config, sort_keys=False))
     shutil.copyfile(folder / paths.PREREGISTRATION.name, workspace / paths.PREREGISTRATION)
     used = [config["model_specs"][name] for name in config["models"]]
     used += [config["dataset_specs"][name] for name in config["datasets"]]
-    for own in (Path(spec["path"]) for spec in used if "path" in spec):
-        here, there = paths.project() / own, workspace / own
-        if here.exists() and not there.exists():
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.symlink_to(here)
+    for path in (Path(spec["path"]) for spec in used if "path" in spec):
+        source, link = paths.project() / path, workspace / path
+        if source.exists() and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
 
 
-def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None], output: IO | None) -> Path:
-    """This interpreter when its packages are the recorded ones, else one with the iteration's own pins, made once."""
-    other = differing_packages(about["packages"])
-    if not other:
+def _python(about: dict, name: str, workspace: Path, report: Callable[[str], None], output: IO | None) -> Path:
+    """Return an interpreter with the recorded packages: this one, or one made once from pins."""
+    differing = differing_packages(about["packages"])
+    if not differing:
         return Path(sys.executable)
-    changes = ", ".join(f"{name} {there} (here {here})" for name, (there, here) in other.items())
+    changes = ", ".join(f"{package} {recorded} (here {current})" for package, (recorded, current) in differing.items())
     version = ".".join(about["python"].split(".")[:2])
     command = f"python{version}"
     if shutil.which(command) is None or not (workspace / "Makefile").is_file():
@@ -162,31 +163,28 @@ def _python(about: dict, name: str, workspace: Path, say: Callable[[str], None],
     for pins in (workspace / name for name in PINS):
         digest.update(pins.read_bytes() if pins.is_file() else b"")
     target = paths.cache() / "environments" / digest.hexdigest()[:16]
-    say(f"Other packages than here: {changes}. Its own environment: {target}")
+    report(f"Other packages than here: {changes}. Its own environment: {target}")
     goal, python = target / ".installed", target / "bin" / "python"
     if not goal.is_file():
-        # The Makefile of that commit knows how its environment is made; it marks one that is whole.
-        made = ["make", "--no-print-directory", str(goal), f"VENV={target}", f"PYTHON={command}"]
-        _check(
-            commands.run_interactive(made, where=workspace, stdout=output, patience=1), name, "its environment could not be made"
-        )
-    listed = json.loads(
-        commands.run_captured([str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"])
-    )
-    have = {canonicalize_name(entry["name"]): entry["version"] for entry in listed}
-    if still := differing_packages(about["packages"], have.get):
-        changes = ", ".join(f"{package} {there} (its pins give {here})" for package, (there, here) in still.items())
-        raise UserError("packages", changes, "It was made in another environment than its own pins give, and can't be had again")
+        # The Makefile of that commit makes its environment, and the goal marks a complete one.
+        make = ["make", "--no-print-directory", str(goal), f"VENV={target}", f"PYTHON={command}"]
+        code = commands.run_interactive(make, where=workspace, stdout=output, patience=1)
+        _check(code, name, "its environment could not be made")
+    pip = [str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
+    versions = {canonicalize_name(entry["name"]): entry["version"] for entry in json.loads(commands.run_captured(pip))}
+    if differing := differing_packages(about["packages"], versions.get):
+        changes = ", ".join(f"{package} {recorded} (its pins give {given})" for package, (recorded, given) in differing.items())
+        raise UserError("packages", changes, "Its environment was not made from its own pins, so it is not available")
     return python
 
 
-def differing_packages(recorded: dict[str, str | None], here: Callable = environment.package_version) -> dict[str, tuple]:
-    """Packages whose version ``here`` is another than the recorded one, with both."""
-    return {name: (version, here(name)) for name, version in recorded.items() if version != here(name)}
+def differing_packages(recorded: dict[str, str | None], version_of: Callable = environment.package_version) -> dict[str, tuple]:
+    """Return (recorded, current) version of each package whose versions differ."""
+    return {name: (version, version_of(name)) for name, version in recorded.items() if version != version_of(name)}
 
 
 def _cache(home: Path) -> Path:
-    """A cache with the converted weights of the real one, and no shard of an interrupted run."""
+    """Make a cache with the real one's converted weights, and no shard of an interrupted run."""
     cache, models = home / "cache", paths.cache() / "models"
     cache.mkdir()
     models.mkdir(parents=True, exist_ok=True)
@@ -196,7 +194,7 @@ def _cache(home: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Interpreter:
-    """The iteration's own, which runs modules in its workspace on its code."""
+    """The iteration's Python, which runs modules in its workspace on its code."""
 
     python: Path
     workspace: Path
@@ -206,11 +204,12 @@ class _Interpreter:
     @property
     def _env(self) -> dict[str, str]:
         env = commands.child_environment(self.python, PYTHONPATH=str(self.workspace), WOR_CACHE=str(self.cache))
-        # Where a stage of this project calls this, its own root and experiment are not the clone's.
+        # A calling stage has its own project's root and experiment in DVC_*.
         return {key: value for key, value in env.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
 
     def show(self, *module: str) -> int:
-        command = [str(self.python), "-m", *module]  # of which nothing is kept: it needs no time to put things away
+        command = [str(self.python), "-m", *module]
+        # Nothing of the clone is kept, so an interrupted command needs no time to clean up.
         return commands.run_interactive(command, where=self.workspace, env=self._env, stdout=self.output, patience=1)
 
     def run(self, *module: str) -> str:
@@ -218,9 +217,9 @@ class _Interpreter:
 
 
 def _stages_from(start: str, folder: Path, recorded: Lock | None, workspace: Path, interpreter: _Interpreter) -> list[str]:
-    """The stages from ``start`` on, with everything that they read and don't make pulled."""
+    """Return the stages from ``start`` on, after pulling what they read and don't make."""
     if recorded is None:
-        raise UserError("--from", f"{folder.name} has no {paths.LOCK.name}", "Leave --from out: everything is computed then")
+        raise UserError("--from", f"{folder.name} has no {paths.LOCK.name}", "Leave --from out to compute everything")
     stages = [stage for stage in interpreter.run("dvc", "stage", "list", "--name-only").split() if stage in recorded.stages]
     later = [stage for stage in recorded.downstream(start, stages) if stage != LAST]
     if not later:
@@ -230,23 +229,23 @@ def _stages_from(start: str, folder: Path, recorded: Lock | None, workspace: Pat
     shutil.copyfile(folder / paths.LOCK.name, workspace / paths.LOCK)
     if earlier:
         _pull(earlier, workspace, interpreter)
-    if "stats" in earlier:  # its summary is git's to keep, and no remote has it
-        kept = storage.read_json(folder / "results" / "metrics_summary.json")["summary"]
-        storage.write_json(workspace / paths.SUMMARY, kept)
+    if "stats" in earlier:  # its summary is in git, and not in DVC's cache
+        summary = storage.read_json(folder / "results" / "metrics_summary.json")["summary"]
+        storage.write_json(workspace / paths.SUMMARY, summary)
     return later
 
 
 def _pull(stages: list[str], workspace: Path, interpreter: _Interpreter) -> None:
-    """From this repository's cache, which is laid out as a remote is, else from the remote."""
+    """Pull from this repository's cache, which has a remote's layout, or else from the remote."""
     interpreter.run("dvc", "remote", "add", "--local", "this-repository", str(commands.dvc_cache(paths.project())))
     try:
         interpreter.run("dvc", "pull", "--remote", "this-repository", *stages)
     except commands.CommandFailed:
-        own = paths.project() / ".dvc" / "config.local"  # the user's credentials
-        if own.is_file():
-            shutil.copyfile(own, workspace / ".dvc" / "config.local")
+        credentials = paths.project() / ".dvc" / "config.local"
+        if credentials.is_file():
+            shutil.copyfile(credentials, workspace / ".dvc" / "config.local")
         try:
             interpreter.run("dvc", "pull", *stages)
         except commands.CommandFailed as failed:
-            remedy = "Leave --from out: everything is computed then"
+            remedy = "Leave --from out to compute everything"
             raise UserError("--from", f"what lies before it is not in DVC's cache or remote ({failed.line})", remedy) from None

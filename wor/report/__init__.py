@@ -1,1 +1,1 @@
-"""report.html: an iteration, or two side by side, as one file that needs nothing else."""
+"""What a person sees of results: tables in the terminal, notes.md, and report.html in one file."""

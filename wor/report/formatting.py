@@ -1,10 +1,8 @@
-"""Numbers as a reader meets them: with their interval, or with the reason why they are not there."""
-
-from __future__ import annotations
+"""Format numbers for a reader: with their interval, or with the reason why there is no number."""
 
 from collections.abc import Iterable
 
-from wor.measures.registry import LABELS
+from wor.measures.registry import HEADS, LABELS
 
 COVARIATES = {
     "token_len": "prompt tokens",
@@ -24,7 +22,7 @@ CRITERIA = {
 
 
 def measure_label(key: str) -> str:
-    return LABELS.get(key) or COVARIATES.get(key) or key
+    return LABELS.get(key) or COVARIATES.get(key) or ("all heads" if key == HEADS else key)
 
 
 def criterion_label(key: str) -> str:
@@ -34,21 +32,21 @@ def criterion_label(key: str) -> str:
     return f"dAUC of a model of about {size}M parameters"
 
 
-def format_estimate(found: dict | None, sign: bool = False) -> str:
-    """``0.71 [0.60, 0.81]``, or why there is no number; empty for None."""
-    if found is None:
+def format_estimate(estimate: dict | None, sign: bool = False) -> str:
+    """Return ``0.71 [0.60, 0.81]``, or why there is no number. For None return ""."""
+    if estimate is None:
         return ""
-    if found["value"] is None:
-        return f"none: {found['reason']}"
+    if estimate["value"] is None:
+        return f"none: {estimate['reason']}"
     form = "+.2f" if sign else ".2f"
-    text = f"{found['value']:{form}}"
-    if found.get("low") is not None:
-        text += f" [{found['low']:{form}}, {found['high']:{form}}]"
+    text = f"{estimate['value']:{form}}"
+    if estimate.get("low") is not None:
+        text += f" [{estimate['low']:{form}}, {estimate['high']:{form}}]"
     return text
 
 
 def format_confidence(results: Iterable[dict]) -> str:
-    """``95%``, or ``95% and 90%`` where they are not alike."""
+    """Return ``95%``, or ``95% and 90%`` where the results differ."""
     return " and ".join(dict.fromkeys(f"{result['confidence']:.0%}" for result in results))
 
 
@@ -60,12 +58,17 @@ def format_number(value: float | None, form: str = ".3g") -> str:
     return "" if value is None else f"{value:{form}}"
 
 
+def format_mean(entry: dict) -> str:
+    """Return ``1.23 (0.45)``: the mean, with the standard deviation in brackets."""
+    return f"{format_number(entry['mean'])} ({format_number(entry['sd'])})"
+
+
 def format_share(value: float | None) -> str:
-    return "" if value is None else f"{value:.0%}"
+    return format_number(value, ".0%")
 
 
 def format_seconds(seconds: float) -> str:
-    """``45.2 s``, ``12 min 41 s``, ``3 h 05 min``."""
+    """Return ``45.2 s``, ``12 min 41 s`` or ``3 h 05 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""The report's items as data: what assets/items.js draws its browser from."""
+"""Pack an iteration's items as data for the browser in assets/items-*.js."""
 
 from __future__ import annotations
 
@@ -6,114 +6,126 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wor import paths, storage
 from wor.measures import dtr, sib
 from wor.measures.registry import LABELS
+from wor.report.formatting import COVARIATES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wor.iterations.load import Iteration
 
-MAX_BYTES = 3_200_000  # bytes of base64
-TINY = 1e-9  # stands for an effect that rounds to 0, so that it has a logarithm
-OPENING = 160  # characters of a prompt that are kept of an item without detail
+MIN_EFFECT = 1e-9  # stands for an effect that rounds to 0, which has no logarithm
+PROMPT_START = 160  # characters of the prompt of an item without detail
+COLUMN_LABELS = {
+    **LABELS,
+    **COVARIATES,
+    "steps": "steps of the solution",
+    "apl_depth": "APL, mean depth",
+    "ape_all_keys": "APE, all keys",
+    "ape_no_sink": "APE, without the sink",
+    "ape_nats": "APE, nats",
+}
 TEXTS = {"item_id", "dataset", "role", "split", "cluster", "answer", "template", "reason"}
-ASKED = {"prompt": "", "paraphrases": [], "paraphrase_shares": [], "answer": ""}
+NO_QUESTION: dict = {"prompt": "", "paraphrases": [], "paraphrase_shares": [], "answer": ""}
 
 
-def pack_items(iterations: list[Iteration], most: int = MAX_BYTES) -> str:
-    """One or two iterations as base64 of deflate (raw) of JSON, in at most ``most`` bytes.
+def pack_items(iterations: list[Iteration], max_bytes: int) -> str:
+    """Return iterations as base64 of raw deflate of JSON, in at most ``max_bytes`` bytes.
 
-    Beyond ``most``, the layers x window maps go first. Then items lose their detail (continuation, tokens, paraphrases,
-    layers, and their prompt but its first words), from the end of the order that takes one item of each dataset in turn.
-    Measures always stay.
+    Beyond the limit, the layers x window maps go first. Then items lose their detail: continuation,
+    tokens, paraphrases, layers, and the prompt after its first words. Items lose it from the end of
+    an order that takes one item of each dataset in turn. Measures always stay.
 
-    Scores are whole numbers: hundredths of a nat (``entropy``; ``surprise``, which is -log-probability), thousandths
-    (``attention``), hundredths of log10 (``kl``, nats; ``apart``, 1 - cosine), tenths in ``kl_map``; 4 digits of a measure.
+    Scores are whole numbers. ``entropy`` and ``surprise`` (-log-probability) are in 0.01 nats,
+    ``attention`` in thousandths. ``kl`` (nats) and ``distance`` (1 - cosine) are in 0.01 of log10,
+    ``kl_map`` in 0.1. Measures have 4 digits.
     """
-    book = [_read(iteration) for iteration in iterations]
-    order = _interleaved(book)
-    detailed = len(order)
+    tables = [_read_iteration(iteration) for iteration in iterations]
+    order = _round_robin(tables)
+    n_detailed = len(order)
     packed = ""
-    if _map_bytes(book) < most:
-        packed = _packed(book, set(order), detailed, maps=True)
-    if not 0 < len(packed) <= most:
-        packed = _packed(book, set(order), detailed, maps=False)
-    while len(packed) > most and detailed:
-        detailed = int(detailed * min(0.98, most / len(packed)))
-        packed = _packed(book, set(order[:detailed]), len(order), maps=False)
+    if _map_bytes(tables) < max_bytes:
+        packed = _pack(tables, set(order), n_detailed, maps=True)
+    if not 0 < len(packed) <= max_bytes:
+        packed = _pack(tables, set(order), n_detailed, maps=False)
+    while len(packed) > max_bytes and n_detailed:
+        n_detailed = int(n_detailed * min(0.98, max_bytes / len(packed)))
+        packed = _pack(tables, set(order[:n_detailed]), len(order), maps=False)
     return packed
 
 
-def unpack_items(packed: str) -> dict:
-    """What `pack` packed."""
-    return json.loads(zlib.decompress(base64.b64decode(packed), wbits=-15))
-
-
-def _packed(book: list[dict], detailed: set[str], items: int, maps: bool) -> str:
-    asked: dict[str, int] = {}  # a question that models and iterations share is kept once
-    told = []
-    for iteration in book:
+def _pack(tables: list[dict], detailed: set[str], n_items: int, maps: bool) -> str:
+    numbers: dict[str, int] = {}  # a question that models and iterations share is stored once
+    iterations = []
+    for iteration in tables:
         models = []
         for model in iteration["models"]:
             details = [row if row["item_id"] in detailed else None for row in model["details"]]
-            kept = [_question(row, row["item_id"] in detailed) for row in model["details"]]
-            numbers = [asked.setdefault(json.dumps(question), len(asked)) for question in kept]
-            columns = {name: [row and row[name] for row in details] for name in _names(model["details"], maps)}
-            models.append({**model, "asked": numbers, "details": columns})
-        told.append({**iteration, "models": models})
-    questions = [json.loads(question) for question in asked]
-    columns = {name: [question[name] for question in questions] for name in ASKED}
-    whole = {"asked": columns, "iterations": told, "items": items, "detailed": len(detailed), "scores": LABELS}
-    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return base64.b64encode(squeeze.compress(text.encode("utf-8", "replace")) + squeeze.flush()).decode()
+            questions = [_question(row, row["item_id"] in detailed) for row in model["details"]]
+            indices = [numbers.setdefault(json.dumps(question), len(numbers)) for question in questions]
+            columns = {name: [row and row[name] for row in details] for name in _detail_names(model["details"], maps)}
+            models.append({**model, "question": indices, "details": columns})
+        iterations.append({**iteration, "models": models})
+    questions = [json.loads(question) for question in numbers]
+    data = {
+        "questions": {name: [question[name] for question in questions] for name in NO_QUESTION},
+        "iterations": iterations,
+        "items": n_items,
+        "detailed": len(detailed),
+        "scores": list(LABELS),
+        "labels": COLUMN_LABELS,
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return base64.b64encode(deflate.compress(text.encode("utf-8", "replace")) + deflate.flush()).decode()
 
 
-def _map_bytes(book: list[dict]) -> int:
-    """About what the maps take, so as not to pack them in vain: a byte a number."""
-    models = [model for iteration in book if iteration["texts"] for model in iteration["models"]]
+def _map_bytes(tables: list[dict]) -> int:
+    """Estimate what the maps take, at one byte per number: packing them in vain takes long."""
+    models = [model for iteration in tables if iteration["texts"] for model in iteration["models"]]
     return sum(len(row["kl_map"]) * len(row["attention"]) * 2 for model in models for row in model["details"])
 
 
-def _names(details: list[dict], maps: bool) -> list[str]:
+def _detail_names(details: list[dict], maps: bool) -> list[str]:
     names = details[0] if details else {}
     return [name for name in names if name not in ("item_id", "question") and (maps or not name.endswith("_map"))]
 
 
 def _question(row: dict, detailed: bool) -> dict:
-    return row["question"] if detailed else {**ASKED, "prompt": row["question"]["prompt"][:OPENING]}
+    return row["question"] if detailed else {**NO_QUESTION, "prompt": row["question"]["prompt"][:PROMPT_START]}
 
 
-def _interleaved(book: list[dict]) -> list[str]:
+def _round_robin(tables: list[dict]) -> list[str]:
+    """Return every item ID once, one of each dataset in turn."""
     by_dataset: dict[str, dict[str, None]] = {}
-    for iteration in book:
+    for iteration in tables:
         for model in iteration["models"]:
             for item_id, dataset in zip(model["item_id"], model["dataset"], strict=True):
                 by_dataset.setdefault(dataset, {})[item_id] = None
     return [item_id for turn in zip_longest(*by_dataset.values()) for item_id in turn if item_id is not None]
 
 
-def _read(iteration: Iteration) -> dict:
-    asked = {}
+def _read_iteration(iteration: Iteration) -> dict:
+    questions: dict[str, dict] = {}
     if iteration.has_texts:
         for dataset in iteration.datasets:
             rows = storage.read_jsonl(iteration.folder / paths.asked(dataset))
-            asked |= {row["item_id"]: {name: row[name] for name in ASKED} for row in rows}
-    models = [_model(iteration, model, asked) for model in iteration.models]
+            questions |= {row["item_id"]: {name: row[name] for name in NO_QUESTION} for row in rows}
+    models = [_read_model(iteration, model, questions) for model in iteration.models]
     return {"name": iteration.name, "texts": iteration.has_texts, "models": models}
 
 
-def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
+def _read_model(iteration: Iteration, model: str, questions: dict[str, dict]) -> dict:
     frame = iteration.items(model)
-    rule = iteration.config["measures"]
+    settings = iteration.config["measures"]
     layers = iteration.layers(model)
     effects, cosines = (
         layers.pivot(index="item_id", columns="layer", values=name).reindex(frame["item_id"]).to_numpy()
@@ -125,79 +137,82 @@ def _model(iteration: Iteration, model: str, asked: dict[str, dict]) -> dict:
     details = [
         {
             "item_id": item_id,
-            "question": asked.get(item_id, ASKED),
+            "question": questions.get(item_id, NO_QUESTION),
             "kl": _log(kl),
-            "counts": (kl > thresholds).astype(int).tolist(),  # the page's digits could decide otherwise
-            "apart": _log(1 - cosine),
+            "counts": (kl > thresholds).astype(int).tolist(),  # rounding could change it
+            "distance": _log(1 - cosine),
         }
         for item_id, kl, cosine in zip(frame["item_id"], effects, cosines, strict=True)
     ]
     if iteration.has_texts:
-        for row, said in zip(details, _said(frame, iteration.arrays(model), rule), strict=True):
-            row |= said
+        for row, scores in zip(details, _token_scores(frame, iteration.arrays(model), settings), strict=True):
+            row |= scores
     return {
         "name": model,
         "label": iteration.label(model),
         "n_layers": n_layers,
         "thresholds": _log(thresholds),
-        "sib_layer": sib.layer_index(rule["sib_depth"], n_layers),
-        "deep_layer": math.ceil(rule["dtr_rho"] * n_layers),
-        "measures": {name: [_digits(value) for value in measures[name]] for name in measures},
-        **{name: [_word(value) for value in frame[name]] for name in ("item_id", "dataset", "role", "answer", "reason")},
+        "sib_layer": sib.layer_index(settings["sib_depth"], n_layers),
+        "deep_layer": math.ceil(settings["dtr_rho"] * n_layers),
+        "measures": {name: [_round_digits(value) for value in measures[name]] for name in measures},
+        **{name: [_cell_text(value) for value in frame[name]] for name in ("item_id", "dataset", "role", "answer", "reason")},
         "details": details,
     }
 
 
-def _said(frame: pd.DataFrame, arrays: dict[str, np.ndarray], rule: dict) -> list[dict]:
-    """Of each item: its tokens and their scores; within the window also the depth of settling and the spread of attention."""
-    no_sink = rule["ape"] == "no_sink"
+def _token_scores(frame: pd.DataFrame, arrays: dict[str, np.ndarray], settings: dict) -> list[dict]:
+    """Return each item's tokens and scores. Settling depth and attention are of the window only."""
+    no_sink = settings["ape"] == "no_sink"
     rows = []
     for index, row in enumerate(frame.itertuples()):
         width = row.window_end - row.window_start
-        if np.isnan(arrays["kl"][index]).all():  # the window is too short to be looked at
-            settled = spread = kl = np.empty((0, 0))
+        if np.isnan(arrays["kl"][index]).all():  # the window is too short to be measured
+            settling = spread = kl = np.empty((0, 0))
         else:
             jsd, kl = arrays["jsd"][index][:, :width], arrays["kl"][index][:, :width]
-            settled = dtr.settling_depth(jsd, rule["dtr_g"])
+            settling = dtr.settling_depth(jsd, settings["dtr_g"])
             entropy = arrays["entropy_no_sink" if no_sink else "entropy"][index][:, :width]
             visible = row.token_len + row.window_start + 1 + np.arange(width) - no_sink
             spread = entropy / np.log(visible)
         rows.append(
             {
                 "tokens": list(row.tokens),
-                "surprise": _whole(-100 * np.asarray(row.token_logprob, np.float64)),
-                "entropy": _whole(100 * np.asarray(row.token_entropy, np.float64)),
+                "surprise": _round(-100 * np.asarray(row.token_logprob, np.float64)),
+                "entropy": _round(100 * np.asarray(row.token_entropy, np.float64)),
                 "window": [int(row.window_start), int(row.window_end)],
-                "stated": [int(row.answer_start), int(row.answer_end)],
-                "settled": settled.ravel().astype(int).tolist(),
-                "attention": _whole(1000 * spread.mean(0)) if spread.size else [],
-                "kl_map": _whole(10 * np.log10(np.maximum(kl, TINY))),
-                "attention_map": _whole(100 * spread),
+                "answer_span": [int(row.answer_start), int(row.answer_end)],
+                "settling": settling.ravel().astype(int).tolist(),
+                "attention": _round(1000 * spread.mean(0)) if spread.size else [],
+                "kl_map": _round(10 * np.log10(np.maximum(kl, MIN_EFFECT))),
+                "attention_map": _round(100 * spread),
             }
         )
     return rows
 
 
-def _whole(values: np.ndarray) -> list:
-    """Rounded, NaN as None."""
+def _round(values: np.ndarray) -> list:
+    """Return whole numbers, with None for NaN."""
     whole = np.rint(values)
-    return whole.astype(int).tolist() if np.isfinite(whole).all() else storage.to_plain(whole)
+    plain = whole.astype(int).tolist() if np.isfinite(whole).all() else storage.to_plain(whole)
+    assert isinstance(plain, list)
+    return plain
 
 
-def _log(values: Sequence[float | None]) -> list[int | None]:
-    """Hundredths of log10."""
-    return _whole(100 * np.log10(np.maximum(np.asarray(values, np.float64), TINY)))
+def _log(values: ArrayLike) -> list[int | None]:
+    """Return hundredths of log10."""
+    return _round(100 * np.log10(np.maximum(np.asarray(values, np.float64), MIN_EFFECT)))
 
 
-def _digits(value: float) -> float | None:
+def _round_digits(value: float) -> float | None:
+    """Return ``value`` with 4 digits; None where it is not finite."""
     if not math.isfinite(value):
         return None
     short = float(f"{value:.4g}")
     return int(short) if short.is_integer() else short
 
 
-def _word(value: str | float) -> str:
-    """A cell of a CSV as text: its reader makes 12.0 of 12, and NaN of nothing."""
+def _cell_text(value: str | float) -> str:
+    """Return a CSV's cell as text. pandas reads the text 12 as 12.0, and an empty one as NaN."""
     if isinstance(value, str):
         return value
     return f"{value:.15g}" if math.isfinite(value) else ""

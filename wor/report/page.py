@@ -1,10 +1,9 @@
-"""The page: what is in it, and how it is kept to itself."""
-
-from __future__ import annotations
+"""Write the report: one HTML file that loads nothing and sends nothing."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -15,172 +14,116 @@ from wor import storage
 from wor.figures import offline
 from wor.iterations import compare
 from wor.iterations.load import Iteration
-from wor.report import charts, formatting, sides, tables
-from wor.report import items as packed
+from wor.report import charts, comparison, tables
 from wor.report.charts import Chart
+from wor.report.formatting import format_confidence
+from wor.report.glossary import glossary
+from wor.report.items import pack_items
+from wor.report.verdict import verdict_lines
 
-MAX_PAGE_BYTES = 4_900_000  # bytes of a page
-MIN_ITEM_BYTES = 1_000_000  # of them for items, whatever the number of models
+MAX_PAGE_BYTES = 4_900_000
+MIN_ITEM_BYTES = 1_000_000  # of a page, for its items, whatever the number of models
 ASSETS = resources.files("wor.report") / "assets"
 STYLES = ("report.css", "items.css")
-SCRIPTS = ("report.js", "items.js")
+ITEM_SCRIPTS = ("elements", "data", "list", "detail", "tokens", "layers", "start")
 
 
 def write_page(path: Path, iteration: Iteration, other: Iteration | None = None) -> None:
-    """Write the report of ``iteration``, or of two side by side: one HTML file without an outside reference."""
+    """Write the report of one iteration, or of two for comparison."""
+    chart_set = ChartSet()
     if other is None:
-        storage.write_text(path, _page("iteration.html.j2", _iteration(iteration)))
+        template, context = "iteration.html.j2", _iteration_context(iteration, chart_set)
     else:
-        storage.write_text(path, _page("compare.html.j2", _pair(iteration, other)))
+        template, context = "compare.html.j2", _comparison_context(iteration, other, chart_set)
+    specs = {identifier: chart.spec for identifier, chart in chart_set.items()}
+    storage.write_text(path, _render_page(template, context, specs))
 
 
 class ChartSet(dict[str, Chart]):
     """The page's charts, by the ID of the element that each is drawn in."""
 
-    def place(self, **found: Chart | None) -> dict[str, dict | None]:
-        """What a template needs of each chart; None where there is no such chart."""
-        placed: dict[str, dict | None] = dict.fromkeys(found)
-        for name, chart in found.items():
+    def add(self, **new: Chart | None) -> dict[str, dict | None]:
+        """Add charts. Return what a template needs of each, None where there is no chart."""
+        placed: dict[str, dict | None] = dict.fromkeys(new)
+        for name, chart in new.items():
             if chart:
                 identifier = f"{len(self)}-{name}"
                 self[identifier] = chart
                 placed[name] = {"id": identifier, "title": chart.title, "about": chart.about, "note": chart.note}
         return placed
 
-    def specs(self) -> dict[str, dict]:
-        return {identifier: chart.spec for identifier, chart in self.items()}
 
-
-def _iteration(iteration: Iteration) -> dict:
-    drawn, row = ChartSet(), iteration.manifest["registry"]
-    models = [_model(iteration, key, drawn) for key in iteration.models]
+def _iteration_context(iteration: Iteration, chart_set: ChartSet) -> dict:
     return {
-        "title": f"{iteration.name}: reasoning effort",
-        "lead": f"{', '.join(one['label'] for one in models)} on {', '.join(iteration.datasets)}; temperature "
-        f"{iteration.config['temperature']}, {row['n_items']} items; {row['date'][:10]}. Label: {row['kind']}.",
-        "made_from": f"experiments/{iteration.name}",
-        "sections": _sections("Verdict", models),
-        "models": models,
-        "criteria": tables.criteria(iteration),
-        "figures": [_figure(path) for path in iteration.figures.values()],
-        "settings": tables.settings(iteration),
-        "environment": tables.environment(iteration),
-        "timing": tables.timing(iteration),
-        "commands": _commands(iteration),
-        "specs": drawn.specs(),
         "iterations": [iteration],
+        "models": [_model_context(iteration, key, chart_set) for key in iteration.models],
+        "figures": [_figure(path) for path in iteration.figures.values()],
     }
 
 
-def _sections(first: str, models: list[dict]) -> list[tuple[str, str]]:
-    """Anchor and name of each section."""
-    named = [f"Results: {one['label']}" for one in models] if len(models) > 1 else ["Results"] * len(models)
-    results = [(f"results-{index}", name) for index, name in enumerate(named, 1)]
-    return [("verdict", first), *results, ("figures", "Figures"), ("items", "Items"), ("environment", "Environment")]
-
-
-def _model(iteration: Iteration, key: str, drawn: ChartSet) -> dict:
+def _model_context(iteration: Iteration, key: str, chart_set: ChartSet) -> dict:
     result, items = iteration.statistics[key], iteration.items(key)
     label = result["label"]
-    return {
-        "label": label,
-        "headline": headline(result),
-        "charts": drawn.place(
-            estimates=charts.estimates({label: result}),
-            distributions=charts.distributions({label: items}),
-            roc=charts.roc({label: items}),
-            layers=charts.layers(iteration, key),
-            heads=charts.heads(iteration, key),
-            specifications=charts.specifications({label: iteration.table("specifications", key)}),
-            dose=charts.dose(items),
-        ),
-        "card": tables.model(iteration, key),
-        **{
-            name: getattr(tables, name)(result)
-            for name in ("results", "nulls", "hypotheses", "rivals", "balance", "spread", "answers", "excluded", "dose")
-        },
-    }
+    placed = chart_set.add(
+        estimates=charts.estimates({label: result}),
+        distributions=charts.distributions({label: items}),
+        roc=charts.roc({label: items}),
+        layers=charts.layers(iteration, key),
+        heads=charts.heads(iteration, key),
+        specifications=charts.specifications({label: iteration.table("specifications", key)}),
+        dose=charts.dose(items),
+    )
+    return {"key": key, "label": label, "result": result, "charts": placed, "verdict": verdict_lines(result)}
 
 
-def _pair(first: Iteration, second: Iteration) -> dict:
-    drawn, names = ChartSet(), (first.name, second.name)
-    headlines = compare.headline_metrics(first.folder, second.folder)
+def _comparison_context(first: Iteration, second: Iteration, chart_set: ChartSet) -> dict:
+    names, both = (first.name, second.name), (first, second)
+    differences = compare.compare_iterations(first.folder, second.folder)
     models, missing = [], []
-    for key, found in headlines.items():
-        there = [each for each in (first, second) if key in each.statistics]
-        if len(there) == 2:
-            models.append(_model_of_both(first, second, key, found, drawn))
+    for key, estimates in differences["metrics"].items():
+        owners = [iteration for iteration in both if key in iteration.statistics]
+        if len(owners) == 2:
+            models.append(_compared_model(first, second, key, estimates, chart_set))
         else:
-            missing.append(f"{key} is in {there[0].name} alone.")
-    kept = [name for name in first.figures if name in second.figures]
+            missing.append(f"{key} is in {owners[0].name} alone.")
+    shared = [name for name in first.figures if name in second.figures]
     return {
-        "title": f"{first.name} (A) and {second.name} (B)",
-        "lead": f"Two iterations side by side. A: {_made(first)}. B: {_made(second)}.",
-        "made_from": f"experiments/{first.name} and experiments/{second.name}",
-        "sections": _sections("What differs", models),
+        "iterations": both,
         "models": models,
         "missing": missing,
-        "parameters": sides.changed("Parameters that differ", compare.changed_parameters(first.folder, second.folder), names),
-        "criteria": sides.criteria(first, second),
-        "paired": sides.paired(first, second),
-        "figures": [[{**_figure(each.figures[name]), "iteration": each.name} for each in (first, second)] for name in kept],
-        "environment": sides.changed("Environment that differs", compare.changed_environment(first.folder, second.folder), names),
-        "commands": [f"wor compare {first.name} {second.name}            # the same in a terminal"],
-        "specs": drawn.specs(),
-        "iterations": [first, second],
+        "parameters": comparison.changed("Different parameters", differences["parameters"], names),
+        "criteria": comparison.criteria(first.criteria, second.criteria, names),
+        "paired": comparison.paired(differences["paired"], names),
+        "figures": [[{**_figure(entry.figures[name]), "iteration": entry.name} for entry in both] for name in shared],
+        "environment": comparison.changed("Different environment", differences["environment"], names),
     }
 
 
-def _made(iteration: Iteration) -> str:
-    row = iteration.manifest["registry"]
-    return f"{row['date'][:10]}, {row['n_items']} items, {row['kind']}"
-
-
-def _model_of_both(first: Iteration, second: Iteration, key: str, found: dict, drawn: ChartSet) -> dict:
+def _compared_model(first: Iteration, second: Iteration, key: str, estimates: dict, chart_set: ChartSet) -> dict:
     names, both = (first.name, second.name), (first, second)
-    results = {each.name: each.statistics[key] for each in both}
-    items = {each.name: each.items(key) for each in both}
+    results = {iteration.name: iteration.statistics[key] for iteration in both}
+    items = {iteration.name: iteration.items(key) for iteration in both}
+    specifications = {iteration.name: iteration.table("specifications", key) for iteration in both}
+    caption = f"Estimates ({format_confidence(results.values())} intervals)"
     return {
         "label": first.label(key),
-        "metrics": sides.metrics(found, names, formatting.format_confidence(results.values())),
-        "hypotheses": sides.hypotheses(*results.values(), names),
-        "charts": drawn.place(
+        "metrics": comparison.metrics(caption, estimates, names),
+        "hypotheses": comparison.hypotheses(first.statistics[key], second.statistics[key], names),
+        "charts": chart_set.add(
             estimates=charts.estimates(results),
             distributions=charts.distributions(items),
             roc=charts.roc(items),
-            specifications=charts.specifications({each.name: each.table("specifications", key) for each in both}),
+            specifications=charts.specifications(specifications),
         ),
         "sides": [
             {
-                "name": each.name,
-                "excluded": tables.excluded(each.statistics[key]),
-                "charts": drawn.place(layers=charts.layers(each, key, columns=1), heads=charts.heads(each, key)),
+                "name": iteration.name,
+                "result": iteration.statistics[key],
+                "charts": chart_set.add(layers=charts.layers(iteration, key, columns=1), heads=charts.heads(iteration, key)),
             }
-            for each in both
+            for iteration in both
         ],
     }
-
-
-def headline(result: dict) -> list[str]:
-    """What a reader should know who reads no further."""
-    registered = result["preregistration"]
-    lines = []
-    for key, entry in registered["hypotheses"].items():
-        if entry["decisive"]:
-            lines.append(f"The hypothesis that decides ({key}: {entry['claim']}) is {entry['status']}: {entry['why']}.")
-    lines.append(
-        f"AUROC of REV {formatting.format_estimate(result['auroc']['rev']['bootstrap'])}; dAUC over the baseline "
-        f"{formatting.format_estimate(result['added']['rev']['delta'], sign=True)}; partial r "
-        f"{formatting.format_estimate(result['partial']['rev']['clustered'], sign=True)}; {result['n']['used']} items."
-    )
-    lines.append(f"Twin with random weights: {result['twin']['verdict']}.")
-    auroc = result["auroc"]["rev"]["bootstrap"]
-    if auroc["high"] is not None and auroc["high"] < 0.5:
-        lines.append(
-            "Mind: REV is lower in reasoning, against its preset signs. dAUC knows no sign, and counts that as a gain too."
-        )
-    lines.append(f"{registered['kind'].capitalize()}{': ' if registered['reasons'] else ''}{'; '.join(registered['reasons'])}.")
-    return lines
 
 
 def _figure(svg: Path) -> dict:
@@ -190,50 +133,35 @@ def _figure(svg: Path) -> dict:
     return {"data": data, "title": title, "caption": about.get("caption", title)}
 
 
-def _commands(iteration: Iteration) -> list[str]:
-    code = iteration.environment["code"]
-    lines = [
-        f"wor verify {iteration.name}            # every file against its manifest",
-        f"wor reproduce {iteration.name}         # from its commit and with its packages; every number held against these",
-    ]
-    if experiment := iteration.environment.get("experiment"):
-        lines.append(f"dvc exp apply {experiment}            # its parameters and outputs, into your workspace")
-    if code.get("commit"):
-        lines.append(f"git checkout {code['commit']}")
-    return lines
-
-
-def _page(template: str, context: dict) -> str:
-    """``template`` filled in, with its styles and scripts inside and named in its policy by their hashes."""
+def _render_page(template: str, context: dict, specs: dict[str, dict]) -> str:
+    """Return ``template`` with styles and scripts inlined and their hashes in its policy."""
     style = Markup("".join(_asset(name) for name in STYLES))
-    scripts = [Markup(offline.vega_script()), *(Markup(_asset(name)) for name in SCRIPTS)]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("wor.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    context = {**context, "style": style, "scripts": scripts, "policy": policy(style, scripts), "specs": _data(context["specs"])}
+    scripts = [Markup(script) for script in (offline.vega_script(), _asset("report.js"), items_script())]
+    loader, undefined = jinja2.PackageLoader("wor.report"), jinja2.StrictUndefined
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.get_template(template)
+    context |= {"style": style, "scripts": scripts, "policy": content_policy(style, scripts), "specs": _script_data(specs)}
+    context |= {"tables": tables, "glossary": glossary()}
+    item_bytes = max(MIN_ITEM_BYTES, MAX_PAGE_BYTES - len(page.render(items=_script_data(""), **context).encode()))
+    return page.render(items=_script_data(pack_items(context["iterations"], item_bytes)), **context)
 
-    def rendered(items: str) -> str:
-        return environment.get_template(template).render(items=_data(items), **context)
 
-    room = max(MIN_ITEM_BYTES, MAX_PAGE_BYTES - len(rendered("").encode()))
-    return rendered(packed.pack_items(context["iterations"], room))
+def items_script() -> str:
+    """Return the item browser's files as one script. Its function hides their names from others."""
+    return f'(() => {{\n"use strict";\n{"".join(_asset(f"items-{name}.js") for name in ITEM_SCRIPTS)}}})();\n'
 
 
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _data(value: object) -> Markup:
-    """JSON for a script element: nothing in it can end the element or begin another."""
+def _script_data(value: object) -> Markup:
+    """Return JSON for a script element. Nothing in it can end the element or begin another."""
     return Markup(json.dumps(storage.to_plain(value), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def policy(style: str, scripts: list[str]) -> str:
-    """Only these scripts and styles, and images that are in the page: no request, no other code, whatever a text holds."""
+def content_policy(style: str, scripts: Sequence[str]) -> str:
+    """Return a policy that allows only these scripts and styles, and images in the page."""
     allowed = " ".join(f"'{_digest(script)}'" for script in scripts)
     closed = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:"
     return f"{closed}; script-src {allowed}; style-src '{_digest(style)}'"

@@ -1,190 +1,176 @@
-"""What an iteration found, as tables for a page. Nothing is computed here: every number is the iteration's own."""
+"""Build the tables of one iteration. Nothing is computed here."""
 
 from __future__ import annotations
 
-from wor.iterations import results as results_of
-from wor.iterations.load import Iteration
-from wor.report import formatting
-from wor.report.table import Table, verdict_mark
+from typing import TYPE_CHECKING
+
+from wor.config.overrides import flatten
+from wor.iterations import results as remarks_of
+from wor.measures.registry import MEANINGS
+from wor.report.formatting import (
+    criterion_label,
+    format_estimate,
+    format_mean,
+    format_number,
+    format_p,
+    format_parameters,
+    format_seconds,
+    format_share,
+    measure_label,
+)
+from wor.report.table import Cell, Table, Term, verdict_mark
+
+if TYPE_CHECKING:
+    from wor.iterations.load import Iteration
+
+ESTIMATES = {"auroc": "AUROC", "delta_auc": "dAUC"}
 
 
-def criteria(iteration: Iteration) -> Table:
-    rows = [
-        [formatting.criterion_label(key), verdict_mark(entry["status"]), entry["why"]]
-        for key, entry in iteration.criteria.items()
-    ]
+def measure_term(key: str) -> Cell:
+    return Term(measure_label(key), MEANINGS[key]) if key in MEANINGS else measure_label(key)
+
+
+def criteria(entries: dict[str, dict]) -> Table:
+    rows = [[criterion_label(key), verdict_mark(entry["status"]), entry["why"]] for key, entry in entries.items()]
     return Table("Success criteria, set before the run", ["criterion", "verdict", "why"], rows)
 
 
 def hypotheses(result: dict) -> Table:
-    registered = result["preregistration"]
-    rows = [
-        [f"{key} (decisive)" if entry["decisive"] else key, entry["claim"], verdict_mark(entry["status"]), entry["why"]]
-        for key, entry in registered["hypotheses"].items()
+    registration = result["preregistration"]
+    rows: list[list[Cell]] = [
+        [f"{key} (primary)" if entry["decisive"] else key, entry["claim"], verdict_mark(entry["status"]), entry["why"]]
+        for key, entry in registration["hypotheses"].items()
     ]
-    return Table(f"Hypotheses of prereg.yaml ({registered['kind']})", ["", "claim", "status", "why"], rows)
+    return Table(f"Hypotheses of prereg.yaml ({registration['kind']})", ["", "claim", "status", "why"], rows)
 
 
 def results(result: dict) -> Table:
-    """REV and every other measure: AUROC, what it adds to the baseline, partial correlation; then the baseline."""
-    rows = []
-    for key in result["added"]:
-        rows.append(
-            [
-                formatting.measure_label(key),
-                formatting.format_estimate(result["auroc"][key]["bootstrap"]),
-                formatting.format_estimate(result["added"][key]["delta"], sign=True),
-                formatting.format_estimate(result["partial"][key]["clustered"], sign=True),
-                formatting.format_p(result["holm"].get(f"partial_{key}")),
-                result["direction"].get(key, ""),
-            ]
-        )
-    rows.append(["baseline alone", formatting.format_estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
+    """Return AUROC, dAUC and partial r of REV and every other measure, and the baseline's AUROC."""
+    rows: list[list[Cell]] = [
+        [
+            measure_term(key),
+            format_estimate(result["auroc"][key]["bootstrap"]),
+            format_estimate(result["added"][key]["delta"], sign=True),
+            format_estimate(result["partial"][key]["clustered"], sign=True),
+            format_p(result["holm"].get(f"partial_{key}")),
+            result["direction"].get(key, ""),
+        ]
+        for key in result["added"]
+    ]
+    rows.append(["baseline alone", format_estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
     notes = [
-        "AUROC: bootstrap of whole clusters, BCa. dAUC: gain over a logistic regression on prompt length, tokens before the "
-        "answer, log-probability and perplexity, cross-fitted. Partial r: with the class, given prompt length and perplexity; "
-        "p after Holm.",
-        *(f"{line}." for line in results_of.remarks(result)),
+        "AUROC: BCa interval from a bootstrap of whole clusters.",
+        "dAUC: gain over a cross-fitted logistic regression on prompt length, tokens before the answer, log-probability and "
+        "perplexity.",
+        "Partial r: correlation with the class, given prompt length and perplexity. p is corrected after Holm.",
+        *(f"{line}." for line in remarks_of.remarks(result)),
     ]
     head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
-    return Table(f"Reasoning against control ({result['confidence']:.0%} intervals)", head, rows, range(1, 5), notes)
+    caption = f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)"
+    return Table(caption, head, rows, range(1, 5), notes)
 
 
 def nulls(result: dict) -> Table:
-    """What the same AUROC comes to where nothing, or something else, is to be found."""
-    twin, found, curve = result["twin"], result["nulls"], result["specification_curve"]
+    """Return the AUROCs that chance, wording, an untrained twin and full-length controls reach."""
+    twin, null, curve = result["twin"], result["nulls"], result["specification_curve"]
     n = sum(twin["n"].values())
     rows = [
-        ["REV of a twin with random weights", formatting.format_estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
-        ["REV of the model on the same items", formatting.format_estimate(twin["auroc"]["rev_real"]), f"{n} items"],
-        ["shuffled labels", formatting.format_estimate(found["permuted_labels"]), "what chance gives at this size"],
-        ["wording alone (TF-IDF of the prompt)", formatting.format_estimate(found["surface_ceiling"]), "no model at all"],
-        [
-            "sparse logistic on all heads' entropies",
-            formatting.format_estimate(result["rivals"]["auroc_heads"]),
-            "trained on these classes",
-        ],
+        ["REV of a twin with random weights", format_estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
+        ["REV of the model on the same items", format_estimate(twin["auroc"]["rev_real"]), f"{n} items"],
+        ["shuffled labels", format_estimate(null["permuted_labels"]), "what chance gives at this size"],
+        ["wording alone (TF-IDF of the prompt)", format_estimate(null["surface_ceiling"]), "no model at all"],
+        ["logistic on all heads' entropies", format_estimate(result["rivals"]["auroc_heads"]), "cross-fitted to the classes"],
     ]
     literal = result["literal"]
-    if "reason" not in literal:
-        for key, shown in (("matched", "cut to length"), ("literal", "whole")):
+    if "reason" in literal:
+        notes = [f"Matching: {literal['reason']}."]
+    else:
+        notes = []
+        for key, length in (("matched", "articles cut to length"), ("literal", "full-length articles")):
             group = literal[key]
-            why = f"{group['n']} articles of {group['tokens']:.0f} tokens; prompt length alone "
-            rows.append(
-                [
-                    f"REV with articles {shown}",
-                    formatting.format_estimate(group["auroc"]["rev"]),
-                    why + formatting.format_estimate(group["auroc"]["token_len"]),
-                ]
-            )
-    notes = [f"Matching: {literal['reason']}."] if "reason" in literal else []
-    least = ", ".join(
-        f"{shown} from {formatting.format_number(result['detectable'][key]['value'], '.2f') or 'none'}"
-        for key, shown in (("auroc", "AUROC"), ("delta_auc", "dAUC"))
+            alone = format_estimate(group["auroc"]["token_len"])
+            why = f"{group['n']} articles of {group['tokens']:.0f} tokens; prompt length alone {alone}"
+            rows.append([f"REV with {length}", format_estimate(group["auroc"]["rev"]), why])
+    smallest = ", ".join(
+        f"{label} from {format_number(result['detectable'][key]['value'], '.2f') or 'none'}" for key, label in ESTIMATES.items()
     )
-    notes.append(f"A study of this size finds with a probability of 0.8: {least}.")
-    agree = ", ".join(
-        f"{shown} keeps its sign in {formatting.format_share(curve[key]['agree']) or 'no setting that has a value'}"
-        for key, shown in (("auroc", "AUROC"), ("delta_auc", "dAUC"))
+    agreement = ", ".join(
+        f"{label} keeps its sign in {format_share(curve[key]['agree']) or 'no setting that has a value'}"
+        for key, label in ESTIMATES.items()
     )
-    notes.append(f"Over {curve['settings']} settings of window, tau, normalisation, components and matching, {agree}.")
-    return Table(
-        "Nulls and limits: AUROC where something else is measured", ["", "AUROC", "what it is"], rows, range(1, 2), notes
-    )
+    notes.append(f"A study of this size detects, with a probability of 0.8: {smallest}.")
+    notes.append(f"Over {curve['settings']} settings of window, tau, normalisation, components and matching, {agreement}.")
+    return Table("Nulls and limits: AUROCs to compare with", ["", "AUROC", "what it is"], rows, [1], notes)
 
 
 def rivals(result: dict) -> Table:
     rows = [
-        [
-            f"REV − {formatting.measure_label(key) if key != 'heads' else 'heads'}",
-            formatting.format_estimate(entry, sign=True),
-            formatting.format_p(entry["p_holm"]),
-        ]
+        [f"REV − {measure_label(key)}", format_estimate(entry, sign=True), format_p(entry["p_holm"])]
         for key, entry in result["rivals"]["difference"].items()
     ]
-    notes = ["AUROC of REV less that of each rival on the same items (paired); heads: see the nulls."]
-    return Table("REV beside its rivals", ["difference", "AUROC", "p (Holm)"], rows, range(1, 3), notes)
+    notes = ["AUROC of REV minus that of each rival on the same items (paired). All heads: see the nulls."]
+    return Table("REV against its rivals", ["difference", "AUROC", "p (Holm)"], rows, [1, 2], notes)
 
 
 def balance(result: dict) -> Table:
-    rows = []
-    for key, entry in result["balance"].items():
-        sides = [
-            f"{formatting.format_number(entry[role]['mean'])} ({formatting.format_number(entry[role]['sd'])})"
-            for role in ("reasoning", "control")
-        ]
-        smd = entry["smd"]
-        rows.append([formatting.measure_label(key), *sides, formatting.format_number(smd, "+.2f")])
-    notes = ["Mean (sd). SMD: standardised mean difference; below 0.1 in size is commonly read as balanced."]
+    rows = [
+        [measure_label(key), format_mean(entry["reasoning"]), format_mean(entry["control"]), format_number(entry["smd"], "+.2f")]
+        for key, entry in result["balance"].items()
+    ]
+    notes = ["Mean (sd). SMD: standardised mean difference; an absolute value below 0.1 is commonly read as balanced."]
     return Table("Balance of the classes", ["", "reasoning", "control", "SMD"], rows, range(1, 4), notes)
 
 
 def spread(result: dict) -> Table:
-    groups = list(result["spread"])
-    rows = []
-    for group in groups:
-        cells = [
-            f"{formatting.format_number(entry['mean'])} ({formatting.format_number(entry['sd'])})"
-            for entry in result["spread"][group].values()
-        ]
-        rows.append([group, str(result["spread"][group]["rev"]["n"]), *cells])
-    head = ["", "n", *(formatting.measure_label(key) for key in result["spread"][groups[0]])]
-    return Table(
-        "Measures by class and dataset", head, rows, range(1, len(head)), ["Mean (sd) over items with a value; n: with a REV."]
-    )
+    rows = [
+        [group, str(entries["rev"]["n"]), *(format_mean(entry) for entry in entries.values())]
+        for group, entries in result["spread"].items()
+    ]
+    head = ["", "n", *(measure_label(key) for key in next(iter(result["spread"].values())))]
+    notes = ["Mean (sd) over items with a value. n: items with a REV."]
+    return Table("Measures by class and dataset", head, rows, range(1, len(head)), notes)
 
 
 def answers(result: dict) -> Table:
     rows = []
     for dataset, entry in result["accuracy"].items():
-        right = result.get("correctness", {}).get(dataset)
-        rows.append(
-            [
-                dataset,
-                str(entry["n"]),
-                formatting.format_share(entry["accuracy"]),
-                formatting.format_share(entry["unparsed"]),
-                formatting.format_estimate(right["auroc"]["rev"]) if right else "",
-            ]
-        )
+        # Iterations of an earlier version have no correctness.
+        correctness = result.get("correctness", {}).get(dataset)
+        auroc = format_estimate(correctness["auroc"]["rev"]) if correctness else ""
+        rows.append([dataset, str(entry["n"]), format_share(entry["accuracy"]), format_share(entry["unparsed"]), auroc])
     head = ["dataset", "n", "right", "no answer read", "AUROC of REV, right over wrong"]
     return Table("Answers", head, rows, range(1, 5))
 
 
 def dose(result: dict) -> Table:
     rows = [
-        [
-            dataset,
-            formatting.measure_label(key),
-            formatting.format_estimate(entry, sign=True),
-            formatting.format_estimate(found["given_length"][key], sign=True),
-        ]
-        for dataset, found in result["dose_response"].items()
-        for key, entry in found["trend"].items()
+        [dataset, measure_label(key), format_estimate(entry, sign=True), format_estimate(trends["given_length"][key], sign=True)]
+        for dataset, trends in result["dose_response"].items()
+        for key, entry in trends["trend"].items()
     ]
     head = ["dataset", "measure", "Kendall's tau with steps", "partial r given prompt length (Spearman)"]
-    return Table("Dose-response: measures over the steps of the worked solution", head, rows, range(2, 4))
+    return Table("Dose-response: measures over the steps of the worked solution", head, rows, [2, 3])
 
 
 def excluded(result: dict) -> Table:
     n = result["n"]
     rows = [[*reason.split(": ", 1), str(count)] for reason, count in result["excluded"].items()]
     notes = [f"Used: {n['used']} of {n['items']} items, {n['reasoning']} reasoning and {n['control']} control."]
-    if not rows:
-        notes.append("No item was left out.")
-    return Table("What was left out of the statistics", ["class", "why", "items"], rows, range(2, 3), notes)
+    notes += [] if rows else ["No item was left out."]
+    return Table("Items left out of the statistics", ["class", "why", "items"], rows, [2], notes)
 
 
-def model(iteration: Iteration, key: str) -> Table:
+MODEL_TABLES = (results, nulls, hypotheses, rivals, balance, spread, answers, excluded, dose)
+
+
+def model_card(iteration: Iteration, key: str) -> Table:
     card, result = iteration.cards[key]["card"], iteration.statistics[key]
     source = card["source"]
-    origin = " ".join(
-        str(source[part]) for part in ("package", "version", "repo", "revision", "path", "layers") if part in source
-    )
+    parts = [str(source[part]) for part in ("package", "version", "repo", "revision", "path", "layers") if part in source]
     rows = [
-        ["source", f"{source['source']}: {origin}"],
+        ["source", f"{source['source']}: {' '.join(parts)}"],
         ["architecture", f"{card['architecture']}, {result['n_layers']} layers, {result['n_heads']} heads"],
-        ["parameters", formatting.format_parameters(result["n_params"])],
+        ["parameters", format_parameters(result["n_params"])],
         ["chat template", "yes" if card.get("chat_template") else "no: prompt.template"],
         *([f"sha256 of {name}", digest] for name, digest in card["files"].items() if name.endswith((".safetensors", ".gguf"))),
     ]
@@ -192,29 +178,25 @@ def model(iteration: Iteration, key: str) -> Table:
 
 
 def settings(iteration: Iteration) -> Table:
-    from wor.config.overrides import flatten
-
     config = iteration.config
-    kept = {key: value for key, value in config.items() if key not in ("model_specs", "dataset_specs", "compute")}
-    kept["dataset_specs"] = {name: config["dataset_specs"][name] for name in config["datasets"]}
-    rows = [[key, str(value)] for key, value in flatten(kept) if value not in (None, "")]
+    used = {key: value for key, value in config.items() if key not in ("model_specs", "dataset_specs", "compute")}
+    used["dataset_specs"] = {name: config["dataset_specs"][name] for name in config["datasets"]}
+    rows = [[key, str(value)] for key, value in flatten(used) if value not in (None, "")]
     return Table("Parameters", ["parameter", "value"], rows)
 
 
 def environment(iteration: Iteration) -> Table:
     about, manifest = iteration.environment, iteration.manifest
     code, compute = about["code"], about.get("compute") or {}
-    registered = about.get("preregistration") or {}
+    registration = about.get("preregistration") or {}
+    committed = registration.get("committed") or registration.get("reason", "")
     rows = [
         ["made", manifest["registry"]["date"]],
         ["DVC experiment", about.get("experiment") or "none: the stages were run one by one"],
         ["commit", _commit(code)],
         ["code", code["code_hash"]],
         ["fingerprint", manifest["fingerprint"]],
-        [
-            "prereg.yaml",
-            f"{registered.get('sha256', '')}, committed {registered.get('committed') or registered.get('reason', '')}",
-        ],
+        ["prereg.yaml", f"{registration.get('sha256', '')}, committed {committed}"],
         ["machine", f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']:.1f} GiB; {about['platform']}"],
         ["device", _device(compute)],
         ["Python", about["python"]],
@@ -236,10 +218,8 @@ def _device(compute: dict) -> str:
 
 
 def timing(iteration: Iteration) -> Table:
-    found = iteration.timing
-    rows = [
-        [stage["stage"], formatting.format_seconds(stage["seconds"]), f"{stage['peak_memory_mib']:,.0f} MiB"]
-        for stage in found["stages"]
-    ]
-    rows.append(["in all", formatting.format_seconds(found["total_seconds"]), f"{found['peak_memory_mib']:,.0f} MiB"])
-    return Table("Time and memory of each stage", ["stage", "time", "peak memory"], rows, range(1, 3))
+    stages, total = iteration.timing["stages"], iteration.timing
+    entries = [(stage["stage"], stage["seconds"], stage["peak_memory_mib"]) for stage in stages]
+    entries.append(("in all", total["total_seconds"], total["peak_memory_mib"]))
+    rows = [[name, format_seconds(seconds), f"{memory:,.0f} MiB"] for name, seconds, memory in entries]
+    return Table("Time and memory of each stage", ["stage", "time", "peak memory"], rows, [1, 2])

@@ -1,346 +1,204 @@
-"""What a person sees: tables where they fit, a list a row where the terminal is narrow, and colours where they are wanted.
+"""Print what a person sees: tables where they fit, and lists where the terminal is narrow.
 
 Rich honours NO_COLOR, TERM=dumb, COLUMNS and a pipe.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich import table as rich_table
 from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from wor import paths
-from wor.iterations import results
-from wor.measures.registry import LABELS
-from wor.pipeline.progress import format_duration
-from wor.report import formatting
+from wor.analysis.criteria import tally_verdicts
+from wor.iterations import results as results_of
+from wor.report import comparison, tables
+from wor.report.formatting import format_estimate, format_number
+from wor.report.table import Cell, Mark, Table
+from wor.report.verdict import verdict_lines
 
-if TYPE_CHECKING:
-    from wor.config.params import Params
-    from wor.doctor import Finding
-    from wor.plan.plan import Plan
-
-MARK = {"pass": "[green]pass[/green]", "fail": "[red]fail[/red]", "not evaluable": "[yellow]not evaluable[/yellow]"}
-FOLDED = 12  # columns that a text keeps in a table, at the least
-HELD = {"supported": "green", "contradicted": "red", "undecided": "yellow", "not evaluable": "yellow"}
+MIN_TEXT = 12  # columns: the minimum width of a text that folds
+COLORS = {"good": "green", "bad": "red", "open": "yellow"}
+STATUSES = ("supported", "contradicted", "undecided", "not evaluable")
 
 
-def show_outcome(folder: Path, new: bool, console: Console | None = None) -> None:
-    """The table of results with intervals, how the run stands to its registration, the criteria, and where it all is."""
-    console = console or _console()
-    found = results.load_results(folder)
-    for result in found["models"].values():
-        _show_results(result, console)
-        n = result["n"]
-        line = f"n = {n['used']} of {n['items']} items ({n['reasoning']} reasoning, {n['control']} control)"
-        for reason, count in result["excluded"].items():
-            line += f"; {count} excluded, {reason}"
-        for text in (line, *results.remarks(result), *checks(result)):
-            console.print(text, soft_wrap=True)
-        registered = result["preregistration"]
-        console.print(f"[bold]Hypotheses[/bold] ({registered['kind']}{_because(registered['reasons'])})", soft_wrap=True)
-        for key, entry in registered["hypotheses"].items():
-            colour = HELD[entry["status"]]
-            name = f"{key} (decisive)" if entry["decisive"] else key
-            line = f"[{colour}]{entry['status']}[/{colour}] {name}, {entry['claim']}: {escape(entry['why'])}"
-            console.print(line, soft_wrap=True)
-    console.print("[bold]Criteria[/bold]")
-    for key, entry in found["criteria"].items():
-        console.print(f"{MARK[entry['status']]} {key}: {escape(entry['why'])}", soft_wrap=True)
-    kind = "New iteration" if new else "The same run as"
-    console.print(f"[bold]{kind}: {escape(str(folder))}[/bold]", soft_wrap=True)
-    if (report := folder / paths.REPORT).is_file():  # an earlier version's has none
-        console.print(f"To look at it: {escape(str(report))}", soft_wrap=True)
-
-
-def _because(reasons: list[str]) -> str:
-    return f": {'; '.join(reasons)}" if reasons else ""
-
-
-def checks(result: dict) -> list[str]:
-    """What to hold the table against: nulls, rivals, other settings, and what a study of this size can find."""
-    nulls, twin, literal = result["nulls"], result["twin"], result["literal"]
-    rivals, curve, detectable = result["rivals"], result["specification_curve"], result["detectable"]
-    lines = [
-        f"Wording alone (TF-IDF of the prompt): AUROC {interval(nulls['surface_ceiling'])}; "
-        f"shuffled labels: {interval(nulls['permuted_labels'])}",
-        f"Twin with random weights: AUROC of REV {interval(twin['auroc']['rev'])}; the model on the same "
-        f"{sum(twin['n'].values())} items: {interval(twin['auroc']['rev_real'])}: {twin['verdict']}",
-        "REV minus "
-        + ", ".join(f"{LABELS.get(name, name)} {interval(entry, sign=True)}" for name, entry in rivals["difference"].items())
-        + " (AUROC; heads: sparse logistic on their entropies, cross-fitted)",
-    ]
-    if "reason" in literal:
-        lines.append(f"Matching: {literal['reason']}")
-    else:
-        auroc = {name: {score: interval(entry) for score, entry in group["auroc"].items()} for name, group in literal.items()}
-        lines.append(
-            f"The same {literal['literal']['n']} articles cut to length and whole: AUROC of prompt length "
-            f"{auroc['matched']['token_len']} and {auroc['literal']['token_len']}, of REV {auroc['matched']['rev']} "
-            f"and {auroc['literal']['rev']}"
-        )
-    for dataset, answered in result["accuracy"].items():
-        right = f"Right answers to {dataset}: {formatting.format_share(answered['accuracy'])} of {answered['n']}"
-        right += f", no answer read in {formatting.format_share(answered['unparsed'])}"
-        if dataset in result.get("correctness", {}):  # an earlier version's iteration has none
-            right += f"; AUROC of REV for right over wrong: {interval(result['correctness'][dataset]['auroc']['rev'])}"
-        lines.append(right)
-    for dataset, dose in result["dose_response"].items():
-        lines.append(f"REV over solution steps of {dataset}: Kendall's tau {interval(dose['trend']['rev'], sign=True)}")
-    shown = {"auroc": "AUROC", "delta_auc": "dAUC"}
-    agree = ", ".join(
-        f"{name} agrees in sign in {formatting.format_share(curve[key]['agree']) or 'no setting with a value'}"
-        for key, name in shown.items()
-    )
-    lines.append(f"{curve['settings']} settings of window, tau, normalisation, components and matching: {agree}")
-    least = ", ".join(f"{name} from {_number(detectable[key])}" for key, name in shown.items())
-    lines.append(f"Found with a probability of 0.8 at this size: {least}")
-    return lines
-
-
-def show_registry(rows: list[dict], console: Console | None = None) -> None:
-    """The registry's headline columns, to fit 120."""
-    lines = []
-    for row in rows:
-        delta = {"value": row["delta_auc_mean"], "low": row["ci_low"], "high": row["ci_high"], "reason": "undefined"}
-        partial = {"value": row["partial_r_mean"], "low": None, "reason": "undefined"}
-        lines.append(
-            (
-                row["iteration_id"].removeprefix("iteration_"),
-                row["date"][:16].replace("T", " "),
-                escape(row["models"]),
-                str(row["n_items"]),
-                f"{row['temperature']:g}",
-                interval(delta, sign=True),
-                interval(partial, sign=True),
-                row["kind"],
-                row["criteria"],
-            )
-        )
-    headings = ("no.", "date", "models", "n", "T", "dAUC", "partial r", "kind", "criteria")
-    title = f"{len(rows)} iterations" if len(rows) != 1 else "1 iteration"
-    _show_table(console or _console(), headings, lines, title, right=(), texts=("date", "models", "kind", "criteria"))
-
-
-def show_runs(rows: list[dict], varying: list[str], console: Console | None = None) -> None:
-    """DVC's experiments with their headline and the parameters in which they differ."""
-    lines = []
-    for row in rows:
-        name = f"{row['experiment']} ({row['state'].lower()})" if row["state"] else row["experiment"]
-        delta = {"value": row["dAUC"], "low": row["low"], "high": row["high"]}
-        partial = {"value": row["partial_r"], "low": None}
-        lines.append(
-            (
-                escape(name),
-                "-" if row["iteration"] is None else f"{row['iteration']:.0f}",
-                "-" if row["AUROC"] is None else f"{row['AUROC']:.2f}",
-                *("-" if each["value"] is None else interval(each, sign=True) for each in (delta, partial)),
-                "-" if row["n"] is None else f"{row['n']:.0f}",
-                *(escape(_setting(row[key])) for key in varying),
-            )
-        )
-    headings = ("experiment", "it.", "AUROC", "dAUC", "partial r", "n", *varying)
-    _show_table(console or _console(), headings, lines, right=headings[1:], texts=varying)
-
-
-def _setting(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
-
-
-def show_plan(params: Params, plan: Plan, console: Console | None = None) -> None:
-    """A row a stage, then the sums, and what they rest on."""
-    console = console or _console()
-    sizes = ", ".join(f"{name} {params.spec(name).n}" for name in params.datasets)
-    console.print(f"{', '.join(params.models)} on {sizes}", soft_wrap=True)
-    lines = []
-    for line in plan.lines:
-        taken = "DVC has it" if line.cached else "not known" if line.seconds is None else format_duration(line.seconds)
-        counts = (f"{line.items:,}", f"{line.tokens:,}", f"{line.flops / 1e12:,.1f}") if line.items else ("", "", "")
-        lines.append((line.stage, *counts, taken))
-    sums = [sum(getattr(line, name) for line in plan.lines) for name in ("items", "tokens", "flops")]
-    last = ("in all", f"{sums[0]:,}", f"{sums[1]:,}", f"{sums[2] / 1e12:,.1f}", format_duration(plan.seconds))
-    headings = ("stage", "items", "tokens", "TFLOP", "time")
-    _show_table(console, headings, lines, right=headings[1:], texts=("stage",), last=last)
-    console.print(f"Memory: {plan.memory / 2**30:.1f} GiB at the peak. Disk: {plan.disk / 2**20:,.0f} MiB", soft_wrap=True)
-    for model, size in plan.download.items():
-        console.print(f"Download: {model}, up to {size / 1e9:.1f} GB", soft_wrap=True)
-    for line in (*(f"Measured: {each}" for each in plan.measured), *(f"Assumed: {each}" for each in plan.assumed)):
-        console.print(escape(line), soft_wrap=True)
-
-
-def show_check(found: dict) -> None:
-    """Whether params.yaml has a fault is known before; here is what it would run, and as what."""
-    console = _console()
-    settings = f"{', '.join(found['models'])} on {', '.join(found['datasets'])}: no fault found"
-    departures = found["departures"]
-    standing = f"exploratory: {'; '.join(departures)}" if departures else "every registered parameter at its registered value"
-    for path, line in ((paths.PARAMS, settings), (paths.PREREGISTRATION, standing)):
-        console.print(escape(f"{path}: {line}"), soft_wrap=True)
-
-
-def show_verification(found: dict) -> None:
-    """Every fault on a line of its own, or that there is none."""
-    names = found["iterations"]
-    intact = f"{', '.join(names) if len(names) < 9 else f'{len(names)} iterations'}: intact"
-    for line in found["faults"] or [intact]:
-        _console().print(escape(line), soft_wrap=True)
-
-
-def show_comparison(found: dict, console: Console | None = None) -> None:
-    """What was set differently, what came out, and what differs in code and machine: of `compare.compare_iterations`."""
-    console = console or _console()
-    first, second = found["first"], found["second"]
-    console.print(f"[bold]{first} and {second}[/bold]")
-    for title in ("parameters", "environment"):
-        console.print(f"[bold]{title.capitalize()}[/bold]" + ("" if found[title] else ": alike"))
-        for key, (one, two) in found[title].items():
-            console.print(f"  {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
-    for model, rows in found["metrics"].items():
-        lines = [
-            (name, *("" if one is None else interval(one, sign=not name.startswith("AUROC")) for one in estimates))
-            for name, estimates in rows.items()
-        ]
-        headings = ("metric", first, second)
-        _show_table(console, headings, lines, model, right=headings[1:])
-    if not found["paired"]:
-        console.print("No model is in both: nothing to pair item by item")
-        return
-    title = f"The same items, {second} minus {first} (95% intervals)"
-    headings = ("model", "class", "measure", "n", "difference")
-    lines = [
-        (row["model"], row["role"], LABELS[row["score"]], str(row["n"]), interval(row, sign=True)) for row in found["paired"]
-    ]
-    _show_table(console, headings, lines, title, right=("n", "difference"), texts=("model",))
-
-
-def show_reproduction(found: dict, console: Console | None = None) -> None:
-    """Recorded against recomputed: the headline, what was otherwise, and every file that differs: of `agreement.verdict`."""
-    console = console or _console()
-    for model, rows in found["metrics"].items():
-        lines = []
-        for name, (one, two) in rows.items():
-            both = one and two and None not in (one["value"], two["value"])
-            difference = f"{two['value'] - one['value']:+.2g}" if both else ""
-            lines.append((name, *("" if each is None else interval(each) for each in (one, two)), difference))
-        headings = ("metric", "recorded", "recomputed", "difference")
-        _show_table(console, headings, lines, model, right=headings[1:])
-    for key, (one, two) in found["elsewhere"].items():
-        console.print(f"Other than then: {key}: {escape(_short(one))} -> {escape(_short(two))}", soft_wrap=True)
-    for file in found["files"]:
-        if file["different"]:
-            most = "a text or a missing value" if file["worst"] == float("inf") else f"{file['worst']:.2g}"
-            line = f"{file['file']}: {file['different']} of {file['values']} differ, most by {most} ({escape(file['where'])})"
-            console.print(line, soft_wrap=True)
-    if not found["different"]:
-        same = f"{found['values']} values in {len(found['files'])} files of results/, each identical"
-        console.print(f"[green]Reproduced[/green]: {same}", soft_wrap=True)
-        return
-    if found["first"]:
-        console.print(f"The first stage whose outputs differ: {found['first']}", soft_wrap=True)
-    judged = "[green]Reproduced[/green]" if found["agrees"] else "[red]Not reproduced[/red]"
-    line = f"{judged} within a tolerance of {found['tolerance']:g}: {found['different']} of {found['values']} values differ"
-    console.print(line, soft_wrap=True)
-
-
-def show_findings(found: dict[str, list[Finding]], console: Console | None = None) -> None:
-    """A line each, with the remedy beneath: never folded, so that it can be copied. At last, how many of which."""
-    console = console or _console()
-    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-    every = [one for group in found.values() for one in group]
-    for heading, group in found.items():
-        console.print(f"[bold]{heading}[/bold]")
-        for one in group:
-            console.print(f"  [{colours[one.status]}]{one.status:<4}[/] {escape(one.name)}: {escape(one.found)}", soft_wrap=True)
-            if one.remedy:
-                console.print(f"       [bold]->[/bold] {escape(one.remedy)}", soft_wrap=True)
-    counts = ", ".join(f"{sum(one.status == status for one in every)} {status}" for status in colours)
-    console.print(f"[bold]{counts}[/bold]")
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _console() -> Console:
+def open_console() -> Console:
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console.width = 120  # a log has no edge to wrap at
     return console
 
 
-def _number(estimate: dict) -> str:
-    return f"none: {estimate['reason']}" if estimate["value"] is None else f"{estimate['value']:.2f}"
+def print_line(console: Console, text: str, style: str = "") -> None:
+    """Print a line that the terminal may wrap and a person can copy."""
+    console.print(Text(text, style), soft_wrap=True)
 
 
-def _show_results(result: dict, console: Console) -> None:
-    """REV and every other measure: AUROC, what they add to the baseline, partial correlation."""
-    lines = []
-    for name, shown in LABELS.items():
-        if name not in result["auroc"]:  # an iteration from before there was this measure
-            continue
-        adjusted = result["holm"].get(f"partial_{name}")
-        lines.append(
-            (
-                shown,
-                interval(result["auroc"][name]["bootstrap"]),
-                interval(result["added"][name]["delta"], sign=True),
-                interval(result["partial"][name]["clustered"], sign=True),
-                "" if adjusted is None else f"{adjusted:.2g}",
-                result["direction"].get(name, ""),
-            )
-        )
-    lines.append(("baseline", interval(result["added"]["rev"]["baseline"]), "", "", "", ""))
-    headings = ("measure", "AUROC", "dAUC over baseline", "partial r", "p (Holm)", "direction")
-    title = f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)"
-    _show_table(console, headings, lines, title, right=headings[1:], texts=("direction",))
+def print_table(table: Table, console: Console) -> None:
+    """Print a table if it fits, else a list per row. Never fold a number or cut a text."""
+    if table.rows:
+        grid = [[_styled(cell) for cell in row] for row in (table.head or [""] * len(table.rows[0]), *table.rows)]
+        widths = [max(cell_len(line) for cell in column for line in cell.plain.split("\n")) for column in zip(*grid, strict=True)]
+        widths = [width if index in table.numbers else min(width, MIN_TEXT) for index, width in enumerate(widths)]
+        if sum(widths) + 3 * len(widths) + 1 <= console.width:
+            _print_grid(table, grid, widths, console)
+        else:
+            _print_list(table, grid, console)
+    for note in table.notes:
+        print_line(console, note)
 
 
-def _show_table(
-    console: Console,
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    title: str = "",
-    *,
-    right: Sequence[str] = (),
-    texts: Sequence[str] = (),
-    last: Sequence[str] = (),
-) -> None:
-    """A table that fits the console, or a list a row: no number is ever folded, and no text is cut.
+def _print_grid(table: Table, grid: Sequence[Sequence[Text]], widths: Sequence[int], console: Console) -> None:
+    title = Text(table.caption, "bold") if table.caption else None
+    printed = rich_table.Table(title=title, title_justify="left", show_header=bool(table.head))
+    for index, (heading, width) in enumerate(zip(grid[0], widths, strict=True)):
+        if index in table.numbers:
+            printed.add_column(heading, justify="right", no_wrap=True, min_width=width)
+        else:
+            printed.add_column(heading, overflow="fold", min_width=width)
+    for row in grid[1:]:
+        printed.add_row(*row)
+    console.print(printed)
 
-    right : headings of columns that stand to the right. texts : of those that fold. last : a row below a line.
-    """
-    every = [*rows, last] if last else [*rows]
-    widths = [max(cell_len(Text.from_markup(cell).plain) for cell in column) for column in zip(headings, *every, strict=True)]
-    least = [min(width, FOLDED) if heading in texts else width for heading, width in zip(headings, widths, strict=True)]
-    if sum(least) + 3 * len(least) + 1 > console.width:
-        if title:
-            console.print(f"[bold]{title}[/bold]", soft_wrap=True)
-        for name, *cells in every:
-            console.print(f"[bold]{name}[/bold]", soft_wrap=True)
-            for heading, cell in zip(headings[1:], cells, strict=True):
-                if cell:
-                    console.print(f"  {escape(heading)}: {cell}", soft_wrap=True)
-        return
-    table = Table(title=title or None, title_justify="left")
-    for heading, width in zip(headings, least, strict=True):
-        justify = "right" if heading in right else "left"
-        table.add_column(escape(heading), justify=justify, overflow="fold", no_wrap=heading not in texts, min_width=width)
+
+def _print_list(table: Table, grid: Sequence[Sequence[Text]], console: Console) -> None:
+    if table.caption:
+        print_line(console, table.caption, "bold")
+    for name, *cells in grid[1:]:
+        print_line(console, name.plain, "bold")
+        for heading, cell in zip(grid[0][1:], cells, strict=True):
+            if cell.plain:
+                label = f"  {heading.plain}: " if heading.plain else "  "
+                console.print(Text.assemble(label, cell), soft_wrap=True)
+
+
+def _styled(cell: Cell) -> Text:
+    return Text(str(cell), COLORS[cell.kind] if isinstance(cell, Mark) else "")
+
+
+def show_outcome(folder: Path, new: bool, everything: bool = False, console: Console | None = None) -> None:
+    """Print an iteration's verdict and results, or ``everything``, and where its files are."""
+    console = console or open_console()
+    outcome = results_of.load_results(folder)
+    for result in outcome["models"].values():
+        verdict, *lines = verdict_lines(result)
+        print_line(console, verdict, "bold")
+        for line in (*lines, *("" if everything else results_of.remarks(result))):
+            print_line(console, line)
+        if everything:
+            for build in tables.MODEL_TABLES:
+                print_line(console, "")
+                print_table(build(result), console)
+        else:
+            table = tables.results(result)
+            print_table(Table(table.caption, table.head, table.rows, table.numbers), console)
+            statuses = [entry["status"] for entry in result["preregistration"]["hypotheses"].values()]
+            tally = ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if status in statuses)
+            print_line(console, f"Hypotheses: {tally}. {tables.excluded(result).notes[0]}")
+    if everything:
+        print_line(console, "")
+        print_table(tables.criteria(outcome["criteria"]), console)
+    else:
+        print_line(console, f"Criteria: {tally_verdicts(outcome['criteria'])}. All tables: wor results {folder.name} --all")
+    print_line(console, f"{'New iteration' if new else 'The same run as'}: {folder}", "bold")
+    if (report := folder / paths.REPORT).is_file():  # iterations of an earlier version have none
+        print_line(console, f"Report: {report}")
+
+
+def show_registry(rows: list[dict], console: Console | None = None) -> None:
+    """Print the registry's headline columns, one row per iteration."""
+    cells = []
     for row in rows:
-        table.add_row(*row)
-    if last:
-        table.add_section()
-        table.add_row(*last)
-    console.print(table)
+        delta = {"value": row["delta_auc_mean"], "low": row["ci_low"], "high": row["ci_high"], "reason": "undefined"}
+        partial = {"value": row["partial_r_mean"], "reason": "undefined"}
+        name = f"{row['iteration_id'].removeprefix('iteration_')} {row['experiment']}".strip()
+        study = f"{row['models']} on {row['datasets']}" if row["datasets"] else row["models"]
+        auroc = format_number(row["auroc_mean"], ".2f")
+        size = [str(row["n_items"]), f"{row['temperature']:g}"]
+        estimates = [format_estimate(estimate, sign=True) for estimate in (delta, partial)]
+        outcome = "; ".join(filter(None, [row["kind"], row["criteria"]]))
+        cells.append([name, row["date"][:10], study, *size, auroc, *estimates, outcome])
+    head = ["no.", "date", "study", "n", "T", "AUROC", "dAUC", "partial r", "kind; criteria"]
+    caption = f"{len(rows)} iterations" if len(rows) != 1 else "1 iteration"
+    print_table(Table(caption, head, cells, (3, 4, 5, 6, 7)), console or open_console())
 
 
-def interval(estimate: dict, sign: bool = False) -> str:
-    """`words.estimate`, as rich prints it."""
-    return escape(formatting.format_estimate(estimate, sign))
+def show_runs(rows: list[dict], varying: list[str], console: Console | None = None) -> None:
+    """Print DVC's experiments with their headline and the parameters in which they differ."""
+    cells = []
+    for row in rows:
+        name = f"{row['experiment']} ({row['state'].lower()})" if row["state"] else row["experiment"]
+        delta = {"value": row["dAUC"], "low": row["low"], "high": row["high"]}
+        headline = [
+            format_number(row["iteration"], ".0f"),
+            format_number(row["AUROC"], ".2f"),
+            "" if row["dAUC"] is None else format_estimate(delta, sign=True),
+            format_number(row["partial_r"], "+.2f"),
+            format_number(row["n"], ".0f"),
+        ]
+        cells.append([name, *(cell or "-" for cell in headline), *(_setting(row[key]) for key in varying)])
+    head = ["experiment", "it.", "AUROC", "dAUC", "partial r", "n", *varying]
+    print_table(Table("Experiments", head, cells, range(1, 6)), console or open_console())
+
+
+def _setting(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def show_check(study: dict) -> None:
+    """Print which study params.yaml describes, and whether it is confirmatory."""
+    console, departures = open_console(), study["departures"]
+    print_line(console, f"{paths.PARAMS}: {', '.join(study['models'])} on {', '.join(study['datasets'])}: no error found")
+    status = f"exploratory: {'; '.join(departures)}" if departures else "every registered parameter at its registered value"
+    print_line(console, f"{paths.PREREGISTRATION}: {status}")
+
+
+def show_verification(verification: dict) -> None:
+    """Print one line per fault, or that there is none."""
+    names = verification["iterations"]
+    intact = f"{', '.join(names) if len(names) < 9 else f'{len(names)} iterations'}: intact"
+    for line in verification["faults"] or [intact]:
+        print_line(open_console(), line)
+
+
+def show_comparison(differences: dict, console: Console | None = None) -> None:
+    """Print what `compare_iterations` returned."""
+    console = console or open_console()
+    names = (differences["first"], differences["second"])
+    for title in ("parameters", "environment"):
+        shortened = {key: (_short(first), _short(second)) for key, (first, second) in differences[title].items()}
+        print_table(comparison.changed(f"Different {title}", shortened, names), console)
+    for model, estimates in differences["metrics"].items():
+        print_table(comparison.metrics(model, estimates, names), console)
+    print_table(comparison.paired(differences["paired"], names), console)
+
+
+def show_reproduction(agreement: dict, console: Console | None = None) -> None:
+    """Print what `describe_agreement` returned, and every file that differs."""
+    console = console or open_console()
+    names = ("recorded", "recomputed")
+    for model, estimates in agreement["metrics"].items():
+        print_table(comparison.metrics(model, estimates, names, "difference", "+.2g"), console)
+    shortened = {key: (_short(first), _short(second)) for key, (first, second) in agreement["elsewhere"].items()}
+    print_table(comparison.changed("Different environment", shortened, names), console)
+    for file in agreement["files"]:
+        if file["different"]:
+            worst = "one is a text or missing" if file["worst"] == float("inf") else f"by at most {file['worst']:.2g}"
+            counts = f"{file['different']} of {file['values']} values differ, {worst}"
+            print_line(console, f"{file['file']}: {counts} ({file['where']})")
+    if not agreement["different"]:
+        counts = f"all {agreement['values']} values in {len(agreement['files'])} files of results/ are identical"
+        print_line(console, f"Reproduced: {counts}", "green")
+        return
+    if agreement["first"]:
+        print_line(console, f"The first stage whose outputs differ: {agreement['first']}")
+    counts = f"within a tolerance of {agreement['tolerance']:g}: {agreement['different']} of {agreement['values']} values differ"
+    print_line(console, *((f"Reproduced {counts}", "green") if agreement["agrees"] else (f"Not reproduced {counts}", "red")))
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

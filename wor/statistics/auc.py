@@ -1,7 +1,5 @@
 """AUROC and DeLong's variance. ``score``: higher means more like the positive class."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,11 +7,11 @@ from scipy import stats
 
 from wor.statistics.result import Estimate, undefined
 
-MIN_PER_CLASS = 10  # items a class: with fewer, neither DeLong's normal limit nor a bootstrap says much
+MIN_PER_CLASS = 10  # with fewer items in a class, DeLong's normal limit and a bootstrap say little
 
 
 def why_too_few(label: np.ndarray) -> str:
-    """Why classes of these sizes allow no estimate; empty when they do."""
+    """Return why classes of these sizes allow no estimate; empty when they do."""
     if not len(label):
         return "no items"
     counts = int((label == 1).sum()), int((label == 0).sum())
@@ -25,7 +23,7 @@ def why_too_few(label: np.ndarray) -> str:
 
 
 def why_unusable(label: np.ndarray, score: np.ndarray) -> str:
-    """Why an estimate of these is refused; empty when it is not."""
+    """Return why these allow no estimate; empty when they do."""
     if not len(label):
         return "no items"
     if np.isnan(score).all():
@@ -36,46 +34,43 @@ def why_unusable(label: np.ndarray, score: np.ndarray) -> str:
 
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
-    """P(score of a positive > score of a negative) + P(equal) / 2. In [0, 1].
+    """Return P(score of a positive > score of a negative) + P(equal) / 2. In [0, 1].
 
-    Mann-Whitney's U over the number of pairs, from mid-ranks. NaN for one class only.
+    This is Mann-Whitney's U over the number of pairs, from mid-ranks. NaN for one class only.
     """
     label, score = np.asarray(label), np.asarray(score, float)
     positive = label == 1
     m, n = int(positive.sum()), int((~positive).sum())
     if not m or not n or np.isnan(score).any():
         return math.nan
-    ranks = stats.rankdata(score)
-    return float((ranks[positive].sum() - m * (m + 1) / 2) / (m * n))
+    return float((stats.rankdata(score)[positive].sum() - m * (m + 1) / 2) / (m * n))
 
 
 def placements(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """DeLong's structural components: of each positive, the share of negatives below it (ties half), and
-    of each negative the share of positives above it. O(n log n) by mid-ranks (Sun & Xu 2014).
+    """Return DeLong's structural components, in O(n log n) by mid-ranks (Sun & Xu 2014).
+
+    The first has for each positive the share of negatives below it, the second for each negative
+    the share of positives above it. Ties count half.
     """
     positive = label == 1
     a, b = score[positive], score[~positive]
-    m, n = len(a), len(b)
     ranks = stats.rankdata(score)
-    of_positive = (ranks[positive] - stats.rankdata(a)) / n
-    of_negative = 1 - (ranks[~positive] - stats.rankdata(b)) / m
-    return of_positive, of_negative
+    of_positives = (ranks[positive] - stats.rankdata(a)) / len(b)
+    of_negatives = 1 - (ranks[~positive] - stats.rankdata(b)) / len(a)
+    return of_positives, of_negatives
 
 
 def covariance(label: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUROCs ``[K]`` and their DeLong covariance ``[K, K]``, for K scores of the same items, ``[K, N]``."""
-    parts = [placements(label, score) for score in scores]
-    v10 = np.stack([positive for positive, _ in parts])
-    v01 = np.stack([negative for _, negative in parts])
+    """Return AUROCs ``[K]`` and their DeLong covariance ``[K, K]``; ``scores`` are ``[K, N]``."""
+    v10, v01 = (np.stack(part) for part in zip(*(placements(label, score) for score in scores), strict=True))
     return v10.mean(1), np.atleast_2d(np.cov(v10)) / v10.shape[1] + np.atleast_2d(np.cov(v01)) / v01.shape[1]
 
 
 def delong(label: np.ndarray, score: np.ndarray, confidence: float = 0.95) -> Estimate:
-    """AUROC with DeLong's interval (normal, cut to [0, 1]) and the p-value of AUROC = 0.5.
+    """Return AUROC with DeLong's interval (normal, cut to [0, 1]) and the p-value of AUROC = 0.5.
 
-    DeLong, DeLong & Clarke-Pearson 1988. NaN with a reason for one class, a constant score, NaN scores, or
-    fewer than LEAST items in a class. Where the classes separate perfectly the variance is 0 and the interval a point,
-    which understates what is unknown; the bootstrap's does too.
+    Source: DeLong, DeLong & Clarke-Pearson 1988. NaN with a reason where `why_unusable` gives one.
+    Perfect separation gives variance 0 and a point as interval: too narrow, as the bootstrap's is.
     """
     label, score = np.asarray(label), np.asarray(score, float)
     if reason := why_unusable(label, score):
@@ -88,7 +83,7 @@ def delong(label: np.ndarray, score: np.ndarray, confidence: float = 0.95) -> Es
 
 
 def delong_difference(label: np.ndarray, first: np.ndarray, second: np.ndarray, confidence: float = 0.95) -> Estimate:
-    """AUROC(first) - AUROC(second) of the same items, with DeLong's paired interval and test."""
+    """Return AUROC(first) - AUROC(second) of the same items, with DeLong's paired interval."""
     label = np.asarray(label)
     scores = np.stack([np.asarray(first, float), np.asarray(second, float)])
     for score in scores:
@@ -103,29 +98,3 @@ def delong_difference(label: np.ndarray, first: np.ndarray, second: np.ndarray, 
     half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(variance)
     p = 2 * stats.norm.sf(abs(difference) / math.sqrt(variance))
     return Estimate(difference, difference - half, difference + half, float(p), len(label))
-
-
-def delong_unpaired(
-    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray], confidence: float = 0.95
-) -> Estimate:
-    """AUROC(first) - AUROC(second) of different items, each given as ``(label, score)``; DeLong's variances add.
-
-    The test is Welch's t with Satterthwaite's degrees of freedom, as in pROC (Robin et al. 2011), and so is
-    the interval. ``n`` counts the items of both.
-    """
-    parts = []
-    for label, score in (first, second):
-        label, score = np.asarray(label), np.asarray(score, float)
-        if reason := why_unusable(label, score):
-            return undefined(reason, len(label))
-        (value,), ((variance,),) = covariance(label, score[None])
-        parts.append((float(value), float(variance), len(label)))
-    (a, va, na), (b, vb, nb) = parts
-    difference, variance = a - b, va + vb
-    if variance <= 0:
-        return Estimate(difference, difference, difference, math.nan, na + nb, note="both separate the classes perfectly")
-    freedom = variance**2 / (va**2 / (na - 1) + vb**2 / (nb - 1))
-    error = math.sqrt(variance)
-    half = stats.t.ppf((1 + confidence) / 2, freedom) * error
-    p = 2 * stats.t.sf(abs(difference) / error, freedom)
-    return Estimate(difference, difference - half, difference + half, float(p), na + nb)

@@ -1,7 +1,5 @@
 """What a score adds to a baseline of covariates, out of sample."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,43 +21,39 @@ SEPARATED = "the covariates separate the classes perfectly: the fit is penalised
 
 
 def ridge_logistic():
-    """L2-penalised, so that classes which a covariate separates perfectly still give finite log-odds."""
+    """Return an L2-penalised fit: log-odds stay finite where a covariate separates the classes."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Out-of-fold log-odds: ``log_odds`` and ``fold`` are [R, N], R repeats."""
+    """Out-of-fold log-odds. ``log_odds`` and ``fold`` are [R, N], for R repeats."""
 
     log_odds: np.ndarray
     fold: np.ndarray  # -1 for an item that no fit could be made for
 
     def pairs(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Wins and counts over pairs that share a fold, summed over repeats: two [M, N0] matrices.
+        """Return wins and counts of pairs that share a fold, summed over repeats: [M, N0] each.
 
-        Log-odds of different folds come from different fits and are not comparable: pooling them biases
-        the AUROC downwards, most where there is no effect.
+        Pooling folds, whose fits differ, biases the AUROC downwards, most where there is no effect.
         """
-        wins = counted = 0.0
+        n_pairs = int((label == 1).sum()), int((label == 0).sum())
+        wins, counts = np.zeros(n_pairs), np.zeros(n_pairs)
         for score, fold in zip(self.log_odds, self.fold, strict=True):
             positive, negative = fold[label == 1][:, None], fold[label == 0][None, :]
             same = ((positive == negative) & (positive >= 0)).astype(float)
             wins = wins + same * bootstrap.pairwise_wins(label, score)
-            counted = counted + same
-        return wins, counted
+            counts = counts + same
+        return wins, counts
 
-    def auroc(self, label: np.ndarray) -> float:
-        wins, counted = self.pairs(label)
-        return float(wins.sum() / counted.sum())
+    def auroc_samples(self, label: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the AUROC, and that of each sample of `bootstrap.cluster_weights`."""
+        wins, counts = self.pairs(label)
+        return float(wins.sum() / counts.sum()), bootstrap.weighted_auroc(label, weights, wins, counts)
 
-    def sampled(self, label: np.ndarray, drawn: np.ndarray) -> tuple[float, np.ndarray]:
-        """The AUROC, and that of each sample of `bootstrap.cluster_weights`."""
-        wins, counted = self.pairs(label)
-        return float(wins.sum() / counted.sum()), bootstrap.weighted_auroc(label, drawn, wins, counted)
-
-    def estimate(self, label: np.ndarray, drawn: np.ndarray, confidence: float = 0.95) -> Estimate:
-        """The AUROC with its percentile interval."""
-        value, samples = self.sampled(label, drawn)
+    def estimate(self, label: np.ndarray, weights: np.ndarray, confidence: float = 0.95) -> Estimate:
+        """Return the AUROC with its percentile interval."""
+        value, samples = self.auroc_samples(label, weights)
         return Estimate(value, *bootstrap.percentile_interval(samples, confidence), n=len(label))
 
 
@@ -67,22 +61,21 @@ Splits = list[list[tuple[np.ndarray, np.ndarray]]]
 
 
 def make_splits(label: np.ndarray, cluster: np.ndarray, folds: int, repeats: int, seed: int) -> Splits:
-    """Train and test items of each fold of each repeat: stratified by class, clusters kept together."""
-    each = (StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat) for repeat in range(repeats))
-    return [list(one.split(label, label, cluster)) for one in each]
+    """Return train and test items per repeat and fold, stratified and with whole clusters."""
+    splitters = (StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat) for repeat in range(repeats))
+    return [list(splitter.split(label, label, cluster)) for splitter in splitters]
 
 
-def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Callable = ridge_logistic) -> CrossFit:
-    """Repeated cross-fitting of a classifier (default: logistic regression) over `splits`.
+def cross_fit(label: np.ndarray, features: np.ndarray, splits: Splits, model: Callable = ridge_logistic) -> CrossFit:
+    """Fit a classifier on each split's training items, and apply it to its test items.
 
-    ``features`` may be anything that is indexed by rows, texts too. A fold without both classes to learn from
-    is left out.
+    Rows of ``features`` may be texts. A fold whose training items are all of one class is left out.
     """
-    log_odds = np.full((len(parts), len(label)), np.nan)
-    fold = np.full((len(parts), len(label)), -1)
-    with threadpool_limits(1):  # fits this small lose by threads, badly where something else runs beside them
-        for repeat, part in enumerate(parts):
-            for index, (train, test) in enumerate(part):
+    log_odds = np.full((len(splits), len(label)), np.nan)
+    fold = np.full((len(splits), len(label)), -1)
+    with threadpool_limits(1):  # threads slow down fits this small
+        for repeat, split in enumerate(splits):
+            for index, (train, test) in enumerate(split):
                 if len(np.unique(label[train])) == 2:
                     log_odds[repeat, test] = model().fit(features[train], label[train]).decision_function(features[test])
                     fold[repeat, test] = index
@@ -90,7 +83,7 @@ def cross_fit(label: np.ndarray, features: np.ndarray, parts: Splits, model: Cal
 
 
 def why_not_cross_fitted(label: np.ndarray, cluster: np.ndarray, folds: int) -> str:
-    """Why these cannot be cross-fitted with clusters kept together over so many folds; empty when they can."""
+    """Return why so many folds of whole clusters cannot be made; empty when they can."""
     if reason := why_too_few(label):
         return reason
     smallest = min(len(np.unique(cluster[label == value])) for value in (0, 1))
@@ -99,7 +92,7 @@ def why_not_cross_fitted(label: np.ndarray, cluster: np.ndarray, folds: int) -> 
 
 @dataclass(frozen=True)
 class IncrementalValue:
-    """What a score adds to the covariates."""
+    """What a score adds to the covariates: see `Baseline.incremental_value`."""
 
     baseline: Estimate
     full: Estimate
@@ -113,19 +106,17 @@ class IncrementalValue:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The covariates' own fit, once for every score that is held against it.
+    """The covariates' fit, computed once for every score that is compared with it.
 
-    Parameters
-    ----------
-    label : [N] of 0 and 1. covariates : [N, K]. cluster : [N], the cross-fitting's and the bootstrap's unit.
-    drawn : [draws, N] from `bootstrap.cluster_weights`. The intervals reflect the drawing of items; the fits are not
-        repeated within them.
+    ``label`` is [N] of 0 and 1, ``covariates`` [N, K]. ``cluster``, [N], is the unit of the
+    cross-fitting and of the bootstrap. ``weights`` are [draws, N] from `bootstrap.cluster_weights`.
+    The intervals reflect the sampling of items; the fits are not repeated within them.
     """
 
     label: np.ndarray
     covariates: np.ndarray
     cluster: np.ndarray
-    drawn: np.ndarray
+    weights: np.ndarray
     folds: int
     repeats: int
     seed: int
@@ -135,88 +126,79 @@ class Baseline:
     def _splits(self) -> Splits:
         return make_splits(self.label, self.cluster, self.folds, self.repeats, self.seed)
 
-    def _cross_fit(self, features: np.ndarray) -> CrossFit:
-        return cross_fit(self.label, features, self._splits)
-
     @cached_property
     def fit(self) -> CrossFit:
-        return self._cross_fit(self.covariates)
+        return cross_fit(self.label, self.covariates, self._splits)
 
     @cached_property
-    def _sampled(self) -> tuple[float, np.ndarray]:
-        return self.fit.sampled(self.label, self.drawn)
+    def _auroc_samples(self) -> tuple[float, np.ndarray]:
+        return self.fit.auroc_samples(self.label, self.weights)
 
     @cached_property
-    def _separated(self) -> bool:
-        return math.isnan(_log_likelihood(self.label, self.covariates))
+    def _note(self) -> str:
+        return SEPARATED if math.isnan(_log_likelihood(self.label, self.covariates)) else ""
 
     @cached_property
-    def refusal(self) -> str:
-        """Why there is no fit; empty when there is."""
+    def why_unusable(self) -> str:
+        """Return why there is no fit; empty when there is one."""
         if np.isnan(self.covariates).any():
             return "covariates hold NaN"
         return why_not_cross_fitted(self.label, self.cluster, self.folds)
 
     def estimate(self) -> Estimate:
-        """The baseline's own cross-fitted AUROC."""
-        if self.refusal:
-            return undefined(self.refusal, len(self.label))
-        value, samples = self._sampled
-        note = SEPARATED if self._separated else ""
-        return Estimate(value, *bootstrap.percentile_interval(samples, self.confidence), n=len(self.label), note=note)
+        """Return the cross-fitted AUROC of the covariates alone."""
+        if self.why_unusable:
+            return undefined(self.why_unusable, len(self.label))
+        value, samples = self._auroc_samples
+        interval = bootstrap.percentile_interval(samples, self.confidence)
+        return Estimate(value, *interval, n=len(self.label), note=self._note)
 
     def delta(self, score: np.ndarray) -> tuple[Estimate, Estimate, CrossFit | None]:
-        """AUROC(covariates + score) - AUROC(covariates); AUROC(covariates + score); its fit."""
+        """Return the gain in AUROC from the score, the AUROC with it, and the fit of that."""
         n = len(self.label)
-        if reason := why_unusable(self.label, score) or self.refusal:
+        if reason := why_unusable(self.label, score) or self.why_unusable:
             return undefined(reason, n), undefined(reason, n), None
-        fit = self._cross_fit(np.column_stack([self.covariates, score]))
-        (value, samples), (before, samples_before) = fit.sampled(self.label, self.drawn), self._sampled
-        change = samples - samples_before
-        note = SEPARATED if self._separated else ""
-        return (
-            Estimate(value - before, *bootstrap.percentile_interval(change, self.confidence), n=n, note=note),
-            Estimate(value, *bootstrap.percentile_interval(samples, self.confidence), n=n),
-            fit,
-        )
+        fit = cross_fit(self.label, np.column_stack([self.covariates, score]), self._splits)
+        (value, samples), (before, samples_before) = fit.auroc_samples(self.label, self.weights), self._auroc_samples
+        change = bootstrap.percentile_interval(samples - samples_before, self.confidence)
+        full = Estimate(value, *bootstrap.percentile_interval(samples, self.confidence), n=n)
+        return Estimate(value - before, *change, n=n, note=self._note), full, fit
 
-    def added(self, score: np.ndarray) -> IncrementalValue:
-        """dAUC = AUROC(covariates + score) - AUROC(covariates), both cross-fitted on the same folds.
+    def incremental_value(self, score: np.ndarray) -> IncrementalValue:
+        """Return dAUC = AUROC(covariates + score) - AUROC(covariates), on the same folds.
 
-        ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold log-odds
-        averaged over repeats and pooled over folds, so its difference is not exactly ``delta``; it takes items
-        as independent, and for nested models it is conservative (Demler et al. 2012). ``likelihood_ratio`` is
-        the in-sample test of the score's coefficient (chi squared, 1 degree of freedom), with the statistic as
-        its value.
+        ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold
+        log-odds, averaged over repeats and pooled over folds, so its difference is not exactly
+        ``delta``. It takes items as independent, and is conservative for nested models (Demler et
+        al. 2012). ``likelihood_ratio`` is the in-sample test of the score's coefficient.
         """
         delta, full, fit = self.delta(score)
         if fit is None:
             return IncrementalValue(self.estimate(), full, delta, delta, delta)
-        log_odds = [each.log_odds.mean(0) for each in (fit, self.fit)]
         return IncrementalValue(
             baseline=self.estimate(),
             full=full,
             delta=delta,
-            delong=delong_difference(self.label, *log_odds, self.confidence),
+            delong=delong_difference(self.label, fit.log_odds.mean(0), self.fit.log_odds.mean(0), self.confidence),
             likelihood_ratio=likelihood_ratio(self.label, self.covariates, score),
         )
 
 
 def likelihood_ratio(label: np.ndarray, covariates: np.ndarray, score: np.ndarray) -> Estimate:
-    """Twice the gain in log-likelihood from adding the score, and its chi-squared p-value (1 d.f.)."""
-    fitted = [_log_likelihood(label, features) for features in (covariates, np.column_stack([covariates, score]))]
-    if any(math.isnan(value) for value in fitted):
+    """Return twice the gain in log-likelihood from the score, and its chi-squared p (1 d.f.)."""
+    before, after = (_log_likelihood(label, features) for features in (covariates, np.column_stack([covariates, score])))
+    if math.isnan(before) or math.isnan(after):
         return undefined("the classes are perfectly separated: no maximum-likelihood fit", len(label))
-    statistic = max(0.0, 2 * (fitted[1] - fitted[0]))
+    statistic = max(0.0, 2 * (after - before))
     return Estimate(statistic, p=float(stats.chi2.sf(statistic, 1)), n=len(label))
 
 
 def _log_likelihood(label: np.ndarray, features: np.ndarray) -> float:
-    """Unpenalised maximum; NaN where it does not exist."""
+    """Return the unpenalised maximum; NaN where it does not exist."""
     scaled = StandardScaler().fit_transform(features)
-    # A combination of other columns would leave the maximum without a place.
+    # A column that combines others would leave the maximum undetermined.
     basis, values, _ = np.linalg.svd(scaled, full_matrices=False)
-    # All directions at one scale, so that near copies of a column don't look like the runaway weights of separation.
+    # One scale for all directions: near copies of a column then don't look like separation.
     scaled = basis[:, values > 1e-8 * max(values[0], 1e-8)] * math.sqrt(len(label))
     if not scaled.shape[1]:
         share = label.mean()

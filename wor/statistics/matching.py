@@ -1,6 +1,6 @@
-"""Pairs of items that are alike in their covariates, chosen after the fact."""
+"""How alike two groups are in a covariate, and pairs of items that are alike."""
 
-from __future__ import annotations
+import math
 
 import numpy as np
 
@@ -9,24 +9,37 @@ from wor.statistics.baseline import ridge_logistic
 CALIPER = 0.2  # standard deviations of the propensity's log-odds (Austin 2011)
 
 
-def caliper_pairs(label: np.ndarray, covariates: np.ndarray, caliper: float = CALIPER) -> np.ndarray:
-    """Indices of the items that are left after 1:1 matching without replacement, ascending: ``[2 P]``.
+def standardised_difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Return (mean a - mean b) / sqrt((var a + var b) / 2); NaN where nothing varies.
 
-    Greedy nearest neighbours on the log-odds of a propensity fit (logistic regression of the class on the
-    covariates), hardest positive first; pairs farther apart than ``caliper`` standard deviations are not made.
-    Deterministic: ties go to the earlier item. Empty where there is one class only.
+    NaN values are left out. Below 0.1 in size is commonly read as balanced (Austin 2009).
+    """
+    a, b = a[~np.isnan(a)], b[~np.isnan(b)]
+    if len(a) < 2 or len(b) < 2:
+        return math.nan
+    pooled = math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    return float((a.mean() - b.mean()) / pooled) if pooled > 0 else math.nan
+
+
+def caliper_pairs(label: np.ndarray, covariates: np.ndarray, caliper: float = CALIPER) -> np.ndarray:
+    """Return indices of the items in P matched pairs, ascending: ``[2 P]``.
+
+    Matching is 1:1 without replacement, after the fact. Greedy nearest neighbours are taken on the
+    log-odds of a propensity fit: a logistic regression of the class on the covariates. The hardest
+    positive comes first. Items farther apart than ``caliper`` standard deviations make no pair.
+    Ties go to the earlier item. Empty for one class only.
     """
     if len(np.unique(label)) < 2:
         return np.array([], int)
     log_odds = ridge_logistic().fit(covariates, label).decision_function(covariates)
     limit = caliper * log_odds.std(ddof=1)
-    free, kept = list(np.flatnonzero(label == 0)), []
+    unmatched, matched = list(np.flatnonzero(label == 0)), []
     positives = np.flatnonzero(label == 1)
     for index in positives[np.argsort(-log_odds[positives], kind="stable")]:
-        if not free:
+        if not unmatched:
             break
-        distances = np.abs(log_odds[free] - log_odds[index])
+        distances = np.abs(log_odds[unmatched] - log_odds[index])
         nearest = int(distances.argmin())
         if distances[nearest] <= limit:
-            kept += [index, free.pop(nearest)]
-    return np.array(sorted(kept), int)
+            matched += [index, unmatched.pop(nearest)]
+    return np.array(sorted(matched), int)

@@ -1,6 +1,4 @@
-"""What an analysis finds where there is nothing to find, and what surface text alone gives away."""
-
-from __future__ import annotations
+"""What an analysis reports where nothing is there, and what surface text gives away."""
 
 import numpy as np
 from scipy import stats
@@ -17,12 +15,13 @@ from wor.statistics.result import Estimate, undefined
 def permuted_auroc(
     label: np.ndarray, score: np.ndarray, cluster: np.ndarray, draws: int, seed: int, confidence: float = 0.95
 ) -> Estimate:
-    """AUROC under shuffled labels: its mean and central interval, and the p-value of the true AUROC.
+    """Return the mean AUROC under shuffled labels, its central interval, and p of the true AUROC.
 
-    Whole clusters swap classes, as their items are alike; the number of clusters of a class stays, so the number of
-    its items may vary. p = (1 + number of shuffles at least as far from 0.5) / (draws + 1). Where one class has much
-    larger clusters, the test is conservative if it has the fewer of them (20 of 4 items against 80 of 1: 1 % in
-    place of 5 %) and rejects too often if it has the more (40 of 4 against 10 of 1: 9 to 15 %).
+    Whole clusters swap classes, as their items are alike. Each class keeps its number of clusters,
+    so its number of items may vary. p = (1 + shuffles at least as far from 0.5) / (draws + 1).
+    Clusters that are larger in one class distort the test. It is conservative where that class has
+    fewer clusters: 1 % in place of 5 % (20 of 4 items, 80 of 1). Where it has more, the test
+    rejects too often: 9 to 15 % (40 of 4, 10 of 1).
     """
     if reason := why_unusable(label, score):
         return undefined(reason, len(label))
@@ -43,21 +42,20 @@ def bag_of_words_auroc(
     label: np.ndarray,
     texts: list[str],
     cluster: np.ndarray,
-    drawn: np.ndarray,
+    weights: np.ndarray,
     *,
     folds: int,
     seed: int,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Cross-fitted AUROC of a bag of the prompt's words (TF-IDF, logistic regression).
+    """Return the cross-fitted AUROC of the prompt's words alone (TF-IDF, logistic regression).
 
-    How well the classes can be told apart without any model looked into. It is near 1 wherever the tasks
-    differ in wording, and then no measure can show that it sees more than wording by its AUROC alone.
+    Where it is near 1, no measure's AUROC alone shows that the measure sees more than wording.
     """
     if reason := why_not_cross_fitted(label, cluster, folds):
         return undefined(reason, len(label))
     fit = cross_fit(label, np.array(texts, object), make_splits(label, cluster, folds, 1, seed), _tfidf_logistic)
-    return fit.estimate(label, drawn, confidence)
+    return fit.estimate(label, weights, confidence)
 
 
 def _tfidf_logistic():

@@ -1,7 +1,5 @@
 """Partial and semi-partial correlation of a score with the label, given covariates."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 
@@ -10,38 +8,29 @@ from scipy import stats
 
 from wor.statistics.result import Estimate, undefined
 
+Method = Literal["pearson", "spearman"]
+
 
 def partial_correlation(
-    x: np.ndarray,
-    y: np.ndarray,
-    given: np.ndarray,
-    method: Literal["pearson", "spearman"] = "pearson",
-    confidence: float = 0.95,
-    semi: bool = False,
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, method: Method = "pearson", confidence: float = 0.95, semi: bool = False
 ) -> Estimate:
-    """Correlation of the residuals of ``x`` and of ``y`` after regressing each on ``given``.
+    """Return the correlation of ``x`` and ``y``, [N], after regressing each on ``given``, [N, K].
 
-    Parameters
-    ----------
-    x, y : [N].
-    given : [N, K] covariates; an intercept is added, and a covariate that is a combination of others is
-        harmless.
-    method : "spearman" takes mid-ranks of everything first.
-    semi : the semi-partial (part) correlation: ``given`` is taken out of ``x`` alone.
+    An intercept is added. A covariate that combines others is harmless: K counts independent ones.
+    "spearman" first replaces all values by their mid-ranks. ``semi`` gives the semi-partial (part)
+    correlation, which takes ``given`` out of ``x`` alone.
 
-    Returns
-    -------
-    r in [-1, 1]; p two-sided from t with N - 2 - K degrees of freedom; interval by Fisher's z with
-    standard error 1 / sqrt(N - 3 - K): both take items as independent. K counts independent covariates. NaN
-    with a reason where a value is NaN, the score or the label is constant or determined by the covariates, or
-    N - 3 - K < 1.
+    r is in [-1, 1]. p is two-sided from t with N - 2 - K degrees of freedom. The interval is by
+    Fisher's z with standard error 1 / sqrt(N - 3 - K). Both take items as independent. NaN with a
+    reason where a value is NaN, or N - 3 - K < 1. So too where the score or the label is constant
+    or determined by the covariates.
     """
     n = len(x)
-    found = _residuals(x, y, given, method)
-    if isinstance(found, str):
-        return undefined(found, n)
-    first, second, whole, k = found
-    r = float(np.clip(np.corrcoef(first, whole if semi else second)[0, 1], -1, 1))
+    residuals = _residuals(x, y, given, method)
+    if isinstance(residuals, str):
+        return undefined(residuals, n)
+    residual_x, residual_y, ranked_y, k = residuals
+    r = float(np.clip(np.corrcoef(residual_x, ranked_y if semi else residual_y)[0, 1], -1, 1))
     if abs(r) == 1:
         return Estimate(r, r, r, 0.0, n)
     freedom = n - 2 - k
@@ -51,17 +40,12 @@ def partial_correlation(
 
 
 def clustered_partial(
-    x: np.ndarray,
-    y: np.ndarray,
-    given: np.ndarray,
-    drawn: np.ndarray,
-    method: Literal["pearson", "spearman"] = "pearson",
-    confidence: float = 0.95,
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, weights: np.ndarray, method: Method = "pearson", confidence: float = 0.95
 ) -> Estimate:
-    """The partial correlation with an interval and p from the cluster bootstrap, for items that come in clusters.
+    """Return the partial correlation with an interval and p from the cluster bootstrap.
 
-    ``drawn``: [draws, N] from `bootstrap.cluster_weights`. Both are on Fisher's z, with the bootstrap's standard error and
-    the normal distribution. Ranks are taken once, before drawing.
+    ``weights`` are [draws, N] from `bootstrap.cluster_weights`. Interval and p are on Fisher's z,
+    normal with the bootstrap's standard error. Ranks are taken once, before resampling.
     """
     plain = partial_correlation(x, y, given, method, confidence)
     if plain.reason or abs(plain.value) == 1:
@@ -71,41 +55,41 @@ def clustered_partial(
         columns = stats.rankdata(columns, axis=0)
     spread = columns.std(0)
     columns = ((columns - columns.mean(0)) / np.where(spread > 0, spread, 1))[:, spread > 0]
-    total, k = drawn.sum(1, dtype=np.float64), columns.shape[1]
-    means = drawn @ columns / total[:, None]
+    total, k = weights.sum(1, dtype=np.float64), columns.shape[1]
+    means = weights @ columns / total[:, None]
     products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-    covariance = (drawn @ products / total[:, None]).reshape(-1, k, k) - means[:, :, None] * means[:, None, :]
-    # Regressing x and y on the rest leaves their covariance given it: the Schur complement. pinv, as a draw may repeat rows.
+    covariance = (weights @ products / total[:, None]).reshape(-1, k, k) - means[:, :, None] * means[:, None, :]
+    # The Schur complement is the covariance given the rest. pinv, as a draw may repeat rows.
     cross = covariance[:, :2, 2:]
     left = covariance[:, :2, :2] - cross @ np.linalg.pinv(covariance[:, 2:, 2:], hermitian=True) @ cross.transpose(0, 2, 1)
     scale = left[:, 0, 0] * left[:, 1, 1]
-    fine = scale > 1e-12
-    samples = np.arctanh(np.clip(left[fine, 0, 1] / np.sqrt(scale[fine]), -0.999999, 0.999999))
+    defined = scale > 1e-12
+    samples = np.arctanh(np.clip(left[defined, 0, 1] / np.sqrt(scale[defined]), -0.999999, 0.999999))
     z, error = math.atanh(plain.value), samples.std(ddof=1)
     half = stats.norm.ppf((1 + confidence) / 2) * error
     return Estimate(plain.value, math.tanh(z - half), math.tanh(z + half), float(2 * stats.norm.sf(abs(z) / error)), plain.n)
 
 
 def permuted_partial(
-    x: np.ndarray, y: np.ndarray, given: np.ndarray, draws: int, seed: int, method: Literal["pearson", "spearman"] = "pearson"
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, draws: int, seed: int, method: Method = "pearson"
 ) -> Estimate:
-    """The partial correlation, with its p from permuted residuals (Kennedy 1995): of independent items of any distribution.
+    """Return the partial correlation with p from permuted residuals (Kennedy 1995).
 
-    p = (1 + permutations at least as far from 0) / (draws + 1).
+    For independent items of any distribution. p = (1 + permutations as far from 0) / (draws + 1).
     """
-    found = _residuals(x, y, given, method)
-    if isinstance(found, str):
-        return undefined(found, len(x))
-    first, second, *_ = (values / np.linalg.norm(values) for values in found[:2])
+    residuals = _residuals(x, y, given, method)
+    if isinstance(residuals, str):
+        return undefined(residuals, len(x))
+    unit_x, unit_y = (values / np.linalg.norm(values) for values in residuals[:2])
     generator = np.random.default_rng(seed)
-    null = generator.permuted(np.broadcast_to(first, (draws, len(x))), axis=1) @ second
-    r = float(first @ second)
+    null = generator.permuted(np.broadcast_to(unit_x, (draws, len(x))), axis=1) @ unit_y
+    r = float(unit_x @ unit_y)
     p = (1 + (np.abs(null) >= abs(r) - 1e-12).sum()) / (draws + 1)
     return Estimate(r, p=float(p), n=len(x))
 
 
-def _residuals(x, y, given, method) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | str:
-    """Residuals of x and of y, y itself (ranked where ranks were asked for), and the number of covariates; or a reason."""
+def _residuals(x, y, given, method: Method) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | str:
+    """Return residuals of x and of y, y itself (as ranks for "spearman"), and K; or a reason."""
     x, y, given = np.asarray(x, float), np.asarray(y, float), np.asarray(given, float)
     n = len(x)
     if not n:

@@ -1,6 +1,4 @@
-"""A number that is never alone: with its interval, its n, and the reason where it isn't there."""
-
-from __future__ import annotations
+"""An estimate always comes with its interval and its n, or with the reason why it is undefined."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -8,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with an interval. ``reason`` is empty unless the value is NaN; ``note`` says what to mind about it."""
+    """A value with an interval. ``reason`` says why the value is NaN; ``note`` is a caveat."""
 
     value: float = math.nan
     low: float = math.nan

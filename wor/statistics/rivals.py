@@ -1,6 +1,4 @@
-"""A score beside others of the same items: is it better than they are?"""
-
-from __future__ import annotations
+"""Whether a score separates the classes better than another score of the same items."""
 
 import math
 import warnings
@@ -19,26 +17,24 @@ from wor.statistics.result import Estimate, undefined
 
 
 def auroc_difference(
-    label: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray | CrossFit,
-    drawn: np.ndarray,
-    confidence: float = 0.95,
+    label: np.ndarray, first: np.ndarray, second: np.ndarray | CrossFit, weights: np.ndarray, confidence: float = 0.95
 ) -> Estimate:
-    """AUROC(first) - AUROC(second) of the same items, with the cluster bootstrap's paired interval and p.
+    """Return AUROC(first) - AUROC(second), with the cluster bootstrap's paired interval.
 
-    ``second`` may be cross-fitted log-odds: then both AUROCs are over the pairs that share a fold, since only
-    those are comparable. p is two-sided from the normal distribution with the bootstrap's standard error.
+    If ``second`` is cross-fitted log-odds, both AUROCs are over the pairs that share a fold, as
+    only those are comparable. p is two-sided: normal, with the bootstrap's standard error.
     """
     n = len(label)
-    fitted = isinstance(second, CrossFit)
-    for score in (first, *(() if fitted else (second,))):
-        if reason := why_unusable(label, score):
+    for score in (first, second):
+        if not isinstance(score, CrossFit) and (reason := why_unusable(label, score)):
             return undefined(reason, n)
     wins = bootstrap.pairwise_wins(label, first)
-    theirs, counted = second.pairs(label) if fitted else (bootstrap.pairwise_wins(label, second), np.ones_like(wins))
-    gain = wins * counted - theirs
-    value, samples = float(gain.sum() / counted.sum()), bootstrap.weighted_auroc(label, drawn, gain, counted)
+    if isinstance(second, CrossFit):
+        rival_wins, counts = second.pairs(label)
+    else:
+        rival_wins, counts = bootstrap.pairwise_wins(label, second), np.ones_like(wins)
+    gain = wins * counts - rival_wins
+    value, samples = float(gain.sum() / counts.sum()), bootstrap.weighted_auroc(label, weights, gain, counts)
     error = np.nanstd(samples, ddof=1)
     p = float(2 * stats.norm.sf(abs(value) / error)) if error > 0 else math.nan
     note = "" if error > 0 else "the difference has no variance" if value else "the scores rank the items alike"
@@ -48,7 +44,7 @@ def auroc_difference(
 def fit_sparse_logistic(
     label: np.ndarray, features: np.ndarray, cluster: np.ndarray, *, folds: int, repeats: int, seed: int
 ) -> CrossFit | str:
-    """Cross-fitted L1-penalised logistic regression on many features ``[N, K]``; or why there is none.
+    """Return a cross-fitted L1-penalised logistic regression on ``[N, K]``, or why not.
 
     The penalty is set beforehand (C = 0.1 on standardised features), not chosen on these items.
     """

@@ -1,14 +1,10 @@
-"""The Hugging Face hub: a revision becomes a commit, a commit a folder of files that are what the hub says.
+"""Fetch files of one commit from the Hugging Face hub, and verify them.
 
-Transport only, by the huggingface_hub library and in its cache (``HF_HOME``, ``HF_HUB_CACHE``). With the network away
-or ``HF_HUB_OFFLINE=1`` everything comes from there. Nothing that a repository holds is run.
+The huggingface_hub library transports and caches them (``HF_HOME``, ``HF_HUB_CACHE``). Without a
+network, or with ``HF_HUB_OFFLINE=1``, all files come from its cache. No code of a repository runs.
 """
 
-from __future__ import annotations
-
 import errno
-import hashlib
-import itertools
 import os
 import re
 import shutil
@@ -20,29 +16,24 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeVar
 
-from wor import storage
+from wor import compat, storage
 from wor.errors import UserError
 
-if TYPE_CHECKING:  # half a second, and most runs need no hub
-    from huggingface_hub import HfApi
-
 Kind = Literal["model", "dataset"]
+Response = TypeVar("Response")
 _COMMIT = re.compile("[0-9a-f]{40}")
-_TIMEOUT = 10  # seconds for a first answer
+_TIMEOUT = 10  # seconds to the first byte of a response
 _RETRY_STATUSES = (429, 500, 502, 503, 504)
-_TRIES = 5
-_LONGEST_WAIT = 300  # seconds: the hub's limits are by windows of five minutes
+_MAX_TRIES = 5
+_MAX_WAIT = 300  # seconds; the hub's rate limits are per five minutes
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
 class FileSelection:
-    """What is wanted of a repository: globs over the paths in it (None: all of them), and globs of what is left out.
-
-    ``required`` maps globs that a file must match to the remedy for when none does.
-    """
+    """Globs to take (None takes all), to ignore, and ``required`` ones with a remedy if absent."""
 
     patterns: list[str] | None
     ignore: list[str]
@@ -53,92 +44,91 @@ class FileSelection:
 
         return list(filter_repo_objects(paths, allow_patterns=self.patterns, ignore_patterns=self.ignore))
 
-    def missing_patterns(self, chosen: Iterable[str]) -> list[str]:
-        """The globs of ``required`` that none of ``chosen`` matches."""
-        return [pattern for pattern in self.required if not any(fnmatch(path, pattern) for path in chosen)]
+    def missing_patterns(self, paths: Iterable[str]) -> list[str]:
+        """Return the globs of ``required`` that no path matches."""
+        return [pattern for pattern in self.required if not any(fnmatch(path, pattern) for path in paths)]
 
 
 def fetch_snapshot(
-    repo: str,
-    revision: str,
-    kind: Kind,
-    wanted: FileSelection,
-    say: Callable[[str], None] = lambda _: None,
+    repo: str, revision: str, kind: Kind, selection: FileSelection, log: Callable[[str], None] = lambda _: None
 ) -> tuple[Path, str]:
-    """The folder of ``repo`` at ``revision`` in the hub's cache, and the commit that this is.
+    """Return a repository's folder in the hub's cache at ``revision``, and its commit.
 
-    A commit (40 hex digits) is taken as it is; a branch or tag is asked for, or looked up in the cache's refs where the
-    hub can't be reached. That nothing matches what is required is found out before anything is downloaded.
-
-    Raises UserError for whatever the hub, the network or the disk refuses. Contents are not checked: see ``verify``.
+    A cached commit (40 hex digits) needs no network. The hub resolves a branch or tag, or the cache
+    if the hub can't be reached. ``verify_files`` checks the contents. Raises UserError for whatever
+    hub, network or disk refuses. A missing required file or full disk is refused before a download.
     """
+    import httpx2
     from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
     (enable_progress_bars if sys.stderr.isatty() else disable_progress_bars)()
-    api, what = HfApi(token=access_token()), f"{kind} {repo} at {revision}"
+    api, title = HfApi(token=access_token()), f"{kind} {repo} at {revision}"
+    cached = find_cached(repo, revision, kind, selection)
+    is_commit = _COMMIT.fullmatch(revision)
+    if is_commit and cached and _listing(repo, kind, revision):  # without a listing, files may be missing
+        return cached, revision
     try:
-        commit, sizes, absence = _resolve_commit(api, repo, kind, revision, say)
-    except Exception as error:  # the library's, httpx's and the system's: they have no common base
-        raise _as_user_error(error, what) from error
-    folder = _folder(repo, kind, commit)
-    if sizes is not None and not _missing_files(sizes, what, folder, wanted, say):
-        return folder, commit
-    try:
-        snapshot_download(
-            repo,
-            repo_type=kind,
-            revision=commit,
-            allow_patterns=wanted.patterns,
-            ignore_patterns=wanted.ignore,
-            token=access_token(),
-            local_files_only=absence is not None,
-        )
-    except Exception as error:
-        raise _as_user_error(absence or error, what) from error
-    if absence is not None and not find_cached(repo, commit, kind, wanted):
-        raise _as_user_error(absence, what) from absence  # the library takes the folder of a few files for all of it
-    return folder, commit
+        info_of = partial(api.repo_info, repo, repo_type=kind, revision=revision, timeout=_TIMEOUT, files_metadata=True)
+        info = _with_retries(info_of, log)
+    except Exception as error:  # the errors of the library, of httpx and of the system have no common base
+        if cached and (is_commit or isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled))):
+            return cached, cached.name
+        raise _as_user_error(error, title) from error
+    folder = _folder(repo, kind, info.sha)
+    if not is_commit:
+        with suppress(UserError):  # the cache may be read-only, and only offline runs need this
+            storage.write_text(folder.parents[1] / "refs" / revision, info.sha)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    if _missing_files(sizes, title, folder, selection, log):
+        options = {"allow_patterns": selection.patterns, "ignore_patterns": selection.ignore, "token": access_token()}
+        try:
+            snapshot_download(repo, repo_type=kind, revision=info.sha, **options)
+        except Exception as error:
+            raise _as_user_error(error, title) from error
+    return folder, info.sha
 
 
-def find_cached(repo: str, revision: str, kind: Kind, wanted: FileSelection) -> Path | None:
-    """The folder of ``revision`` if the cache has of it what ``fetch`` would give, else None. Asks nobody."""
-    ref = _folder(repo, kind, "-").parents[1] / "refs" / revision
-    commit = revision if _COMMIT.fullmatch(revision) else ref.read_text().strip() if ref.is_file() else "-"
+def find_cached(repo: str, revision: str, kind: Kind, selection: FileSelection) -> Path | None:
+    """Return the cached folder of ``revision`` if it has all selected files. Uses no network."""
+    from huggingface_hub import resolve_revision
+    from huggingface_hub.errors import RevisionResolutionError
+
+    try:
+        commit = resolve_revision(repo, repo_type=kind, revision=revision, local_files_only=True).resolved
+    except RevisionResolutionError:
+        return None
     folder = _folder(repo, kind, commit)
-    chosen = wanted.select(_listing(repo, kind, commit) or list_files(folder))
-    whole = all((folder / path).is_file() for path in chosen)
-    return folder if chosen and whole and not wanted.missing_patterns(chosen) else None
+    paths = selection.select(_listing(repo, kind, commit) or list_files(folder))
+    complete = all((folder / path).is_file() for path in paths)
+    return folder if paths and complete and not selection.missing_patterns(paths) else None
 
 
 def list_files(folder: Path) -> list[str]:
-    """Every file of a commit's folder, by its path in the repository. A cache may have more than one study fetched."""
+    """Return the path in the repository of every file in a commit's folder."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def cached_with_files(repo: str, kind: Kind, commit: str, files: Iterable[str]) -> Path | None:
-    """The folder of ``commit`` if the cache has these files of it, else None. Asks nobody."""
-    folder = _folder(repo, kind, commit)
-    return folder if all((folder / name).is_file() for name in files) else None
-
-
 def verify_files(repo: str, kind: Kind, commit: str, files: Iterable[Path]) -> None:
-    """Hold each file of a fetched folder against the hash that the hub gave it.
+    """Check files of a fetched folder against the hub's hashes. Raises UserError.
 
-    The cache names a file's content by it, and links to it from the folder: sha256 for large files, git's blob sha1 for
-    the others. Where files are no links, because the disk has none, the commit's kept listing says it.
+    The hash is sha256 for a large file and git's blob sha1 for any other. The cache links a file to
+    content that it names by the hash. On a disk without links, the commit's listing has the hash.
     """
+    from huggingface_hub.utils.sha import git_hash
+
     folder, listing = _folder(repo, kind, commit), _listing(repo, kind, commit)
     for path in files:
-        # One step only: the content may itself be a link into a store that other repositories share.
+        # One step only: the content may be a link into a store that repositories share.
         _, listed = listing.get(path.relative_to(folder).as_posix(), (0, ""))
         expected = path.readlink().name if path.is_symlink() else listed
         if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", expected):
-            raise UserError(path, "no hash of it is kept", f"Remove {folder} to have it fetched again")
-        name, found = ("sha256", storage.sha256(path)) if len(expected) == 64 else ("git sha1", _git_sha1(path))
-        if found != expected:
-            remedy = f"It isn't what the hub has at {commit}: remove {path.resolve()} to have it fetched again"
-            raise UserError(path, f"{name} is {found}, expected {expected}", remedy)
+            raise UserError(path, "the cache has no hash of it", f"Remove {folder} to fetch it again")
+        name, actual = ("sha256", storage.sha256(path)) if len(expected) == 64 else ("git sha1", git_hash(path.read_bytes()))
+        if actual != expected:
+            remedy = f"The hub has another file at {commit}: remove {path.resolve()} to have it fetched again"
+            raise UserError(path, f"{name} is {actual}, expected {expected}", remedy)
 
 
 def cache_folder() -> Path:
@@ -148,56 +138,30 @@ def cache_folder() -> Path:
 
 
 def access_token() -> str | None:
-    """None leaves it to the library, which also knows HUGGING_FACE_HUB_TOKEN and `hf auth login`."""
+    """Return the token of the environment. Without one, the library looks in its other places."""
     return (os.environ.get("HF_TOKEN") or os.environ.get("HUGGINGFACE_HUB_TOKEN") or "").strip() or None
 
 
-def _resolve_commit(
-    api: HfApi, repo: str, kind: Kind, revision: str, say: Callable[[str], None]
-) -> tuple[str, dict[str, int] | None, Exception | None]:
-    """The commit, its files' sizes, and where the hub could not say them the error why: then the cache is all there is."""
-    import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    pinned = _COMMIT.fullmatch(revision)
-    if pinned and (kept := _listing(repo, kind, revision)):
-        return revision, {path: size for path, (size, _) in kept.items()}, None
-    try:
-        ask = partial(api.repo_info, repo, repo_type=kind, revision=revision, timeout=_TIMEOUT, files_metadata=True)
-        info = _with_retries(ask, say)
-    except (httpx2.TransportError, OfflineModeIsEnabled, HfHubHTTPError) as error:
-        if isinstance(error, HfHubHTTPError) and not pinned:
-            raise
-        known = api.resolve_revision(repo, repo_type=kind, revision=revision, local_files_only=True)
-        return known.resolved, None, error
-    if not pinned:
-        with suppress(UserError):  # for when the network is away; a cache that may only be read does without
-            storage.write_text(_folder(repo, kind, info.sha).parents[1] / "refs" / revision, info.sha)
-    return info.sha, {file.rfilename: file.size or 0 for file in info.siblings or []}, None
-
-
-def _with_retries(ask: Callable[[], object], say: Callable[[str], None]) -> object:
-    """``ask`` again while the hub is too busy, after as long as it says: the library does so for everything but this."""
+def _with_retries(request: Callable[[], Response], log: Callable[[str], None]) -> Response:
+    """Repeat ``request`` while the hub is busy. The library retries every request but this one."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    for attempt in itertools.count(1):
+    attempt = 1
+    while True:
         try:
-            return ask()
+            return request()
         except HfHubHTTPError as error:
-            wanted = error.response.headers.get("retry-after", "")
-            wait = int(wanted) if wanted.isdigit() else 2**attempt
-            if error.response.status_code not in _RETRY_STATUSES or attempt == _TRIES or wait > _LONGEST_WAIT:
+            retry_after = error.response.headers.get("retry-after", "")
+            wait = int(retry_after) if retry_after.isdigit() else 2**attempt
+            if error.response.status_code not in _RETRY_STATUSES or attempt == _MAX_TRIES or wait > _MAX_WAIT:
                 raise
-            say(f"the hub answers {error.response.status_code}: asking again in {wait} s")
+            log(f"the hub answers {error.response.status_code}: next try in {wait} s")
             time.sleep(wait)
+            attempt += 1
 
 
 def _listing(repo: str, kind: Kind, commit: str) -> dict[str, tuple[int, str]]:
-    """Size and hash of every file of a commit by its path, as the cache keeps them; nothing where it doesn't."""
-    from huggingface_hub._tree_cache import read_tree_cache  # its public reader leaves out the sha256 of large files
-
-    tree = read_tree_cache(str(_folder(repo, kind, commit).parents[1]), commit) or {}
-    return {path: (file.size, file.lfs_sha256 or file.blob_id) for path, file in tree.items()}
+    return compat.read_hub_listing(_folder(repo, kind, commit).parents[1], commit)
 
 
 def _folder(repo: str, kind: Kind, commit: str) -> Path:
@@ -207,85 +171,72 @@ def _folder(repo: str, kind: Kind, commit: str) -> Path:
 
 
 def _missing_files(
-    sizes: dict[str, int],
-    what: str,
-    folder: Path,
-    wanted: FileSelection,
-    say: Callable[[str], None],
+    sizes: dict[str, int], title: str, folder: Path, selection: FileSelection, log: Callable[[str], None]
 ) -> list[str]:
-    """What ``folder`` lacks. What can't come to a good end is refused here, before a download: no file of a kind, no room."""
-    chosen = wanted.select(sizes)
-    for pattern in wanted.missing_patterns(chosen):
-        has = ", ".join(sorted(sizes)[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
-        raise UserError(what, f"has no {pattern}, only {has}", wanted.required[pattern])
-    missing = [path for path in chosen if not (folder / path).exists()]
+    """Return what ``folder`` lacks. Raises UserError for an absent required file or a full disk."""
+    selected = selection.select(sizes)
+    for pattern in selection.missing_patterns(selected):
+        names = ", ".join(sorted(sizes)[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
+        raise UserError(title, f"has no {pattern}, only {names}", selection.required[pattern])
+    missing = [path for path in selected if not (folder / path).exists()]
     needed = sum(sizes[path] for path in missing)
-    standing = next(parent for parent in folder.parents if parent.exists())
-    free = shutil.disk_usage(standing).free
+    existing = next(parent for parent in folder.parents if parent.exists())
+    free = shutil.disk_usage(existing).free
     if needed > free:
-        remedy = f"Free space, or name another disk's folder in HF_HOME (now under {standing})"
-        raise UserError(what, f"needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free", remedy)
+        remedy = f"Free space, or name another disk's folder in HF_HOME (now under {existing})"
+        raise UserError(title, f"needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free", remedy)
     if missing:
-        say(f"fetching {len(missing)} files, {needed / 2**20:.1f} MiB, of {what}")
+        log(f"fetching {len(missing)} files, {needed / 2**20:.1f} MiB, of {title}")
     return missing
 
 
-def _git_sha1(path: Path) -> str:
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    with open(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _as_user_error(error: Exception, what: str) -> UserError:
-    """The one line for an error of the library: it wraps what happened in errors that say less."""
+def _as_user_error(error: Exception, title: str) -> UserError:
+    """Return one line for an error of the library, which wraps causes in less specific errors."""
     import httpx2
     from huggingface_hub import errors
     from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE, is_offline_mode
 
     chain: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in chain:
-        chain.append(step)
-        step = step.__cause__ or step.__context__
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
 
-    def first(*kinds: type[BaseException]) -> BaseException | None:
-        return next((link for link in chain if isinstance(link, kinds)), None)
+    def has(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(link, kinds) for link in chain)
 
-    if first(errors.OfflineModeIsEnabled) or is_offline_mode():
+    response = next((link.response for link in chain if isinstance(link, errors.HfHubHTTPError)), None)
+    status = response.status_code if response is not None else None
+    disk = next((link for link in chain if isinstance(link, OSError) and link.errno in _DISK), None)
+    is_short = any("Consistency check failed" in str(link) for link in chain)
+    if has(errors.OfflineModeIsEnabled) or is_offline_mode():
+        value = f"not in the cache {HF_HUB_CACHE}, and offline mode is on"
         remedy = "Unset HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) where there is a network, or name a cache that has it in HF_HOME"
-        return UserError(what, f"not in the cache {HF_HUB_CACHE}, and offline mode is on", remedy)
-    if first(errors.RevisionNotFoundError):
-        return UserError(what, "the repository has no such revision", "Name a commit, a branch or a tag of its history")
-    answer = first(errors.HfHubHTTPError)
-    if isinstance(answer, errors.HfHubHTTPError):
-        status = answer.response.status_code
-        if first(errors.GatedRepoError):
-            remedy = "Accept its terms on its page, and set HF_TOKEN to a token of that account"
-            return UserError(what, f"the repository is gated ({status})", remedy)
-        if first(errors.RepositoryNotFoundError):
-            remedy = "Check repo; a private one needs HF_TOKEN"
-            return UserError(what, f"no such repository, or a private one ({status})", remedy)
-        if status in (401, 403):
-            remedy = "Set HF_TOKEN to a valid token that may read the repository, or unset it for a public one"
-            return UserError(what, f"the hub refuses the token ({status})", remedy)
-        if status == 429:
-            wait = answer.response.headers.get("retry-after", "")
-            said = f", which asks to wait {wait} s" if wait else ""
-            return UserError(
-                what, f"too many requests for the hub (429){said}", "Wait, then rerun; with HF_TOKEN set the limits are wider"
-            )
-        return UserError(what, f"the hub answers {status}", "Rerun later: what is whole is kept")
-    if disk := next((link for link in chain if isinstance(link, OSError) and link.errno in _DISK), None):
+    elif has(errors.RevisionNotFoundError):
+        value, remedy = "the repository has no such revision", "Name a commit, a branch or a tag of its history"
+    elif has(errors.GatedRepoError):
+        value = f"the repository is gated ({status})"
+        remedy = "Accept its terms on its page, and set HF_TOKEN to a token of that account"
+    elif has(errors.RepositoryNotFoundError):
+        value, remedy = f"no such repository, or a private one ({status})", "Check repo; a private one needs HF_TOKEN"
+    elif status in (401, 403):
+        value = f"the hub refuses the token ({status})"
+        remedy = "Set HF_TOKEN to a valid token that may read the repository, or unset it for a public one"
+    elif response is not None and status == 429:
+        wait = response.headers.get("retry-after", "")
+        value = "too many requests for the hub (429)" + (f", which asks to wait {wait} s" if wait else "")
+        remedy = "Wait, then rerun; with HF_TOKEN set the limits are wider"
+    elif status:
+        value, remedy = f"the hub answers {status}", "Rerun later: complete files are kept"
+    elif disk:
         return storage.cannot_write(Path(disk.filename or HF_HUB_CACHE), disk)
-    short = next((link for link in chain if "Consistency check failed" in str(link)), None)
-    if short or first(httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout):
-        return UserError(
-            what, "the download broke off and stayed short", "Rerun: files that are whole are kept, no part of one is"
-        )
-    if first(httpx2.TransportError):
+    elif is_short or has(httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout):
+        value, remedy = "the download broke off and stayed short", "Rerun: complete files are kept"
+    elif has(httpx2.TransportError):
+        value = f"not in the cache, and {ENDPOINT} can't be reached"
         remedy = "Check the network and HF_ENDPOINT; a copy in the cache would do, with HF_HUB_OFFLINE=1"
-        return UserError(what, f"not in the cache, and {ENDPOINT} can't be reached", remedy)
-    kind, reason = type(error).__name__, str(error).strip().splitlines() or [""]
-    return UserError(what, f"can't be fetched ({kind}: {reason[0]})", "Rerun; if it stays, look at the repository's page")
+    else:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        value = f"can't be fetched ({type(error).__name__}: {reason})"
+        remedy = "Rerun; if the error stays, look at the repository's page"
+    return UserError(title, value, remedy)

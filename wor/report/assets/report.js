@@ -1,5 +1,5 @@
 "use strict";
-// Draws each chart with the page's own colours, and again when the theme changes.
+// Draw each chart with the page's own colours, and again when the theme changes.
 (() => {
   const specs = JSON.parse(document.getElementById("charts-data").textContent);
   const root = document.documentElement;
@@ -7,17 +7,17 @@
   probe.hidden = true;
   document.body.append(probe);
 
-  // A custom property's own text is `light-dark(...)`; only a used colour says which of the two it is.
-  let paper = false; // while it is printed, which is always on white
+  // A custom property's text is `light-dark(...)`. A computed colour says which one applies.
+  let printing = false; // always on white
   const colour = (name) => {
-    probe.style.colorScheme = paper ? "light" : "";
+    probe.style.colorScheme = printing ? "light" : "";
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
   const resolve = (value) => {
     if (typeof value === "string") {
-      const found = /^var\((--[\w-]+)\)$/.exec(value);
-      return found ? colour(found[1]) : value;
+      const match = /^var\((--[\w-]+)\)$/.exec(value);
+      return match ? colour(match[1]) : value;
     }
     if (Array.isArray(value)) return value.map(resolve);
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, key === "datasets" ? inner : resolve(inner)]));
@@ -25,33 +25,33 @@
   };
   const config = () => {
     const [text, line, muted] = ["--text", "--line", "--muted"].map(colour);
-    const words = { labelColor: text, titleColor: text, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
+    const labels = { labelColor: text, titleColor: text, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
     return {
       background: "transparent",
       font: getComputedStyle(document.body).fontFamily,
       view: { stroke: line },
-      axis: { ...words, gridColor: line, domainColor: muted, tickColor: muted, labelLimit: 220 },
-      legend: { ...words, labelLimit: 300 },
+      axis: { ...labels, gridColor: line, domainColor: muted, tickColor: muted, labelLimit: 220 },
+      legend: { ...labels, labelLimit: 300 },
       title: { color: text, fontSize: 13, fontWeight: "normal" },
-      header: words,
+      header: labels,
     };
   };
   const options = {
     actions: false,
-    ast: true, // expressions are interpreted: the page's policy forbids to evaluate text as code
+    ast: true, // interpret expressions: the page's policy forbids evaluating text as code
     defaultStyle: false,
     renderer: "svg",
     tooltip: { disableDefaultStyle: true },
   };
-  const drawn = new Map();
+  const views = new Map();
   const draw = async (id) => {
-    const place = document.getElementById(`chart-${id}`);
+    const element = document.getElementById(`chart-${id}`);
     try {
-      drawn.get(id)?.finalize();
+      views.get(id)?.finalize();
       const spec = resolve(specs[id]);
-      drawn.set(id, await window.vegaEmbed(place, { $schema: "https://vega.github.io/schema/vega-lite/v5.json", ...spec }, { ...options, config: config() }));
+      views.set(id, await window.vegaEmbed(element, { $schema: "https://vega.github.io/schema/vega-lite/v5.json", ...spec }, { ...options, config: config() }));
     } catch (error) {
-      place.textContent = `This chart could not be drawn: ${error.message}`;
+      element.textContent = `This chart could not be drawn: ${error.message}`;
       console.error(error);
     }
   };
@@ -63,15 +63,15 @@
     for (const entry of entries) if (entry.isIntersecting) drawOnce(entry.target.id.slice("chart-".length));
   }, { rootMargin: "600px" });
   for (const id of waiting) watcher.observe(document.getElementById(`chart-${id}`));
-  const all = () => Promise.all([...drawn.keys()].map(draw));
+  const redraw = () => Promise.all([...views.keys()].map(draw));
   addEventListener("beforeprint", () => {
     waiting.forEach(drawOnce);
-    paper = true;
-    all();
+    printing = true;
+    redraw();
   });
   addEventListener("afterprint", () => {
-    paper = false;
-    all();
+    printing = false;
+    redraw();
   });
 
   const button = document.getElementById("theme");
@@ -83,7 +83,7 @@
     if (next) root.dataset.theme = next;
     else delete root.dataset.theme;
     button.textContent = `Theme: ${names[next]}`;
-    all();
+    redraw();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 })();

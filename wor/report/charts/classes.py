@@ -1,6 +1,4 @@
-"""How the classes lie: distributions, ROC, doses. ``tables``: items by series, one iteration's or two."""
-
-from __future__ import annotations
+"""Charts that compare the classes. ``tables`` are items by series: one iteration's, or two."""
 
 import altair as alt
 import numpy as np
@@ -12,37 +10,39 @@ from wor.report import formatting
 from wor.report.charts.common import PANEL, Chart, make_chart, role_color, role_dash
 
 BINS = 24
-STROKES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3]]  # one more than colours: 30 measures without a repeat
+# One more than the colours, so that 30 measures look different.
+STROKES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3]]
 
 
 def distributions(tables: dict[str, pd.DataFrame]) -> Chart | None:
-    """Shares of a class's items by value, a panel a measure and series; None where no item has a value."""
-    drawn, medians = [], []
+    """Return histograms by class, one panel per measure and series; None without values."""
+    panels, medians = [], []
     for score in SCORES:
-        having = {series: items for series, items in tables.items() if score in items}  # each measure came with a version
-        every = pd.concat([pd.Series(dtype=float), *(items[score].dropna() for items in having.values())])
-        edges = np.histogram_bin_edges(every, BINS)
-        for series, items in having.items() if len(every) else ():
-            groups = {side: values for side, values in items.dropna(subset=[score]).groupby("role")[score]}
+        # An iteration of an earlier version lacks the measures that came later.
+        series_items = {series: items for series, items in tables.items() if score in items}
+        values = pd.concat([pd.Series(dtype=float), *(items[score].dropna() for items in series_items.values())])
+        edges = np.histogram_bin_edges(values, BINS)
+        for series, items in series_items.items() if len(values) else ():
+            groups = {role: group for role, group in items.dropna(subset=[score]).groupby("role")[score]}
             if not groups:
                 continue
-            middle = pd.DataFrame([{"role": side, "median": values.median()} for side, values in groups.items()])
-            medians += [f"median {formatting.measure_label(score)} of {row.role} {row.median:.3g}" for row in middle.itertuples()]
+            centre = pd.DataFrame([{"role": role, "median": group.median()} for role, group in groups.items()])
+            medians += [f"median {formatting.measure_label(score)} of {row.role} {row.median:.3g}" for row in centre.itertuples()]
             title = formatting.measure_label(score) if len(tables) == 1 else f"{formatting.measure_label(score)}, {series}"
-            drawn.append(_histogram(groups, edges, middle, title))
-    if not drawn:
+            panels.append(_histogram(groups, edges, centre, title))
+    if not panels:
         return None
     return make_chart(
-        "Distributions by class (lines: medians)", "; ".join(medians), alt.concat(*drawn, columns=3 if len(tables) == 1 else 2)
+        "Distributions by class (lines: medians)", "; ".join(medians), alt.concat(*panels, columns=3 if len(tables) == 1 else 2)
     )
 
 
-def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, middle: pd.DataFrame, title: str) -> alt.LayerChart:
+def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, centre: pd.DataFrame, title: str) -> alt.LayerChart:
     parts = []
-    for side, values in groups.items():
+    for role, values in groups.items():
         counts, _ = np.histogram(values, edges)
         part = {"start": edges[:-1], "end": edges[1:], "items": counts, "share": counts / len(values)}
-        parts.append(pd.DataFrame({"role": side, **part}))
+        parts.append(pd.DataFrame({"role": role, **part}))
     bars = (
         alt.Chart(pd.concat(parts, ignore_index=True))
         .mark_bar(opacity=0.55, binSpacing=0)
@@ -55,33 +55,30 @@ def _histogram(groups: dict[str, pd.Series], edges: np.ndarray, middle: pd.DataF
         )
     )
     rule = (
-        alt.Chart(middle)
+        alt.Chart(centre)
         .mark_rule(strokeWidth=2)
         .encode(
-            x="median:Q",
-            color=role_color(),
-            strokeDash=role_dash(),
-            tooltip=["role:N", alt.Tooltip("median:Q", format=".3g")],
+            x="median:Q", color=role_color(), strokeDash=role_dash(), tooltip=["role:N", alt.Tooltip("median:Q", format=".3g")]
         )
     )
     return (bars + rule).properties(width=PANEL, height=130)
 
 
 def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
-    """One curve a measure; of two series REV alone. None where no measure has both classes."""
-    found = pd.concat([curves.roc(items, "").assign(series=series) for series, items in tables.items()], ignore_index=True)
-    found = found.assign(measure=found["score"].map(formatting.measure_label))
+    """Return a ROC curve per measure, or of REV for two series; None without both classes."""
+    points = pd.concat([curves.roc(items, "").assign(series=series) for series, items in tables.items()], ignore_index=True)
+    points = points.assign(measure=points["score"].map(formatting.measure_label))
     by = "measure"
     if len(tables) > 1:
-        found, by = found[found["score"] == "rev"], "series"
-    names = list(dict.fromkeys(found[by]))
+        points, by = points[points["score"] == "rev"], "series"
+    names = list(dict.fromkeys(points[by]))
     if not names:
         return None
     colours = ["var(--first)", "var(--second)"] if by == "series" else [f"var(--line-{index})" for index in range(5)]
     scales = {name: alt.Scale(domain=names, range=range_) for name, range_ in (("colour", colours), ("dash", STROKES))}
     legend = alt.Legend(title=None, orient="right")
     lines = (
-        alt.Chart(found[["fpr", "tpr", by]])
+        alt.Chart(points[["fpr", "tpr", by]])
         .mark_line()
         .encode(
             x=alt.X("fpr:Q", title="false positive rate"),
@@ -94,15 +91,14 @@ def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
     chance = alt.Chart(pd.DataFrame({"fpr": [0, 1], "tpr": [0, 1]})).mark_line(
         color="var(--muted)", strokeDash=[3, 3], strokeWidth=1
     )
-    drawn = (chance.encode(x="fpr:Q", y="tpr:Q") + lines).properties(width=280, height=280)
-    of = "REV, " if by == "series" else ""
-    return make_chart(
-        f"ROC: {of}reasoning against control", f"Curves of {', '.join(names)}; areas in the table of results.", drawn
-    )
+    picture = (chance.encode(x="fpr:Q", y="tpr:Q") + lines).properties(width=280, height=280)
+    subject = "REV, " if by == "series" else ""
+    about = f"Curves of {', '.join(names)}; areas in the table of results."
+    return make_chart(f"ROC: {subject}reasoning against control", about, picture)
 
 
 def dose(items: pd.DataFrame) -> Chart | None:
-    """REV of each item over the steps of its worked solution; None where no item has any."""
+    """Return REV by steps of the worked solution, one point per item; None without steps."""
     table = items[items["steps"].notna() & items["rev"].notna()][["item_id", "dataset", "steps", "rev"]]
     if table.empty:
         return None
@@ -110,12 +106,12 @@ def dose(items: pd.DataFrame) -> Chart | None:
     base = alt.Chart(table).encode(
         x=alt.X("steps:Q", title="steps of the worked solution", axis=axis, scale=alt.Scale(zero=False, padding=12))
     )
-    points = base.mark_circle(opacity=0.6, color="var(--reasoning)").encode(
+    marks = base.mark_circle(opacity=0.6, color="var(--reasoning)").encode(
         y=alt.Y("rev:Q", title="REV (sd of controls)"), tooltip=["item_id:N", "steps:Q", alt.Tooltip("rev:Q", format=".2f")]
     )
     means = base.mark_line(point={"color": "var(--text)"}, color="var(--text)").encode(y="mean(rev):Q")
     panels = [
-        (points + means).transform_filter(alt.datum.dataset == name).properties(width=280, height=180, title=name)
+        (marks + means).transform_filter(alt.datum.dataset == name).properties(width=280, height=180, title=name)
         for name in dict.fromkeys(table["dataset"])
     ]
     note = f"{len(table)} items over {table['steps'].min():.0f} to {table['steps'].max():.0f} steps; line: mean."

@@ -1,22 +1,20 @@
-"""Vega-Lite charts of an iteration. Colours are the page's CSS variables, `var(--name)`, resolved where they are drawn."""
-
-from __future__ import annotations
+"""Parts that the charts share. Colours are the page's CSS variables: its script resolves them."""
 
 from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
 
-alt.data_transformers.enable("default", max_rows=None)  # a ROC of 3,600 items has more than Altair's 5,000 rows
+alt.data_transformers.enable("default", max_rows=None)  # a ROC can exceed the 5,000 rows
 
 ROLES = alt.Scale(domain=["reasoning", "control"], range=["var(--reasoning)", "var(--control)"])
 DASHES = alt.Scale(domain=["reasoning", "control"], range=[[1, 0], [4, 3]])
-PANEL = 190  # pixels: a panel's side
+PANEL = 190  # pixels: the width of a panel
 
 
 @dataclass(frozen=True)
 class Chart:
-    """``spec`` is Vega-Lite; ``about`` says what is drawn to a reader who sees none of it, ``note`` to one who does."""
+    """A Vega-Lite ``spec``, ``about`` for readers who cannot see it, ``note`` for all others."""
 
     title: str
     about: str
@@ -24,31 +22,29 @@ class Chart:
     spec: dict
 
 
-def make_chart(title: str, about: str, drawn: alt.TopLevelMixin, note: str = "") -> Chart:
-    spec = drawn.to_dict()
-    spec["datasets"] = {key: [_short(row) for row in rows] for key, rows in spec.get("datasets", {}).items()}
+def make_chart(title: str, about: str, picture: alt.TopLevelMixin, note: str = "") -> Chart:
+    spec = picture.to_dict()
+    spec["datasets"] = {key: [_round_floats(row) for row in rows] for key, rows in spec.get("datasets", {}).items()}
     spec.pop("config", None)  # the page has one for all charts
     spec.pop("$schema")
     return Chart(title, about, note, spec)
 
 
-def _short(row: dict) -> dict:
-    """No more digits than a pixel shows."""
+def _round_floats(row: dict) -> dict:
+    """Keep 4 digits: a pixel shows no more."""
     return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
 
 
 def role_color() -> alt.Color:
-    """Colour by class, with a legend above."""
     return alt.Color("role:N", scale=ROLES, legend=top_legend())
 
 
 def role_dash() -> alt.StrokeDash:
-    """Dashes by class, for who sees no colours. With the colour's legend, or Vega warns of two."""
+    """Return dashes by class. The legend must be the colour's, or Vega warns."""
     return alt.StrokeDash("role:N", scale=DASHES, legend=top_legend())
 
 
 def series_color(names: list[str]) -> alt.Color:
-    """Colour by iteration, with a legend above."""
     scale = alt.Scale(domain=names, range=["var(--first)", "var(--second)"])
     return alt.Color("series:N", scale=scale, legend=top_legend())
 
@@ -57,6 +53,8 @@ def top_legend() -> alt.Legend:
     return alt.Legend(title=None, orient="top", symbolOpacity=1)
 
 
-def null_line(at: float, axis: str) -> alt.Chart:
-    """A line where there is no effect."""
-    return alt.Chart(pd.DataFrame({axis: [at]})).mark_rule(strokeDash=[3, 3], color="var(--muted)").encode(**{axis: f"{axis}:Q"})
+def null_line(null: float, axis: str) -> alt.Chart:
+    """Return a line at ``null``, where there is no effect."""
+    return (
+        alt.Chart(pd.DataFrame({axis: [null]})).mark_rule(strokeDash=[3, 3], color="var(--muted)").encode(**{axis: f"{axis}:Q"})
+    )

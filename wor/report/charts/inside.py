@@ -1,6 +1,4 @@
-"""By layer and by head."""
-
-from __future__ import annotations
+"""Charts by layer and by head."""
 
 import altair as alt
 import numpy as np
@@ -12,16 +10,16 @@ from wor.report.charts.common import Chart, make_chart, role_color, role_dash
 LAYERED = {
     "log10_kl": "log10 of ablation KL (nats)",
     "entropy": "attention entropy / maximum",
-    "lens_jsd_bits": "logit lens: JSD to the last layer (bits)",
+    "lens_jsd_bits": "logit lens JSD (bits)",
     "paraphrase_cosine": "cosine with paraphrases",
 }
 
 
 def layers(iteration: Iteration, key: str, columns: int = 2) -> Chart:
-    """Median over items and the middle half, by layer and class; of the ablation KL with each layer's threshold."""
+    """Return medians and quartiles over items, by layer and class, with APL's thresholds."""
     table = iteration.layers(key)
     table = table.assign(log10_kl=np.log10(table["ablation_kl"].where(table["ablation_kl"] > 0)))
-    found = (
+    quartiles = (
         table.groupby(["role", "layer"])[list(LAYERED)]
         .quantile([0.25, 0.5, 0.75])
         .rename_axis(index={None: "quantile"})
@@ -35,11 +33,10 @@ def layers(iteration: Iteration, key: str, columns: int = 2) -> Chart:
     thresholds = pd.DataFrame(
         {"layer": np.arange(1, len(limits) + 1), "threshold": np.log10(np.where(limits > 0, limits, np.nan))}
     )
-    drawn = []
+    panels = []
     for quantity, title in LAYERED.items():
-        base = alt.Chart(found[found["quantity"] == quantity].dropna()).encode(
-            x=alt.X("layer:Q", title="layer"),
-            color=role_color(),
+        base = alt.Chart(quartiles[quartiles["quantity"] == quantity].dropna()).encode(
+            x=alt.X("layer:Q", title="layer"), color=role_color()
         )
         y = alt.Y("low:Q", title=title, scale=alt.Scale(zero=False))
         tooltip = ["role:N", "layer:Q", *(alt.Tooltip(f"{part}:Q", format=".3g") for part in ("low", "middle", "high"))]
@@ -52,39 +49,42 @@ def layers(iteration: Iteration, key: str, columns: int = 2) -> Chart:
                 .mark_line(strokeDash=[2, 2], strokeWidth=1, color="var(--muted)")
                 .encode(x="layer:Q", y="threshold:Q", tooltip=["layer:Q", alt.Tooltip("threshold:Q", format=".3g")])
             )
-        drawn.append(panel.properties(width=300, height=170))
-    note = "Lines: median over items; bands: their middle half; dotted: each layer's APL threshold."
+        panels.append(panel.properties(width=300, height=170))
+    note = "Lines: median over items; bands: the middle half; dotted: each layer's APL threshold."
     return make_chart(
-        "Layer profiles", f"By layer: {', '.join(LAYERED.values())}. {note}", alt.concat(*drawn, columns=columns), note
+        "Layer profiles", f"By layer: {', '.join(LAYERED.values())}. {note}", alt.concat(*panels, columns=columns), note
     )
 
 
 def heads(iteration: Iteration, key: str) -> Chart | None:
-    """Layer x head attention entropy by class, and the difference; None of an iteration that holds no arrays."""
+    """Return layer x head maps of attention entropy by class; None without arrays."""
     if not iteration.has_texts:
         return None
-    entropies, sides = iteration.arrays(key)["entropy_heads"].astype(float), iteration.table("metrics", key)["role"].to_numpy()
+    entropies = iteration.arrays(key)["entropy_heads"].astype(float)
+    roles = iteration.table("metrics", key)["role"].to_numpy()
     means = {}
     for name in ("reasoning", "control"):
-        chosen = entropies[(sides == name) & ~np.isnan(entropies).all((1, 2))]
-        if not len(chosen):
+        measured = entropies[(roles == name) & ~np.isnan(entropies).all((1, 2))]
+        if not len(measured):
             return None
-        means[name] = chosen.mean(0)
+        means[name] = measured.mean(0)
     means["reasoning − control"] = means["reasoning"] - means["control"]
     n_layers, n_heads = means["control"].shape
-    places = [(layer, head) for layer in range(1, n_layers + 1) for head in range(1, n_heads + 1)]
-    most = float(np.abs(means["reasoning − control"]).max())
-    drawn = []
+    cells = [(layer, head) for layer in range(1, n_layers + 1) for head in range(1, n_heads + 1)]
+    largest = float(np.abs(means["reasoning − control"]).max())
+    panels = []
     for name, values in means.items():
-        table = pd.DataFrame(places, columns=["layer", "head"]).assign(value=values.ravel())
+        table = pd.DataFrame(cells, columns=["layer", "head"]).assign(value=values.ravel())
         difference = "−" in name
         scale = (
-            alt.Scale(domain=[-most, 0, most], range=["var(--control)", "var(--page)", "var(--reasoning)"], interpolate="rgb")
+            alt.Scale(
+                domain=[-largest, 0, largest], range=["var(--control)", "var(--page)", "var(--reasoning)"], interpolate="rgb"
+            )
             if difference
             else alt.Scale(domain=[0, 1], range=["var(--page)", "var(--text)"], interpolate="rgb")
         )
         legend = alt.Legend(title=None, orient="bottom", gradientLength=130, format="+.2f" if difference else ".1f")
-        drawn.append(
+        panels.append(
             alt.Chart(table, title=name)
             .mark_rect()
             .encode(
@@ -96,8 +96,8 @@ def heads(iteration: Iteration, key: str) -> Chart | None:
             .properties(width=max(150, 14 * n_heads), height=max(150, 9 * n_layers))
         )
     rank = np.abs(means["reasoning − control"]).argmax()
-    layer, head = places[int(rank)]
+    layer, head = cells[int(rank)]
     about = f"Attention entropy / maximum of {n_layers} layers x {n_heads} heads, mean over windows and items. The largest "
     about += f"difference, {means['reasoning − control'].ravel()[rank]:+.3f}, is in layer {layer}, head {head}."
-    spec = alt.hconcat(*drawn).resolve_scale(color="independent")
+    spec = alt.hconcat(*panels).resolve_scale(color="independent")
     return make_chart("Attention entropy by layer and head", about, spec, about)

@@ -5,8 +5,8 @@ import re
 import pytest
 import yaml
 
+from docs import params_page
 from tests.helpers.root import ROOT
-from wor.config import reference
 from wor.config.overrides import flatten
 
 PAGE = (ROOT / "docs" / "params.md").read_text()
@@ -14,7 +14,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
 def test_the_page_is_what_the_schema_gives():
-    assert reference.render_page(PIPELINE) == PAGE, "python -m wor.config.reference writes it"
+    assert params_page.render_page(PIPELINE) == PAGE, "python docs/params_page.py writes it"
 
 
 def test_every_key_of_the_shipped_parameters_has_a_row(values):
@@ -37,4 +37,4 @@ def test_every_key_of_the_shipped_parameters_has_a_row(values):
     ],
 )
 def test_what_reruns_is_what_names_the_key_and_what_reads_what_that_writes(key, stages):
-    assert reference.stages_rerun_by(key, PIPELINE) == stages
+    assert params_page.stages_rerun_by(key, PIPELINE) == stages

@@ -1,0 +1,86 @@
+"""One neutral table in its renderers, and the verdict in words."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from wor.report import markdown, terminal
+from wor.report.table import Mark, Table, Term
+from wor.report.verdict import verdict_lines
+
+TABLE = Table(
+    "Estimates",
+    ["measure", "AUROC", "status"],
+    [[Term("REV", "the measure"), "0.71 [0.60, 0.81]", Mark("fail", "bad")], ["a|b", "", "[not markup] " + "word " * 12]],
+    [1],
+    ["A note."],
+)
+
+
+def printed(width: int) -> list[str]:
+    output = io.StringIO()
+    terminal.print_table(TABLE, Console(file=output, width=width))
+    return output.getvalue().splitlines()
+
+
+def test_a_wide_terminal_gets_a_table_that_folds_texts_but_no_numbers():
+    lines = printed(60)
+    assert any("│ 0.71 [0.60, 0.81] │ fail" in line for line in lines)
+    assert all(len(line) <= 60 for line in lines)
+    assert " ".join("\n".join(lines).replace("│", " ").split()).count("word") == 12
+    assert lines[-1] == "A note."
+
+
+def test_a_narrow_terminal_gets_a_list_without_empty_cells():
+    lines = printed(30)
+    assert lines[:4] == ["Estimates", "REV", "  AUROC: 0.71 [0.60, 0.81]", "  status: fail"]
+    assert [line for line in lines[4:] if "AUROC" in line] == []
+    assert any(line.startswith("  status: [not markup] word") for line in lines)
+
+
+def test_markdown_has_a_row_per_row_and_escapes_bars():
+    lines = markdown.render(TABLE).splitlines()
+    assert lines[0] == "**Estimates**"
+    assert lines[2:5] == ["| measure | AUROC | status |", "| --- | ---: | --- |", "| REV | 0.71 [0.60, 0.81] | fail |"]
+    assert lines[5].startswith("| a\\|b |  | [not markup] word")
+    assert lines[-1] == "A note."
+    assert markdown.render(Table("Nothing", ["a"], [], notes=["None."])) == "None.\n"
+
+
+def estimate(value: float | None, low: float | None = None, high: float | None = None) -> dict:
+    return {"value": value, "low": low, "high": high, "reason": "" if value is not None else "one class only"}
+
+
+def result(auroc: dict, delta: dict) -> dict:
+    primary = {"decisive": True, "claim": "REV adds", "status": "undecided", "why": "no number"}
+    return {
+        "label": "Small",
+        "preregistration": {"kind": "exploratory", "reasons": ["a pilot"], "hypotheses": {"H2": primary}},
+        "auroc": {"rev": {"bootstrap": auroc}},
+        "added": {"rev": {"delta": delta}},
+        "partial": {"rev": {"clustered": estimate(None)}},
+        "n": {"used": 12},
+        "twin": {"verdict": "no difference"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("auroc", "delta", "separation", "gain"),
+    [
+        (estimate(0.7, 0.6, 0.8), estimate(0.1, 0.05, 0.2), "higher", "It adds"),
+        (estimate(0.3, 0.2, 0.4), estimate(-0.1, -0.2, -0.05), "lower", "worse"),
+        (estimate(0.6, 0.5, 0.7), estimate(0.1, 0.0, 0.2), "not shown to differ", "not shown to add"),
+        (estimate(0.9), estimate(0.5), "not shown to differ", "not shown to add"),
+        (estimate(None), estimate(None), "one class only", "unknown: one class only"),
+    ],
+)
+def test_the_verdict_says_where_the_intervals_lie(auroc, delta, separation, gain):
+    verdict, hypothesis, *_, kind = lines = verdict_lines(result(auroc, delta))
+    assert separation in verdict
+    assert gain in verdict
+    assert hypothesis == "Primary hypothesis H2 (REV adds): undecided. no number."
+    assert kind == "Exploratory: a pilot."
+    assert any("no sign" in line for line in lines) == (separation == "lower")

@@ -1,0 +1,59 @@
+"""Every estimate of a study as one tidy table."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+COLUMNS = ["model", "quantity", "of", "method", "value", "low", "high", "p", "n", "reason", "note"]
+BOOTSTRAP = "bootstrap"  # the stratified cluster bootstrap
+
+
+def estimate_table(results: dict[str, dict]) -> pd.DataFrame:
+    """Return one row per model and estimate; ``value`` is NaN where ``reason`` says why.
+
+    ``of`` names the measure, covariate, baseline or null, and the group of items if not all count.
+    """
+    rows = [
+        {"model": result["label"], "quantity": quantity, "of": of, "method": method, "note": "", **estimate}
+        for result in results.values()
+        for quantity, of, method, estimate in _estimates(result)
+    ]
+    return pd.DataFrame(rows)[COLUMNS]
+
+
+def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
+    """Yield quantity, what it is of, method and the estimate."""
+    for name, methods in result["auroc"].items():
+        for method, estimate in methods.items():
+            # The permutation's value is the mean AUROC under shuffled labels, and p is the test's.
+            yield "null_auroc" if method == "permuted" else "auroc", name, method, estimate
+    yield "auroc", "baseline", BOOTSTRAP, result["added"]["rev"]["baseline"]
+    for name, parts in result["added"].items():
+        yield "auroc", f"baseline + {name}", BOOTSTRAP, parts["full"]
+        yield "delta_auc", name, BOOTSTRAP, parts["delta"]
+        yield "delta_auc", name, "delong", parts["delong"]
+        yield "likelihood_ratio", name, "chi_squared", parts["likelihood_ratio"]
+    for name, methods in result["partial"].items():
+        for method, estimate in methods.items():
+            quantity = "semi_partial_r" if method.startswith("semi_") else "partial_r"
+            yield quantity, name, method.removeprefix("semi_"), estimate
+    yield "auroc", "bag of words", BOOTSTRAP, result["nulls"]["surface_ceiling"]
+    yield "auroc", "heads", BOOTSTRAP, result["rivals"]["auroc_heads"]
+    for name, estimate in (result["rivals"]["difference"] | {"rev (twin)": result["twin"]["difference"]}).items():
+        yield "auroc_difference", f"rev - {name}", BOOTSTRAP, estimate
+    for group, part in {"twin": result["twin"], **result["literal"]}.items():
+        if group != "reason":
+            for name, estimate in part["auroc"].items():
+                yield "auroc", f"{name} ({group})", BOOTSTRAP, estimate
+    for section, quantity, outcome in (("dose_response", "trend", "steps"), ("correctness", "auroc", "right answer")):
+        for dataset, parts in result[section].items():
+            for key, method in ((quantity, "kendall" if quantity == "trend" else BOOTSTRAP), ("given_length", "clustered")):
+                for name, estimate in parts[key].items():
+                    of = f"{name} by {outcome} ({dataset})"
+                    yield quantity if key == quantity else "partial_r", of, method, estimate
+    for row in result["temperatures"]["by_temperature"]:
+        for name, quantity in (("reasoning", "mean_rev"), ("control", "mean_rev"), ("auroc", "auroc")):
+            yield quantity, f"{'rev' if name == 'auroc' else name} at {row['temperature']:g}", BOOTSTRAP, row[name]
+    yield "variance_of_mean_rev", "reasoning over temperatures", BOOTSTRAP, result["temperatures"]["variance"]
+    for row in result["heads"]:
+        yield "token_accuracy", f"{row['role']}, {row['kind']} heads, share {row['share']:g}", BOOTSTRAP, row

@@ -1,0 +1,19 @@
+"""The words of a report, for a reader who has not read the documentation."""
+
+from wor.measures.registry import LABELS, MEANINGS
+
+TERMS = {
+    "item": "One prompt with its class: a reasoning task, or a control, which is a text of similar length to retell.",
+    "window": "The generated tokens that are measured: the last ones before the stated answer.",
+    "calibration": "Control items set aside from all tests. They fix the thresholds and the scale of REV.",
+    "twin": "The same architecture with random weights. What it scores does not come from anything learned.",
+    "literal control": "Control articles at full length, not cut to the length of the reasoning prompts.",
+    "AUROC": "The probability that a random reasoning item scores higher than a random control; 0.5 is chance.",
+    "dAUC": "The gain in AUROC over a baseline of lengths, log-probability and perplexity, on items held out of the fit.",
+    "partial r": "The correlation of a measure with the class that is left once prompt length and perplexity are accounted for.",
+}
+
+
+def glossary() -> dict[str, str]:
+    """Return term -> one-line meaning: the measures, then the words of the study."""
+    return {LABELS[key]: meaning for key, meaning in MEANINGS.items()} | TERMS
