@@ -15,6 +15,7 @@ from benchmarks.engine import Report
 from wor.config import overrides
 from wor.config import params as parameters
 from wor.engine.load import choose_device
+from wor.machine.control_groups import available_cores
 from wor.machine.environment import cpu_name
 from wor.pipeline import validation
 from wor.plan import entries, plan, shape, speed
@@ -37,14 +38,14 @@ def row(params: parameters.Params, model: str, dtype: str, imported: float) -> t
     architecture = shape.shape_from_config(families.known_config(params.model_specs[model].repo))
     items, literal = entries.planned_items(params, None, entries.token_counter(params, model, []))
     rate, timed = plan.stage_times(
-        params, model, architecture, items, literal, choose_device("auto", dtype, 0), imported, SECONDS
+        params, model, architecture, items, literal, choose_device("auto", dtype, available_cores()), imported, SECONDS
     )
     return sum(work.total(architecture) for work, _ in timed), sum(seconds for _, seconds in timed), str(rate)
 
 
 def main() -> None:
     report, params = Report(), validation.check_run(overrides.load_profile("full"))
-    cores, imported = choose_device("auto", "float32", 0).threads, speed.import_seconds()
+    cores, imported = choose_device("auto", "float32", available_cores()).threads, speed.import_seconds()
     print(HEAD)
     n = {name: params.spec(name).n for name in params.datasets}
     sizes = ", ".join(f"{name} {count:,}" for name, count in n.items())

@@ -19,7 +19,7 @@ INTRODUCTION = """# Parameters
 
 This page lists every key of `params.yaml`. `python docs/params_page.py` writes it from `wor/config/params.py`: change \
 that file, not this page. A key may be left out only where the table says so. An unknown key is refused. `wor check` \
-checks the file against this page.
+checks the file against the same schema.
 
 **Reruns** names the stages that a change of the key may rerun. DVC skips a stage whose inputs stay the same. Of a stage that \
 runs once per model or dataset, it reruns only the changed entry. `check` and `iteration` rerun at every change, and take seconds.

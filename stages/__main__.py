@@ -16,7 +16,7 @@ def main() -> None:
         interrupt.end_with_parent(signal.SIGINT)
     interrupt.set_stage(" ".join([stage, *options[1::2]]))
     interrupt.install_handlers()  # before the import of torch, which takes seconds
-    if stage_flags.run_is_over():
+    if stage_flags.run_is_over() or (stage_flags.FOLDER in os.environ and os.getppid() == 1):  # it ended before the call
         sys.exit(interrupt.EXIT_CODE)
     gc.disable()  # garbage collection would take a fifth of the imports' time
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

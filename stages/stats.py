@@ -12,6 +12,7 @@ from wor.machine.environment import committed_state
 
 def main(params, log):
     registered, origin = load_preregistration(), committed_state(paths.PREREGISTRATION)
+    hypotheses.require_known_scores(registered)
     prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read_items(paths.items(dataset))}
     results = {}
     for model in params.models:

@@ -220,6 +220,18 @@ def test_a_text_comes_through_dvc_as_it_is(tmp_path, monkeypatch, values, text):
     assert prompt.frames == [text, "b", "c", "d"]
 
 
+def test_an_entry_within_an_entry_replaces_the_one_that_is_there(values, tmp_path, monkeypatch):
+    """Hydra would merge the two, and keys of the old one would stay."""
+    monkeypatch.chdir(tmp_path)
+    whole = dict(values["model_specs"]["smollm2-135m-instruct"])
+    values["model_specs"]["cut"] = {"source": "truncated", "label": "Cut", "layers": 2, "of": whole}
+    paths.PARAMS.write_text(yaml.safe_dump(values))
+    local = {"source": "local", "label": "Mine", "path": "folder"}
+    arguments = overrides.dvc_arguments({"model_specs.cut.of": local})
+    apply_overrides("params.yaml", [setting for setting in arguments if setting != "-S"])
+    assert params.read_yaml(paths.PARAMS)["model_specs"]["cut"]["of"] == local
+
+
 def test_the_two_full_profiles_differ_in_their_models_alone():
     base, instruct = (overrides.load_profile(name) for name in ("full", "smollm2"))
 

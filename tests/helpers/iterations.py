@@ -16,7 +16,7 @@ def make_iteration(experiments, number, **changes):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (folder / "notes.md").write_text("notes")
-    row = dict.fromkeys(registry.COLUMNS[1:-1], "") | {
+    row = dict.fromkeys((name for name in registry.COLUMNS if name not in ("iteration_id", "comments")), "") | {
         "fingerprint": f"{number:016d}",
         "n_items": 81,
         "temperature": 0.1 + 0.2,

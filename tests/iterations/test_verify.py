@@ -1,4 +1,4 @@
-"""What `wor verify` names and `wor registry` shows, over folders as materialise leaves them."""
+"""What `wor verify` names and `wor registry` shows, over folders as create_iteration leaves them."""
 
 import json
 
@@ -143,6 +143,18 @@ def test_a_rebuild_reads_both_sides_of_a_merge_that_was_left_in_the_file(experim
         "iteration_003",
     ]
     assert "<<<" not in path.read_text()
+
+
+def test_files_of_two_versions_joined_by_a_merge_are_read_by_their_own_columns(experiments):
+    path = registry.registry_path(experiments)
+    header, one, two = path.read_text().splitlines()
+    old = header.removesuffix(",auroc_mean")
+    assert old != header
+    path.write_text("\n".join([old, f"{one.removesuffix(',')}good run", header, two, ""]))
+    rows = registry.read_rows(experiments)
+    assert [row["iteration_id"] for row in rows] == ["iteration_001", "iteration_002"]
+    assert [(row["comments"], row["auroc_mean"]) for row in rows] == [("good run", ""), ("", "")]
+    assert [registry.parse_row(row)["n_items"] for row in rows] == [81, 81]
 
 
 def test_a_row_of_another_clones_iteration_stays_while_there_is_a_pointer_to_it(experiments):

@@ -4,6 +4,7 @@ import grimp
 import pytest
 
 from tests.helpers.root import ROOT
+from wor.errors import UserError
 from wor.pipeline import graph
 
 # Packages and modules that no stage lists. The first because DVC tracks parameters by value. The
@@ -28,3 +29,18 @@ def test_a_stage_depends_on_every_package_that_its_script_reaches(stage, imports
 
 def test_every_script_is_a_stage():
     assert {path.stem for path in (ROOT / "stages").glob("[a-z]*.py")} == set(STAGES)
+
+
+def test_every_form_of_a_stage_that_dvc_takes_is_read_or_refused(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = """stages:
+      plain: {cmd: a, outs: [data/logs/plain.json: {persist: true}]}
+      literal: {matrix: {part: [b, c]}, cmd: a, outs: ["data/logs/literal_${item.part}.json"]}
+    """
+    (tmp_path / "dvc.yaml").write_text(text)
+    logs = [path.name for path in graph.log_paths(settings)]
+    assert logs == ["plain.json", "literal_b.json", "literal_c.json"]
+    assert graph.model_instances(settings, settings.models[0]) == []
+    (tmp_path / "dvc.yaml").write_text("stages: {old: {foreach: [a], do: {cmd: b}}}")
+    with pytest.raises(UserError, match=r"dvc\.yaml: old: foreach"):
+        graph.log_paths(settings)

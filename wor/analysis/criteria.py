@@ -70,7 +70,7 @@ def _delta(models: dict[str, dict], size: int, minimum: float) -> dict:
     delta = models[name]["delta_auc"]
     if math.isnan(delta["value"]):
         return _verdict(None, f"{name} has no dAUC: {delta['reason']}")
-    return _verdict(delta["value"] >= minimum, f"{name}: dAUC {_numbers(delta)}, required >= {minimum}")
+    return _verdict(delta["value"] >= minimum, f"{name}: dAUC {_numbers(delta)}, wanted >= {minimum}")
 
 
 def _partial(models: dict[str, dict], criteria: Criteria) -> dict:
@@ -80,7 +80,7 @@ def _partial(models: dict[str, dict], criteria: Criteria) -> dict:
             return _verdict(None, f"{name} has no partial r: {partial['reason']}")
     ok = all(partial["value"] >= criteria.partial_r and partial["p"] < criteria.partial_p for partial in estimates.values())
     parts = [f"{name}: r {_numbers(partial)}, p {partial['p']:.2g}" for name, partial in estimates.items()]
-    return _verdict(ok, f"{'; '.join(parts)}, required r >= {criteria.partial_r} with p < {criteria.partial_p}")
+    return _verdict(ok, f"{'; '.join(parts)}, wanted r >= {criteria.partial_r} with p < {criteria.partial_p}")
 
 
 def _variance(models: dict[str, dict], criteria: Criteria) -> dict:
@@ -91,4 +91,4 @@ def _variance(models: dict[str, dict], criteria: Criteria) -> dict:
     ok = all(variance["value"] <= criteria.temperature_variance for variance in estimates.values())
     parts = [f"{name}: {_numbers(variance, '.3f')} ({variance['n']} items)" for name, variance in estimates.items()]
     why = f"variance of mean reasoning REV over temperatures: {'; '.join(parts)}"
-    return _verdict(ok, f"{why}, required <= {criteria.temperature_variance}")
+    return _verdict(ok, f"{why}, wanted <= {criteria.temperature_variance}")

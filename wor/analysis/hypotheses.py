@@ -69,7 +69,8 @@ def _judge(hypothesis: Hypothesis, result: dict) -> tuple[Status, str]:
     try:
         estimate = QUANTITIES[kind](result, name)
     except KeyError:
-        return "not evaluable", "is not in this run"
+        trends = ", ".join(result["dose_response"]) if kind == "trend" else ""
+        return "not evaluable", "is not in this run" + (f", which has the trend of {trends}" if trends else "")
     # NaN from the analysis, None from a file of results.
     value, low, high = (estimate[key] if estimate[key] == estimate[key] else None for key in ("value", "low", "high"))
     if value is None:

@@ -63,6 +63,7 @@ def plan(profile: Profile = "", set_: Settings = [], as_json: AsJson = False) ->
     """
     changes = overrides.collect_overrides(profile, set_)
     settings = validation.check_run(changes)
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the bar of whatever converts a package's weights
     os.environ["HF_HUB_OFFLINE"] = "1"  # the library reads it at import; what isn't in its cache is planned as a download
     from wor.plan.plan import make_plan  # torch and dvc, which few commands need
 

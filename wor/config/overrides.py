@@ -56,14 +56,22 @@ def merge_overrides(changes: dict[str, object]) -> dict:
 
 def dvc_arguments(changes: dict[str, object]) -> list[str]:
     """Return `dvc exp run` arguments. Hydra merges entries, so a changed one is removed first."""
-    present, settings = dict(flatten(params.read_yaml(paths.PARAMS), whole=True)), []
+    present, settings = params.read_yaml(paths.PARAMS), []
     for key, value in changes.items():
         if isinstance(value, dict):
-            settings += [f"~{key}"] * (key in present)
+            settings += [f"~{key}"] * _has_key(present, key)
             settings += [f"++{leaf}={_hydra_literal(entry)}" for leaf, entry in flatten({key: value})]
         else:
             settings.append(f"{key}={_hydra_literal(value)}")
     return [part for setting in settings for part in ("-S", setting)]
+
+
+def _has_key(values: object, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
 
 
 def _hydra_literal(value: object) -> str:

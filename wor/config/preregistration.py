@@ -67,8 +67,8 @@ def deviations(registered: Preregistration, params: Params) -> list[str]:
     """List parameters that differ from the registered ones. Raises UserError for an unknown key."""
     settings, lines = dict(flatten(params.model_dump(mode="json"))), []
     for key, value in flatten(registered.primary):
-        if key not in settings:
+        if key not in settings and not any(name.startswith(f"{key}.") for name in settings):
             raise UserError(f"{paths.PREREGISTRATION}: primary.{key}", repr(value), "params.yaml has no such key")
-        if settings[key] != value:
-            lines.append(f"{key} is {settings[key]!r} (registered: {value!r})")
+        if settings.get(key) != value:
+            lines.append(f"{key} is {settings.get(key, 'a map')!r} (registered: {value!r})")
     return lines

@@ -12,7 +12,7 @@ from wor.errors import UserError
 
 COLUMNS = [
     "iteration_id", "date", "experiment", "code_hash", "fingerprint", "models", "datasets", "n_items", "temperature",
-    "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "auroc_mean", "comments",
+    "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "kind", "criteria", "comments", "auroc_mean",
 ]  # fmt: skip
 NUMBERS = ("n_items", "temperature", "delta_auc_mean", "ci_low", "ci_high", "partial_r_mean", "auroc_mean")
 NAME = re.compile(r"^iteration_(\d{3,})$")
@@ -67,10 +67,15 @@ def read_rows(experiments: Path) -> list[dict[str, str]]:
     """Return rows as text, as a hash may be all digits; "" where an old file lacks a column."""
     if not registry_path(experiments).is_file():
         return []
-    lines = registry_path(experiments).read_text(encoding="utf-8").splitlines(keepends=True)
-    # Without .gitattributes a merge leaves markers in the file: both sides' rows count.
-    rows = csv.DictReader(line for line in lines if not line.startswith(_MARKERS))
-    return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
+    rows: list[dict[str, str]] = []
+    columns: list[str] = []
+    for values in csv.reader(registry_path(experiments).read_text(encoding="utf-8").splitlines(keepends=True)):
+        if values[:1] == COLUMNS[:1]:  # again where a merge joined two versions' files
+            columns = values
+        elif values and not values[0].startswith(_MARKERS):  # without .gitattributes a merge leaves markers
+            row = dict(zip(columns, values, strict=False))
+            rows.append({column: row.get(column, "") for column in COLUMNS})
+    return rows
 
 
 def format_row(row: dict) -> dict[str, str]:

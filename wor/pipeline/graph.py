@@ -9,6 +9,7 @@ import yaml
 
 from wor import paths
 from wor.config.params import Params
+from wor.errors import UserError
 
 Grid = dict[str, str]  # "model" and "dataset" of one instance of a stage
 ENGINE = "wor/engine"  # a dependency of every stage that runs a model
@@ -22,15 +23,23 @@ def load_graph(path: Path = paths.PIPELINE) -> dict[str, dict]:
 def instances(params: Params) -> Iterator[tuple[str, Grid, dict]]:
     """Yield the stage, grid and dvc.yaml block of each instance. No matrix gives an empty grid."""
     for stage, block in load_graph().items():
-        matrix = block.get("matrix", {})
-        axes = {axis: getattr(params, name.removeprefix("${").removesuffix("}")) for axis, name in matrix.items()}
+        if "foreach" in block:
+            raise UserError(f"{paths.PIPELINE}: {stage}", "foreach", "Write it as a matrix over models or datasets")
+        axes = {
+            axis: names if isinstance(names, list) else getattr(params, names.removeprefix("${").removesuffix("}"))
+            for axis, names in block.get("matrix", {}).items()
+        }
         for values in itertools.product(*axes.values()):
             yield stage, dict(zip(axes, values, strict=True)), block
 
 
 def model_instances(params: Params, model: str) -> list[tuple[str, Grid]]:
     """Return the stage and grid of every instance that runs ``model``, in the pipeline's order."""
-    return [(stage, grid) for stage, grid, block in instances(params) if ENGINE in block["deps"] and grid["model"] == model]
+    return [
+        (stage, grid)
+        for stage, grid, block in instances(params)
+        if ENGINE in block.get("deps", []) and grid.get("model") == model
+    ]
 
 
 def instance_name(stage: str, grid: Grid) -> str:
@@ -40,7 +49,8 @@ def instance_name(stage: str, grid: Grid) -> str:
 
 def log_path(block: dict, grid: Grid) -> Path | None:
     """Return the log among the outputs of a stage's instance, or None."""
-    outs = (out for out in block.get("outs", []) if out.startswith(f"{paths.LOGS}/"))
+    names = (next(iter(out)) if isinstance(out, dict) else out for out in block.get("outs", []))
+    outs = (name for name in names if name.startswith(f"{paths.LOGS}/"))
     return next((Path(re.sub(r"\$\{item\.(\w+)\}", lambda match: grid[match[1]], out)) for out in outs), None)
 
 

@@ -104,6 +104,7 @@ class Shards:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
+            os.utime(lock.lock_file)  # `_remove_old` goes by its age
             self.locks.append(lock)
         except Timeout:  # another process does the same work, and will remove its shards
             folder = folder.with_name(f"{folder.name}-{os.getpid()}")

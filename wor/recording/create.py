@@ -23,6 +23,8 @@ from wor.pipeline import graph
 from wor.recording.numbering import next_number, rebuild_registry, registry_lock
 from wor.report import markdown
 
+STATISTICS = "statistics.csv"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -42,13 +44,14 @@ def fingerprint(params: Params, results: dict[str, Path]) -> str:
     digests = {path.as_posix(): storage.sha256(path) for path in inputs}
     statistics = [*(paths.STATS / f"{model}.json" for model in params.models), paths.STATS / "criteria.json", paths.SUMMARY]
     digests |= {path.as_posix(): storage.sha256(path) for path in statistics}
-    digests |= {name: storage.sha256(path) for name, path in results.items()}
+    # statistics.csv repeats the statistics.
+    digests |= {name: storage.sha256(path) for name, path in results.items() if name != STATISTICS}
     return hashlib.sha256(json.dumps([settings, digests], sort_keys=True).encode()).hexdigest()
 
 
 def result_files(params: Params) -> dict[str, Path]:
     """Return the file of this run for each name in results/ that is a copy."""
-    files = {"statistics.csv": paths.STATS / "estimates.csv"}
+    files = {STATISTICS: paths.STATS / "estimates.csv"}
     for model in params.models:
         label = params.model_specs[model].label
         literal = () if params.control.match == "none" else ("literal",)

@@ -74,10 +74,10 @@ def _recompute(
         stages = _stages_from(start, folder, recorded, workspace, interpreter)
         report(f"Computing {', '.join(stages)}; what they read comes from DVC")
         command = ("dvc", "repro", "--force", "--single-item", *stages)
-    else:
-        command = ("dvc", "repro", "--force", "figures")
+    else:  # also stages that no other reads: each has a log in the iteration
+        command = ("dvc", "repro", "--force", *(name for name in load_graph(workspace / paths.PIPELINE) if name != LAST))
     _check(interpreter.show(*command), folder.name, "dvc repro failed")
-    interpreter.run(*load_graph(workspace / paths.PIPELINE)["iteration"]["cmd"].split()[2:])  # as that commit runs it
+    interpreter.run(*load_graph(workspace / paths.PIPELINE)[LAST]["cmd"].split()[2:])  # as that commit runs it
     number = storage.read_json(workspace / paths.ITERATION)["iteration"]
     target = workspace / "experiments" / registry.iteration_name(number)
     return Recomputation(target, recorded, _read_lock(workspace / paths.LOCK))
