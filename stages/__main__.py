@@ -17,7 +17,7 @@ def main() -> None:
     interrupt.set_stage(" ".join([stage, *options[1::2]]))
     interrupt.install_handlers()  # before the import of torch, which takes seconds
     if stage_flags.run_is_over() or (stage_flags.FOLDER in os.environ and os.getppid() == 1):  # it ended before the call
-        sys.exit(interrupt.EXIT_CODE)
+        interrupt.exit_interrupted()
     gc.disable()  # garbage collection would take a fifth of the imports' time
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")  # a stage shows its own progress bar
