@@ -1,1 +1,1 @@
-"""The stages of the pipeline, a module each. `python -m stages NAME` runs one; dvc.yaml has the commands."""
+"""Each pipeline stage is a module. `python -m stages NAME` runs one; dvc.yaml has the commands."""

@@ -18,5 +18,5 @@ class UserError(Exception):
         super().__init__(" ".join(f"{self.key}: {value}. {remedy}".split()))
 
     def __reduce__(self) -> tuple:
-        """Exception's own would give the one line back as ``key``: a worker's error has to cross processes."""
+        """Let a worker's error cross processes. Exception's own would pass the line as ``key``."""
         return type(self), (self.key, self.value, self.remedy)

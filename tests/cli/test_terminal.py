@@ -178,7 +178,7 @@ class TestJson:
 class TestErrors:
     @pytest.fixture
     def broken(self, here, tmp_path):
-        """An iteration whose statistics are no JSON, and a stage's input that is none: nobody foresaw either."""
+        """Return a study whose statistics and stage input are not JSON. Nobody foresaw either."""
         shutil.copytree(here, tmp_path / "broken")
         for path in ("experiments/iteration_002/results/aggregate_statistics.json", "data/stats/smollm2-135m-instruct.json"):
             (tmp_path / "broken" / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The tutorial and the how-to pages, carried out as they stand: commands, code and settings come from the pages.
+"""Carry out the tutorial and the how-to pages with the commands, code and settings of the pages.
 
-Left out is what `make setup` installs, because these tests run in it. The clone is of a local repository, and its
-params.yaml names a tiny random model.
+The tests leave out what `make setup` installs, because they run in it. They clone a local
+repository, and its params.yaml names a tiny random model.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def after(study, tmp_path):
 def follow(study: Study, page: Path) -> Path:
     """Do what a page says, block by block, and return the folder of the iteration that it makes.
 
-    A block of Python with a path in its first line is a new file, or shows one that a command wrote.
+    A block of Python with a path in its first line is a new file, or shows what a command wrote.
     """
     before = study.iterations()
     for language, text in blocks(page):
@@ -102,7 +102,7 @@ def follow(study: Study, page: Path) -> Path:
 
 
 def ran(study: Study) -> set[str]:
-    """Return the stages that the last block of commands ran, without those that DVC took from its cache."""
+    """Return the stages that the last block of commands ran, without those from DVC's cache."""
     return {name.split("@")[0] for name in re.findall(r"^Running stage '([^']+)'", study.output, re.MULTILINE)}
 
 

@@ -1,4 +1,4 @@
-"""The pages: short where they say so, found from the index, true about files, packages and stages."""
+"""Check the pages: stated lengths, links from the index, and facts on files, packages, stages."""
 
 import re
 import tomllib

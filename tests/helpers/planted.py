@@ -13,7 +13,7 @@ LAYERS, WINDOW, HEADS = 12, 16, 3
 
 
 def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0) -> pd.DataFrame:
-    """Return a metrics table in which the class shifts scores and, by ``confound``, prompt length."""
+    """Return a metrics table. The class shifts scores and, by ``confound``, prompt length."""
     rng = np.random.default_rng(seed)
     role = np.where(np.arange(n) % 2, "reasoning", "control")
     reasoning = (role == "reasoning").astype(float)

@@ -29,7 +29,7 @@ def make_question(item_id: str, prompt: str, role: str = "reasoning", **changes:
 def iteration(folder: Path, questions: Sequence[dict], continuations: Sequence[list[str]], seed: int = 0, **changes) -> Iteration:
     """Write the folder and return it as an Iteration.
 
-    ``changes`` replace top-level values of params.yaml. An item's window is its last 32 tokens but two.
+    ``changes`` replace top-level values of params.yaml. A window is the last 32 tokens but two.
     """
     values = params.read_yaml(ROOT / "params.yaml")
     values |= {"datasets": sorted({row["dataset"] for row in questions})} | changes

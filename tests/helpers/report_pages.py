@@ -11,7 +11,7 @@ HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked =
 
 
 def another(folder: Path) -> Path:
-    """Copy ``folder`` to iteration_002. Change its temperature and add 1 to reasoning items' REV."""
+    """Copy ``folder`` to iteration_002. Change temperature and add 1 to reasoning items' REV."""
     copy = shutil.copytree(folder, folder.with_name("iteration_002"))
     for path in copy.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

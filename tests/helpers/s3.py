@@ -26,8 +26,8 @@ from botocore.session import Session
 BINARIES = ["ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin", "setpriv"]
 DEADLINE_SECONDS = 180
 
-# Data has one copy, in few groups and in memory. There are no admin sockets, as their paths may have
-# at most 107 bytes. Without keys (cephx) the gateway does not reach the store. By default the
+# Data has one copy, in few groups and in memory. There are no admin sockets, as their paths may
+# have at most 107 bytes. Without keys (cephx) the gateway does not reach the store. By default the
 # monitor takes one change per second, which makes the start ten times slower.
 CONF = """
 [global]

@@ -1,4 +1,7 @@
-"""An iteration as a notebook, the report or a comparison reads it: tables, texts, tokens and arrays of the same items."""
+"""Read an iteration as a notebook, the report or a comparison does.
+
+Tables, texts, tokens and arrays are of the same items.
+"""
 
 import math
 import shutil

@@ -1,4 +1,7 @@
-"""`wor runs` over a git repository as DVC leaves it: refs, a reflog of stashes, and files of what has not ended."""
+"""Run `wor runs` over a git repository as DVC leaves it.
+
+It has refs, a reflog of stashes, and files of what has not ended.
+"""
 
 import json
 import subprocess

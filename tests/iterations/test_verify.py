@@ -1,4 +1,4 @@
-"""What `wor verify` names and `wor registry` shows, over folders as create_iteration leaves them."""
+"""Check what `wor verify` names and `wor registry` shows for folders that create_iteration made."""
 
 import json
 

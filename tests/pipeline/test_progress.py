@@ -41,7 +41,7 @@ def test_time_left_is_right_within_a_fifth_after_the_first_tenth(part):
 
 
 def test_long_items_that_come_last_are_counted_as_long():
-    """Shards have their long items last. Counted by items, the first half would promise half the time."""
+    """Shards have their long items last. By count, the first half would promise half the time."""
     costs = [10.0] * 10 + [30.0] * 10
     course = progress.CostProgress(costs)
     for done in range(1, 20):

@@ -1,4 +1,7 @@
-"""Iterations from a finished workspace: once each, whole or not at all, numbered without a gap or a clash."""
+"""Create iterations from a finished workspace.
+
+Each is created once, whole or not at all. Numbers have no gap and no clash.
+"""
 
 import json
 import os
@@ -176,7 +179,10 @@ with one_line_errors():
 
 @pytest.mark.parametrize("size", [500, 5_000, 50_000])
 def test_a_full_disk_while_recording_leaves_nothing(workspace, size):
-    """The kernel refuses to let a file grow, as it does when the disk is full: early, in the tables, in the figures."""
+    """The kernel refuses to let a file grow, as it does when the disk is full.
+
+    The sizes stop the recording early, in the tables and in the figures.
+    """
     study = Study(workspace)
     line = study.refusal(study.run(sys.executable, "-c", FULL_DISK.replace("BYTES", str(size)), expect=2))
     assert "cannot be written" in line

@@ -1,4 +1,7 @@
-"""Iterations given to DVC and git: what the commit holds, what it leaves alone, and two clones that made one number."""
+"""Give iterations to DVC and git.
+
+The tests cover what the commit holds, what it leaves alone, and two clones that made one number.
+"""
 
 import json
 import os
@@ -260,7 +263,7 @@ class TestTwoClones:
         self.settled(first, second)
         assert "Given to DVC: iteration_003" in second.run("wor", "record").stdout
 
-    # Each is what stands on disk after one more step: the copy, the other's pointer, the folder out of sight.
+    # Each case stops one step later: after the copy, the other's pointer, the folder out of sight.
     @pytest.mark.parametrize("steps", [1, 2, 3])
     def test_a_rebuild_killed_at_any_step_ends_the_same(self, clones, steps):
         first, second = clones

@@ -1,7 +1,8 @@
-"""From a fresh clone to a real S3 server and back: push, clone, pull, nothing to compute, and what goes wrong on the way.
+"""Go from a fresh clone to a real S3 server and back.
 
-Where the server can't be installed, the way there and back is walked with a local folder as the remote, and the
-tests of a server's own faults are skipped, both said aloud.
+The tests push, clone and pull, find nothing to compute, and check what goes wrong on the way.
+Where the server can't be installed, a local folder is the remote. The tests of a server's own
+faults are then skipped. Both are said aloud.
 """
 
 import re
@@ -69,7 +70,7 @@ def remote(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pushed(ran, remote, tmp_path_factory):
-    """A study with two iterations, recorded, and everything pushed. The tests of this module don't change it."""
+    """Return a study with two recorded iterations, all pushed. The tests here don't change it."""
     home = tmp_path_factory.mktemp("pushed")
     study = ran.copy(home / "study")
     # What a clone gets must come from the remote, not from commits that never left.
@@ -107,7 +108,8 @@ def test_a_fresh_clone_has_everything_back_and_nothing_to_compute(pushed, clone)
     for name in clone.iterations():
         for path in (pushed.folder / "experiments" / name).rglob("*"):
             assert path.is_dir() or path.read_bytes() == (clone.folder / path.relative_to(pushed.folder)).read_bytes()
-    # check runs each time, in a second: it holds the files outside the repository against what they were.
+    # check runs each time, in a second. It compares files outside the repository
+    # with what they were.
     assert clone.experiment() == ["check"]
     assert clone.iterations() == ["iteration_001", "iteration_002"]
     assert "iteration_002" in clone.run("wor", "run").stdout.splitlines()[-1]
@@ -141,7 +143,10 @@ def test_a_tagged_artifact_can_be_had_by_its_name(pushed, remote, tmp_path):
 
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_changed_byte_on_the_remote_is_found(pushed, clone, remote, tmp_path, verify):
-    """With DVC's own check switched on it stops the pull; without, DVC trusts the server and wor verify finds it."""
+    """With DVC's own check switched on, the changed byte stops the pull.
+
+    Without it, DVC trusts the server and wor verify finds the byte.
+    """
     path = pushed.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_head_removal.csv"
     md5 = subprocess.run(["md5sum", str(path)], capture_output=True, text=True, check=True).stdout.split()[0]
     (name,) = [each for each in remote.names() if each.endswith(f"files/md5/{md5[:2]}/{md5[2:]}")]
@@ -157,7 +162,7 @@ def test_a_changed_byte_on_the_remote_is_found(pushed, clone, remote, tmp_path, 
             assert "iteration_001/results/Tiny-Random_head_removal.csv: changed\n" in found
     finally:
         remote.damage(name)  # the same bit back
-    # DVC remembers hashes of files by their time and size, so what it believed of this one has to go.
+    # DVC remembers hashes of files by time and size, so what it believed of this one has to go.
     for wrong in (clone.folder / ".dvc" / "cache", clone.folder / "experiments" / "iteration_001"):
         shutil.rmtree(wrong, ignore_errors=True)
     clone.run("dvc", "pull")

@@ -1,4 +1,4 @@
-"""The S3 server that the tests of remotes use: it holds what it is given, and can vanish and come back."""
+"""Check the S3 server of the remote tests: it holds what it gets, and can vanish and come back."""
 
 import pytest
 from botocore.exceptions import EndpointConnectionError

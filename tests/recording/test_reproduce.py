@@ -180,7 +180,7 @@ class TestTheWholeWay:
         assert "its commit and patch are not the code that ran. Files that were untracked then: wor/mine.py" in line
 
     def test_other_packages_get_an_environment_of_their_own_once(self, study, tmp_path):
-        """Made with a gguf 9.9; the commit's Makefile gives a Python that has it, or one that has not."""
+        """The run used gguf 9.9. The commit's Makefile gives a Python with it, or one without."""
         other = tmp_path / "other"
         (other / "gguf-9.9.dist-info").mkdir(parents=True)
         (other / "gguf-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: gguf\nVersion: 9.9\n")

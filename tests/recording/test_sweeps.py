@@ -1,4 +1,4 @@
-"""Several experiments at once, from DVC's queue: each becomes one iteration, in the real repository."""
+"""Run experiments in parallel from DVC's queue. Each makes one iteration in the real repository."""
 
 import json
 import time

@@ -56,8 +56,8 @@ def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
 def plan(profile: Profile = "", set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
     """Print what a run would take: items, tokens, FLOPs, time, memory, disk, downloads, per stage.
 
-    Measures this machine first. Runs nothing but check and ids, converts a package's weights if needed,
-    and downloads nothing.
+    Measures this machine first. Runs nothing but check and ids, converts a package's weights if
+    needed, and downloads nothing.
 
     Example: wor plan --profile full
     """

@@ -29,7 +29,8 @@ def run(
 ) -> None:
     """Check the parameters, run the pipeline with dvc exp run, and print where the results are.
 
-    Ctrl-C keeps what is finished; the same command goes on. Exit 2 when parameters, data or machine are refused.
+    Ctrl-C keeps what is finished; the same command goes on. Exit 2 when parameters, data
+    or machine are refused.
 
     Example: wor run -S temperature=0.7 --name warm
     """
@@ -88,7 +89,8 @@ def reproduce(
 ) -> None:
     """Compute an iteration again with its code and packages, and compare every number.
 
-    Exit 0: the same within the tolerance. Exit 1: not the same, and the first stage that differs is named.
+    Exit 0: the same within the tolerance. Exit 1: not the same, and the first stage that
+    differs is named.
 
     Example: wor reproduce iteration_002 --from stats
     """

@@ -21,9 +21,9 @@ EstimatePair = tuple[dict | None, dict | None]
 def compare_iterations(first: Path, second: Path) -> dict:
     """Return the whole comparison as plain values.
 
-    ``parameters`` and ``environment`` hold what differs, ``metrics`` the headline by model, ``paired``
-    one row per model, class and measure, and ``unpaired`` one line per group of items that are not
-    in ``paired``, with the reason.
+    ``parameters`` and ``environment`` hold what differs, and ``metrics`` the headline by model.
+    ``paired`` has one row per model, class and measure. ``unpaired`` has one line per group of
+    items that are not in ``paired``, with the reason.
     """
     pairs = paired_differences(first, second)
     return {

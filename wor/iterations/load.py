@@ -105,9 +105,9 @@ class Iteration:
     def table(self, part: str, model: str | None = None) -> pd.DataFrame:
         """Return the table ``results/<model>_<part>.csv``.
 
-        ``part`` is ``metrics`` (one row per item), ``calibration_metrics``, ``temperatures_metrics``,
-        ``twin_metrics``, ``literal_metrics``, ``head_removal``, ``head_ranking``, ``specifications`` or
-        ``<dataset>_layers``. ``statistics`` is one table for all models, with one row per estimate.
+        ``part`` is ``metrics`` (one row per item), ``calibration_metrics``, ``twin_metrics``,
+        ``temperatures_metrics``, ``literal_metrics``, ``head_removal``, ``specifications``,
+        ``head_ranking``, ``<dataset>_layers`` or ``statistics`` (all models, one row per estimate).
         """
         prefix = "" if part == "statistics" else f"{self.label(model)}_"
         path = self.folder / "results" / f"{prefix}{part}.csv"
@@ -129,14 +129,14 @@ class Iteration:
         return (self.folder / paths.asked(self.datasets[0])).is_file()
 
     def items(self, model: str | None = None) -> pd.DataFrame:
-        """Return one row per evaluation item: its measures, and its texts and tokens if there are any.
+        """Return one row per evaluation item: its measures, and any texts and tokens.
 
-        - ``prompt`` (of ``token_len`` tokens), ``paraphrases``, ``gold`` and ``expected``, the right answer
+        - ``prompt`` (``token_len`` tokens), ``paraphrases``, ``gold``, ``expected`` (right answer)
         - ``text``, the continuation, and its ``tokens``
         - ``token_logprob`` and ``token_entropy`` (nats) of the prediction of each token
         - ``answer``, "" where none is stated
-        - ``window_start``, ``window_end``, ``answer_start``, ``answer_end``: ranges ``[start, end)`` of
-          ``tokens``. The answer's range is empty where none is stated.
+        - ``window_start``, ``window_end``, ``answer_start``, ``answer_end``: ranges
+          ``[start, end)`` of ``tokens``. The answer's range is empty where none is stated.
         """
         import pandas as pd
 
@@ -174,10 +174,10 @@ class Iteration:
         return frame[RESPONSE_COLUMNS]
 
     def arrays(self, model: str | None = None) -> dict[str, np.ndarray]:
-        """Return the arrays behind the measures, one row per item in the order of ``items``.
+        """Return the measures' arrays (see engine.observe), one row per item, ordered as ``items``.
 
-        ``kl``, ``entropy``, ``entropy_no_sink`` and ``jsd`` are [N, L, W], ``entropy_heads`` [N, L, H] and
-        ``cosine`` [N, P, L + 1]. Values beyond an item's window are NaN. See engine.observe.
+        ``kl``, ``entropy``, ``entropy_no_sink`` and ``jsd`` are [N, L, W], ``entropy_heads``
+        is [N, L, H] and ``cosine`` is [N, P, L + 1]. Values beyond an item's window are NaN.
         """
         import numpy as np
 

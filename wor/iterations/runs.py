@@ -36,10 +36,10 @@ class _Experiment(NamedTuple):
 def list_runs() -> tuple[list[dict], list[str], str]:
     """Return one row per experiment, the keys of the parameters that vary, and a remark.
 
-    A row has ``experiment``, ``state`` (empty, Running, Killed, Queued or Failed), ``iteration``, the
-    HEADLINE and each varying parameter. The workspace comes first if it has results. Experiments that
-    have not finished follow, then the finished ones, newest first. The workspace's parameters are
-    those that made its results. The remark says where params.yaml differs from them.
+    A row has ``experiment``, ``state`` (empty, Running, Killed, Queued or Failed), ``iteration``,
+    the HEADLINE and each varying parameter. The workspace comes first if it has results. Unfinished
+    experiments follow, then the finished ones, newest first. The workspace's parameters are those
+    that made its results. The remark says where params.yaml differs from them.
     """
     branch = set((git("rev-list", "HEAD") or "").split())
     if not branch:

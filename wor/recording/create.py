@@ -77,8 +77,8 @@ def create_iteration(params: Params, stage_log: dict) -> Outcome:
     """Write the next iteration from this workspace's results, or find the one that holds them.
 
     ``stage_log`` is the record of the calling stage. The folder is built under another name, synced
-    to disk and renamed, all under the registry's lock. So neither a reader nor a crash meets half of
-    one. Raise UserError where a result is missing or the disk cannot be written.
+    to disk and renamed, all under the registry's lock. So neither a reader nor a crash meets half
+    of one. Raise UserError where a result is missing or the disk cannot be written.
     """
     experiments = paths.experiments()
     files = result_files(params)
