@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from wor import paths, storage
 from wor.errors import UserError
 from wor.iterations import registry, verify
+from wor.iterations.configuration import read_configuration
 from wor.machine import environment
 from wor.pipeline.graph import load_graph
 from wor.process import commands
@@ -63,7 +64,7 @@ def _recompute(
     folder: Path, about: dict, home: Path, start: str, report: Callable[[str], None], output: IO | None
 ) -> Recomputation:
     workspace = _check_out(about["code"], folder.name, home)
-    config = yaml.safe_load((folder / "config_used.yaml").read_text(encoding="utf-8"))
+    config = read_configuration(folder)
     _configure(folder, config, about, workspace)
     interpreter = _Interpreter(_python(about, folder.name, workspace, report, output), workspace, _cache(home), output)
     interpreter.run("dvc", "config", "--local", "core.autostage", "true")  # without it DVC prints what to add to git
