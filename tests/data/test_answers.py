@@ -2,7 +2,7 @@ import pytest
 
 from tests.helpers.root import ROOT
 from wor import storage
-from wor.data.answers import find_answer, normalise_answer
+from wor.data.answers import find_answer, find_closing, normalise_answer
 
 # Responses of SmolLM2-135M-Instruct: 32 of 320 tokens, 4 of 64. `stated` is a reader's choice.
 REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
@@ -88,3 +88,25 @@ def test_equal_numbers_are_one_answer():
     assert normalise_answer("0.50", "number") == "0.5"
     assert normalise_answer("1" * 400, "number") == "1" * 400
     assert normalise_answer("YES ", "yesno") == "yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "phrase", "closing"),
+    [
+        ("Somalia is in Africa. That is all. Somalia", "none", "That is all", "That is all"),
+        ("So that is all, and more", "none", "That is all", "that is all"),
+        ("Thatched roofs, that is allowed", "none", "That is all", ""),
+        ("12 + 17 = 29. The answer is 29. Next", "number", "The answer is", "The answer is 29"),
+        ("The answer is not known. #### 7", "number", "The answer is", "The answer is"),
+        ("12 + 17 = 29\n#### 29", "number", "The answer is", "#### 29"),
+        ("Yes. The answer is yes", "yesno", "The answer is", "The answer is yes"),
+        ("Yes, it follows", "yesno", "The answer is", "Yes"),
+        ("and so on", "number", "The answer is", ""),
+        ("and so on", "none", "", ""),
+    ],
+)
+def test_both_classes_are_cut_at_their_closing_statement(text, kind, phrase, closing):
+    start, end = find_closing(text, find_answer(text, kind, finished=False), phrase)
+    assert text[start:end] == closing
+    assert end <= len(text)
+    assert closing or start == len(text)

@@ -124,7 +124,7 @@ def _arrays(frame: pd.DataFrame, widths: np.ndarray, rng: np.random.Generator) -
     kl = np.exp(-5 - depth + 0.5 * reasoning + item + rng.normal(0, 1.0, shape))
     kl[:, 0] *= 60
     spread = np.clip(0.42 + 0.03 * reasoning + 0.1 * np.sin(9 * depth) + rng.normal(0, 0.05, shape), 0.01, 0.99)
-    visible = frame["window_start"].to_numpy()[:, None, None] + 1 + np.arange(WINDOW)
+    visible = frame["window_start"].to_numpy()[:, None, None] + np.arange(WINDOW)
     falls = np.clip(1.3 - depth + rng.normal(0, 0.1, shape), 0, 1)
     falls[:, -1] = 0
     apart = np.exp(rng.normal(-7, 0.8, (len(frame), 3, 1)) + rng.normal(0, 0.1, (len(frame), 3, LAYERS + 1)))

@@ -27,12 +27,12 @@ def shortened(frame, arrays, width):
 def test_the_last_tokens_are_the_last_ones_also_of_a_short_window():
     frame, arrays = shortened(*records(6, 0), width=5)
     starts, cut = specifications.last_tokens(frame, arrays, 8)
-    assert list(starts[:2]) == [80, 88]
+    assert list(starts[:2]) == [79, 87]  # the window begins at 80 and 88, predicted one before
     assert np.array_equal(cut["kl"][1], arrays["kl"][1, :, 8:])
     assert np.array_equal(cut["kl"][0, :, :5], arrays["kl"][0, :, :5])
     assert np.isnan(cut["kl"][0, :, 5:]).all()
     starts, cut = specifications.last_tokens(frame, arrays, 4)
-    assert list(starts[:2]) == [81, 92]
+    assert list(starts[:2]) == [80, 91]
     assert np.array_equal(cut["entropy"][0], arrays["entropy"][0, :, 1:5])
 
 

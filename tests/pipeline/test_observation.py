@@ -18,7 +18,7 @@ def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings,
     item = Item(**about, answer_kind=output["kind"])
     ids = lm.encode(output["text"]) + sorted(lm.end_tokens)[:1] * output["finished"]
     response = observation._parse_response(lm, item, [0], ids, settings)
-    (start, end), tokens = response.answer_span, windows.token_texts(response.sequence.continuation, lm.decode)
+    (start, end), tokens = response.closing_span, windows.token_texts(response.sequence.continuation, lm.decode)
     assert "".join(tokens) == output["text"]
     if output["stated"] is None:
         assert (start, end, response.answer) == (len(tokens), len(tokens), "")
@@ -26,3 +26,15 @@ def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings,
         assert response.answer == output["stated"]
         assert answers.find_answer("".join(tokens[start:end]), output["kind"], finished=True).value == output["stated"]
         assert response.sequence.end <= start < end
+
+
+def test_a_controls_window_ends_before_its_closing_phrase(lm, settings):
+    about = dict.fromkeys(("item_id", "dataset", "cluster", "sha256", "prompt", "answer", "gold"), "")
+    about |= {"role": "control", "split": "evaluation", "paraphrases": [], "paraphrase_shares": [], "closing": "That is all"}
+    item = Item(**about, answer_kind="none")
+    response = observation._parse_response(lm, item, [0], lm.encode("It is a town in Italy. That is all. It is"), settings)
+    tokens = windows.token_texts(response.sequence.continuation, lm.decode)
+    assert "".join(tokens[slice(*response.closing_span)]).strip() == "That is all"
+    assert response.sequence.end == response.closing_span[0]
+    assert "That" not in "".join(tokens[response.sequence.start : response.sequence.end])
+    assert response.answer == ""

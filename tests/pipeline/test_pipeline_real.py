@@ -168,7 +168,7 @@ def test_stored_effects_equal_full_forward_passes_with_hooks(study, real):
     means = storage.read_arrays(study.folder / "data" / "reference" / MODEL / "reference.safetensors")
     row = frame.iloc[0]
     ids = torch.tensor([[*row["prompt_ids"], *row["continuation_ids"]]])
-    window = slice(int(row["window_start"]), int(row["window_end"]))
+    window = slice(int(row["window_start"]) - 1, int(row["window_end"]) - 1)  # where the window's tokens were predicted
     with torch.inference_mode():
         clean = real.hf(ids).logits[0, window].log_softmax(-1)
         for layer in (0, 11, 29):
@@ -189,7 +189,7 @@ def test_stored_entropy_equals_eager_attention(study, real):
     frame, arrays = storage.read_records(study.folder / "data" / "activations" / MODEL / "syllogism")
     row = frame.iloc[0]
     ids = torch.tensor([[*row["prompt_ids"], *row["continuation_ids"]]])
-    window = slice(int(row["window_start"]), int(row["window_end"]))
+    window = slice(int(row["window_start"]) - 1, int(row["window_end"]) - 1)
     eager = AutoModelForCausalLM.from_pretrained(
         identity_card.open_card(study.json(f"data/models/{MODEL}.json")), attn_implementation="eager"
     )

@@ -120,6 +120,8 @@ class DatasetBase(Strict):
     """Number of items, from the top of data/frozen/NAME.csv. Calibration controls count."""
     instruction: str = ""
     """Text after each item in its prompt."""
+    closing: str = ""
+    """The phrase with which the instruction asks to end. The window ends before it."""
 
 
 class ReasoningGym(DatasetBase):
@@ -234,10 +236,12 @@ class Paraphrase(Strict):
 
 
 class Window(Strict):
-    rule: Literal["auto_no_answer", "last_n", "full"]
-    """auto_no_answer takes the last tokens before the answer, last_n the last tokens, full all."""
+    rule: Literal["auto_no_answer", "fixed", "last_n", "full"]
+    """auto_no_answer and fixed stop at the answer or closing phrase, last_n and full at the end."""
     size: Annotated[int, Field(ge=1)]
     """Maximum number of tokens. full ignores it."""
+    first: Annotated[int, Field(ge=0)]
+    """fixed takes tokens from this one on, counted from 0."""
     min: Annotated[int, Field(ge=1)]
     """Minimum number of tokens. An item with fewer has no measures."""
 
@@ -504,6 +508,9 @@ def _cross_checks(params: Params) -> Iterator[tuple[bool, str, object, str]]:
     yield spread <= params.measures.tau, "nulls.twin_calibration", n, remedy
     window = params.window
     yield window.min > window.size, "window.min", window.min, f"It can be at most window.size ({window.size})"
+    late = window.rule == "fixed" and window.first + window.min > params.max_new_tokens
+    remedy = f"With window.min ({window.min}) it must fit into max_new_tokens ({params.max_new_tokens})"
+    yield late, "window.first", window.first, remedy
     paraphrase, frames = params.paraphrase, len(params.prompt.frames)
     remedy = f"Each paraphrase needs another frame than the first: add to prompt.frames ({frames}) or lower it"
     yield paraphrase.n >= frames, "paraphrase.n", paraphrase.n, remedy

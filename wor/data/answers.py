@@ -1,4 +1,4 @@
-"""Find the answer that a continuation states.
+"""Find the answer that a continuation states, and where its closing statement begins.
 
 Raise VERSION with any change of the rules, as windows and accuracy depend on them.
 """
@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 
 from wor.config.params import AnswerKind
 
-VERSION = 2
+VERSION = 3
 
 _NUMBER = r"(?:(?<![\d.)])[-−])?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
 # Not the first word of "yes or no".
@@ -51,6 +51,19 @@ def find_answer(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
         return _answer(text, 0, opening.end(), opening[1], kind) if opening else None
     numbers = list(re.finditer(_NUMBER, text)) if finished else []
     return _answer(text, *numbers[-1].span(), numbers[-1][0], kind) if numbers else None
+
+
+def find_closing(text: str, answer: Answer | None, phrase: str) -> tuple[int, int]:
+    """Return the characters ``[start, end)`` of the closing statement, alike in both classes.
+
+    It is the stated answer, or the first occurrence of ``phrase``, with which the instruction asks
+    to end: whichever begins first. Both offsets are the text's length where there is neither.
+    """
+    spans = [(answer.start, answer.end)] if answer else []
+    if phrase and (match := re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text, re.IGNORECASE)):
+        spans.append(match.span())
+    # An answer usually begins with the phrase, and goes on after it.
+    return min(spans, key=lambda span: (span[0], -span[1]), default=(len(text), len(text)))
 
 
 def _answer(text: str, start: int, end: int, value: str, kind: AnswerKind) -> Answer:

@@ -104,4 +104,5 @@ def _make_item(dataset: str, row: pd.Series, raw: RawItem, body: str, gold: str,
         gold=gold,
         steps=gold.count("=") if raw.answer_kind == "number" else None,
         paired_with=paired_with,
+        closing=spec.closing,
     )

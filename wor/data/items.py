@@ -29,6 +29,7 @@ class Item(BaseModel):
     """A frozen item with its prompt.
 
     Removal of heads is scored on ``gold``. ``steps`` counts the results in a worked solution.
+    ``closing`` is the phrase with which the instruction asks to end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +49,7 @@ class Item(BaseModel):
     gold: str
     steps: int | None = None
     paired_with: str = ""
+    closing: str = ""
 
 
 AnyItem = TypeVar("AnyItem", bound=Item)

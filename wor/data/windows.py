@@ -15,23 +15,32 @@ class SelectedWindow:
     reason: str = ""
 
 
-def select_window(n_tokens: int, answer_token: int | None, settings: Window) -> SelectedWindow:
+def select_window(n_tokens: int, n_before_closing: int, settings: Window) -> SelectedWindow:
     """Select the window of a continuation of ``n_tokens`` tokens, without the end token.
 
-    auto_no_answer takes the last ``size`` tokens before the answer, or before the end if there is
-    none. last_n takes the last ``size`` tokens, full takes all. Fewer than ``min`` are no window.
+    ``n_before_closing`` of them stand before the closing statement (`answers.find_closing`), all
+    where there is none. auto_no_answer takes the last ``size`` of these, fixed takes ``size`` of
+    these from number ``first`` on. last_n takes the last ``size`` of all tokens, full takes all.
+    Fewer than ``min`` are no window.
     """
-    end = n_tokens if answer_token is None or settings.rule != "auto_no_answer" else min(answer_token, n_tokens)
-    start = 0 if settings.rule == "full" else max(0, end - settings.size)
+    end = n_before_closing if settings.rule in ("auto_no_answer", "fixed") else n_tokens
+    if settings.rule == "fixed":
+        end = min(end, settings.first + settings.size)
+        start = min(end, settings.first)
+    else:
+        start = 0 if settings.rule == "full" else max(0, end - settings.size)
     if end - start < settings.min:
-        before = " before the answer" if answer_token is not None and end < n_tokens else ""
-        return SelectedWindow(start, end, f"{end - start} tokens generated{before}, fewer than {settings.min}")
+        before = " before the closing statement" if n_before_closing < n_tokens and end <= n_before_closing else ""
+        after = f" from token {settings.first} on" if settings.rule == "fixed" else ""
+        return SelectedWindow(start, end, f"{end - start} tokens generated{after}{before}, fewer than {settings.min}")
     return SelectedWindow(start, end)
 
 
 def max_window_length(settings: Window, max_new_tokens: int) -> int:
     """Return the number of tokens in the longest possible window."""
-    return max_new_tokens if settings.rule == "full" else min(settings.size, max_new_tokens)
+    if settings.rule == "full":
+        return max_new_tokens
+    return max(0, min(settings.size, max_new_tokens - (settings.first if settings.rule == "fixed" else 0)))
 
 
 def token_at(offset: int, ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> int:

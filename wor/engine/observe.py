@@ -14,7 +14,11 @@ from wor.engine.model import LM
 
 @dataclass(frozen=True)
 class PromptAndContinuation:
-    """A prompt and the model's continuation, with a window ``start`` to ``end`` of the latter."""
+    """A prompt, which isn't empty, and its continuation. ``[start, end)`` of it is the window.
+
+    The window is a set of generated tokens. Every number about it belongs to the predictions that
+    these tokens were drawn from. The prediction of a token is made at the position before it.
+    """
 
     prompt: list[int]
     continuation: list[int]
@@ -26,13 +30,14 @@ class PromptAndContinuation:
         return self.prompt + self.continuation
 
     @property
-    def ids_to_window(self) -> list[int]:
-        """Return everything up to the window's end. Nothing later can change its hidden states."""
-        return self.prompt + self.continuation[: self.end]
+    def ids_before_last(self) -> list[int]:
+        """Return all before the window's last token. Nothing later can change a prediction."""
+        return (self.prompt + self.continuation[: self.end])[:-1]
 
     @property
-    def window(self) -> Span:
-        return Span(len(self.prompt) + self.start, len(self.prompt) + self.end)
+    def predictions(self) -> Span:
+        """Return the positions at which the window's tokens were predicted."""
+        return Span(len(self.prompt) + self.start - 1, len(self.prompt) + self.end - 1)
 
 
 class TokenScores(NamedTuple):
@@ -57,7 +62,9 @@ def observe(
     belief: torch.Tensor,
     lens: bool,
 ) -> tuple[dict[str, np.ndarray], TokenScores]:
-    """Return one item's arrays and scores. W window positions, L layers, H heads, P paraphrases.
+    """Return one item's arrays and scores. W window tokens, L layers, H heads, P paraphrases.
+
+    Entry w along W belongs to the prediction that the window's token w was drawn from.
 
     Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. ``belief``,
     [L + 1, D], is the reference mean on which beliefs are centred. ``lens`` adds jsd.
@@ -70,13 +77,14 @@ def observe(
     cosine : [P, L + 1] cosine between the centred window means of item and paraphrase.
     jsd : [L, W] logit-lens divergence from the final layer, bits.
     """
-    clean = capture(lm, sequence.ids, sequence.window, scored_from=1)
+    clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1)
     visible = torch.arange(clean.window.start, clean.window.end, device=lm.device) + 1
     cosine, belief = torch.zeros(0, lm.n_layers + 1), belief.to(lm.device)
     if paraphrases:
         start, end = sequence.start, sequence.end
         others = [PromptAndContinuation(prompt, sequence.continuation, start, end) for prompt in paraphrases]
-        beliefs = mean_beliefs(lm, clean, [other.ids_to_window for other in others], [other.window for other in others])
+        sequences, windows = [other.ids_before_last for other in others], [other.predictions for other in others]
+        beliefs = mean_beliefs(lm, clean, sequences, windows)
         cosine = torch.cosine_similarity(clean.hidden.float().mean(1) - belief, beliefs - belief, dim=-1)
     arrays = {
         "entropy": clean.entropy.mean(1),

@@ -20,7 +20,8 @@ class ItemArrays:
     and ``entropy_no_sink``, [L, W], are in nats, mean over heads. ``entropy_heads``, [L, H], is
     over log k, mean over the window. ``kl``, [L, W] in nats, is the effect of each layer's
     ablation. ``cosine`` is [P, L + 1]. ``jsd``, [L, W] in bits, is each layer's logit lens against
-    the last's, on evaluation items only. ``first_position`` of the window counts from 0.
+    the last's, on evaluation items only. ``first_position``, from 0, is where the window's first
+    token was predicted.
     ``thresholds``, [L] in nats, come from calibration controls; see `apl.thresholds`.
     """
 
@@ -31,5 +32,13 @@ class ItemArrays:
 
 def iterate_items(frame: pd.DataFrame, arrays: Mapping[str, np.ndarray], thresholds: np.ndarray) -> Iterator[ItemArrays]:
     """Yield each item of stored records, whose arrays have items as their first axis."""
-    for index, start in enumerate(frame["window_start"]):
-        yield ItemArrays({name: array[index] for name, array in arrays.items()}, start, thresholds)
+    for index, position in enumerate(first_positions(frame)):
+        yield ItemArrays({name: array[index] for name, array in arrays.items()}, position, thresholds)
+
+
+def first_positions(frame: pd.DataFrame) -> np.ndarray:
+    """Return the position before each window's first token, which predicted it: [N].
+
+    ``window_start`` is the token's own position, from 0, in prompt and continuation.
+    """
+    return frame["window_start"].to_numpy() - 1

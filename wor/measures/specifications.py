@@ -10,7 +10,7 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import ape, apl, rev
-from wor.measures.item_arrays import iterate_items
+from wor.measures.item_arrays import first_positions, iterate_items
 from wor.measures.registry import COMPONENTS, MEASURES
 
 WINDOW_DIVISORS = (1, 2, 4)  # the window's last 1/k tokens
@@ -24,7 +24,7 @@ Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
 
 def last_tokens(frame: pd.DataFrame, arrays: dict[str, np.ndarray], width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return first positions and arrays of each window's last ``width`` tokens, NaN at the end."""
-    starts = frame["window_start"].to_numpy().copy()
+    starts = first_positions(frame)
     last = {name: np.full((*arrays[name].shape[:2], width), np.nan, np.float32) for name in ("kl", "entropy", "entropy_no_sink")}
     for index, length in enumerate(frame["window_end"] - frame["window_start"]):
         skipped = max(0, length - width)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import ape, apl, rev
-from wor.measures.item_arrays import iterate_items
+from wor.measures.item_arrays import first_positions, iterate_items
 from wor.measures.registry import COMPONENTS, compute_measures
 
 ITEM_COLUMNS = [
@@ -76,7 +76,7 @@ def layer_table(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFr
     n_items, n_layers, _ = arrays["kl"].shape
 
     def ape_column(name: str, skipped: int) -> np.ndarray:
-        windows = zip(arrays[name], frame["window_start"], strict=True)
+        windows = zip(arrays[name], first_positions(frame), strict=True)
         return np.concatenate([ape.ape_by_layer(entropy, start, skipped) for entropy, start in windows])
 
     with warnings.catch_warnings():

@@ -35,16 +35,19 @@ Request = tuple[str, list[int], float]  # item ID, prompt's token IDs, temperatu
 
 @dataclass(frozen=True)
 class Response:
-    """A response and its window. ``answer_span`` is [start, end) of the continuation's tokens."""
+    """A response and its window.
+
+    ``closing_span`` is [start, end) of the continuation's tokens that state the answer, or close
+    the text as the instruction asks. It is empty and at the end where none do.
+    """
 
     item: Item
     sequence: PromptAndContinuation
     text: str
     answer: str
-    answer_span: tuple[int, int]
+    closing_span: tuple[int, int]
     correct: float
     finished: bool
-    n_tokens_before_answer: int
     exclusion_reason: str
 
 
@@ -107,8 +110,7 @@ def _load_response(item: Item, row: pd.Series, paraphrases: int) -> Response:
     return Response(
         item=item.model_copy(update=first),
         sequence=PromptAndContinuation(prompt, continuation, row["window_start"] - offset, row["window_end"] - offset),
-        answer_span=(row["answer_start"] - offset, row["answer_end"] - offset),
-        n_tokens_before_answer=row["cot_len"],
+        closing_span=(row["answer_start"] - offset, row["answer_end"] - offset),
         exclusion_reason=row["reason"],
         **{name: row[name] for name in ("text", "answer", "correct", "finished")},
     )
@@ -134,7 +136,7 @@ def compute_reference(run: Session, responses: Sequence[Response]) -> Reference:
 
 def _average(lm: LM, responses: list[Response], advance: Callable, samples: int) -> Records:
     def average(lm: LM, response: Response) -> dict[str, np.ndarray]:
-        return summarise_run(capture(lm, response.sequence.ids_to_window, response.sequence.window), samples)
+        return summarise_run(capture(lm, response.sequence.ids_before_last, response.sequence.predictions), samples)
 
     summaries = map_items(lm, average, responses, advance)
     frame = pd.DataFrame({"item_id": [response.item.item_id for response in responses]})
@@ -161,7 +163,8 @@ def _observe(lm: LM, responses: list[Response], advance: Callable, params: Param
         sequence, name = response.sequence, response.item.item_id
         if response.exclusion_reason:
             return {}, score_tokens(lm, sequence)
-        replacement = reference.replacement(ablation.part, ablation.stand_in, len(sequence.window), params.seed, name)
+        width = sequence.end - sequence.start
+        replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
         return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens)
 
     # Encoded here, as the tokenizer is not thread-safe.
@@ -178,8 +181,8 @@ def _observation_cost(lm: LM, responses: list[Response], lens: bool) -> list[flo
         sequence = response.sequence
         costs.append(len(sequence.ids) * (1 + unembedding))
         if not response.exclusion_reason:
-            costs[-1] += len(response.item.paraphrases) * len(sequence.ids_to_window)
-            costs[-1] += cost.window(lm, len(sequence.window), 1, lens)
+            costs[-1] += len(response.item.paraphrases) * len(sequence.ids_before_last)
+            costs[-1] += cost.window(lm, len(sequence.predictions), 1, lens)
     return costs
 
 
@@ -217,11 +220,11 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
     body = continuation[:-1] if finished else continuation
     text = lm.decode(body)
     answer = answers.find_answer(text, item.answer_kind, finished)
-    answer_token, answer_span = None, (len(body), len(body))
-    if answer is not None:
-        answer_token = windows.token_at(answer.start, body, lm.decode)
-        answer_span = (answer_token, windows.token_at(answer.end - 1, body, lm.decode) + 1)
-    window = windows.select_window(len(body), answer_token, params.window)
+    start, end = answers.find_closing(text, answer, item.closing)
+    closing_span = (len(body), len(body))
+    if start < end:
+        closing_span = (windows.token_at(start, body, lm.decode), windows.token_at(end - 1, body, lm.decode) + 1)
+    window = windows.select_window(len(body), closing_span[0], params.window)
     correct = math.nan
     if item.answer_kind != "none":
         correct = float(answer is not None and answer.value == answers.normalise_answer(item.answer, item.answer_kind))
@@ -230,10 +233,9 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
         sequence=PromptAndContinuation(prompt, body, window.start, window.end),
         text=text,
         answer="" if answer is None else answer.value,
-        answer_span=answer_span,
+        closing_span=closing_span,
         correct=correct,
         finished=finished,
-        n_tokens_before_answer=len(body) if answer_token is None else answer_token,
         exclusion_reason=window.reason,
     )
 
@@ -243,7 +245,7 @@ def _row(lm: LM, response: Response, scores: TokenScores) -> dict:
     return {
         **item.model_dump(include={"item_id", "dataset", "role", "split", "cluster"}),
         "token_len": len(sequence.prompt),
-        "cot_len": response.n_tokens_before_answer,
+        "cot_len": response.closing_span[0],
         "steps": math.nan if item.steps is None else item.steps,
         "n_generated": len(sequence.continuation),
         "avg_logprob": scores.continuation,
@@ -252,10 +254,10 @@ def _row(lm: LM, response: Response, scores: TokenScores) -> dict:
         "finished": response.finished,
         "answer": response.answer,
         "correct": response.correct,
-        "window_start": sequence.window.start,
-        "window_end": sequence.window.end,
-        "answer_start": len(sequence.prompt) + response.answer_span[0],
-        "answer_end": len(sequence.prompt) + response.answer_span[1],
+        "window_start": len(sequence.prompt) + sequence.start,
+        "window_end": len(sequence.prompt) + sequence.end,
+        "answer_start": len(sequence.prompt) + response.closing_span[0],
+        "answer_end": len(sequence.prompt) + response.closing_span[1],
         "paraphrase_share": float(np.mean(item.paraphrase_shares)) if item.paraphrase_shares else math.nan,
         "paraphrase_reason": item.paraphrase_reason,
         "reason": response.exclusion_reason,

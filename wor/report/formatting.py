@@ -6,7 +6,7 @@ from wor.measures.registry import HEADS, LABELS
 
 COVARIATES = {
     "token_len": "prompt tokens",
-    "cot_len": "tokens before the answer",
+    "cot_len": "tokens before the closing statement",
     "n_generated": "generated tokens",
     "avg_logprob": "mean log-probability",
     "perplexity": "perplexity",

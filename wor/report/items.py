@@ -172,7 +172,7 @@ def _token_scores(frame: pd.DataFrame, arrays: dict[str, np.ndarray], settings: 
             jsd, kl = arrays["jsd"][index][:, :width], arrays["kl"][index][:, :width]
             settling = dtr.settling_depth(jsd, settings["dtr_g"])
             entropy = arrays["entropy_no_sink" if no_sink else "entropy"][index][:, :width]
-            visible = row.token_len + row.window_start + 1 + np.arange(width) - no_sink
+            visible = row.token_len + row.window_start + np.arange(width) - no_sink  # where the tokens were predicted
             spread = entropy / np.log(visible)
         rows.append(
             {

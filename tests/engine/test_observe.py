@@ -1,0 +1,102 @@
+"""Each array of an item belongs to the predictions that the window's tokens were drawn from."""
+
+import math
+
+import pytest
+import torch
+
+from wor.engine.capture import Span, registered_hooks
+from wor.engine.observe import PromptAndContinuation, observe
+
+SEQUENCES = [
+    PromptAndContinuation([5, 9, 2, 7, 11, 3], [4, 8, 15, 16, 23, 42, 6, 1], start=2, end=6),
+    PromptAndContinuation([5, 9, 2, 7, 11, 3], [4, 8, 15, 16, 23], start=0, end=5),
+]
+
+
+@pytest.fixture(params=SEQUENCES, ids=["inside", "from the first generated token"])
+def case(request, lm64):
+    """Return a sequence, its arrays and scores, and what was put into it."""
+    generator = torch.Generator().manual_seed(0)
+    replacement = torch.randn(lm64.n_layers, lm64.width, generator=generator, dtype=torch.float64)
+    belief = torch.randn(lm64.n_layers + 1, lm64.width, generator=generator)
+    paraphrase = [5, 9, 7, 7, 2, 11, 3]
+    arrays, scores = observe(lm64, request.param, [paraphrase], "mlp", replacement, belief, lens=True)
+    return request.param, arrays, scores, (replacement, belief, paraphrase)
+
+
+@torch.inference_mode()
+def plain(lm, ids):
+    """Return log-probabilities [T, V], residual streams [L + 1, T, D], before the final norm."""
+    streams = []
+    hooks = [(layer.block.register_forward_pre_hook, lambda m, args: streams.append(args[0][0])) for layer in lm.layers]
+    hooks.append((lm.norm.register_forward_pre_hook, lambda m, args: streams.append(args[0][0])))
+    with registered_hooks(*hooks):
+        logits = lm.hf(torch.tensor([ids])).logits[0]
+    return logits.double().log_softmax(-1), torch.stack(streams)
+
+
+def predictions_of(sequence):
+    """Return the position before each token of the window, counted by hand."""
+    tokens = range(len(sequence.prompt) + sequence.start, len(sequence.prompt) + sequence.end)
+    return [token - 1 for token in tokens]
+
+
+def test_the_window_is_predicted_one_position_earlier(case):
+    sequence = case[0]
+    positions = predictions_of(sequence)
+    assert sequence.predictions == Span(positions[0], positions[-1] + 1)
+    assert [sequence.ids[position + 1] for position in positions] == sequence.continuation[sequence.start : sequence.end]
+    assert sequence.ids_before_last == sequence.ids[: positions[-1] + 1]
+
+
+def test_the_window_tokens_scores_are_those_of_its_predictions(case, lm64):
+    sequence, _, scores, _ = case
+    log_probs, _ = plain(lm64, sequence.ids)
+    window = slice(sequence.start, sequence.end)
+    for entry, position in enumerate(predictions_of(sequence)):
+        token = sequence.ids[position + 1]
+        assert scores.log_probs[window][entry] == pytest.approx(float(log_probs[position, token]), abs=1e-6)
+        entropy = float(torch.special.entr(log_probs[position].exp()).sum())
+        assert scores.entropies[window][entry] == pytest.approx(entropy, abs=1e-6)
+
+
+def test_kl_and_lens_are_of_the_same_predictions(case, lm64):
+    sequence, arrays, _, (replacement, _, _) = case
+    positions = predictions_of(sequence)
+    log_p, streams = plain(lm64, sequence.ids)
+    p = log_p[positions].exp()
+    for layer in range(lm64.n_layers):
+
+        def replace(module, args, output, layer=layer):
+            output = output.clone()
+            output[:, positions] = replacement[layer]
+            return output
+
+        with registered_hooks((lm64.layers[layer].mlp.register_forward_hook, replace)):
+            log_q, _ = plain(lm64, sequence.ids)
+        kl = (p * (log_p[positions] - log_q[positions])).sum(-1).numpy()
+        assert arrays["kl"][layer] == pytest.approx(kl, abs=1e-6)
+        with torch.inference_mode():
+            lens = lm64.logits(streams[layer + 1, positions]).double().softmax(-1)
+        mixed = (lens + p) / 2
+        jsd = sum(sign * torch.special.entr(x).sum(-1) for sign, x in ((1, mixed), (-0.5, lens), (-0.5, p))) / math.log(2)
+        assert arrays["jsd"][layer] == pytest.approx(jsd.numpy(), abs=1e-5)
+
+
+def test_attention_is_of_the_queries_that_make_these_predictions(case, lm64, tiny_folder):
+    from transformers import AutoModelForCausalLM
+
+    sequence, arrays, _, _ = case
+    eager = AutoModelForCausalLM.from_pretrained(tiny_folder, attn_implementation="eager", dtype=torch.float64)
+    with torch.inference_mode():
+        rows = torch.stack(eager(torch.tensor([sequence.ids]), output_attentions=True).attentions)[:, 0]
+    entropy = torch.special.entr(rows[:, :, predictions_of(sequence)]).sum(-1).mean(1).numpy()
+    assert arrays["entropy"] == pytest.approx(entropy, abs=1e-6)
+
+
+def test_beliefs_are_the_hidden_states_behind_these_predictions(case, lm64):
+    sequence, arrays, _, (_, belief, paraphrase) = case
+    shifted = PromptAndContinuation(paraphrase, sequence.continuation, sequence.start, sequence.end)
+    means = [plain(lm64, one.ids)[1][:, predictions_of(one)].mean(1) - belief for one in (sequence, shifted)]
+    assert arrays["cosine"][0] == pytest.approx(torch.cosine_similarity(*means, dim=-1).numpy(), abs=1e-6)
