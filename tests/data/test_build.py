@@ -8,6 +8,7 @@ from tests.helpers.root import ROOT
 from wor.config import params
 from wor.config.params import Paraphrase
 from wor.data import build, datasets, paraphrase
+from wor.data.items import normalise
 from wor.data.lexicon import SUBSTITUTIONS
 from wor.errors import UserError
 
@@ -70,6 +71,23 @@ def test_literal_controls_are_the_same_articles_whole(settings, built):
     assert sum(len(item.prompt) > len(by_id[item.item_id].prompt) for item in whole) >= 8
     unmatched = settings.model_copy(update={"control": settings.control.model_copy(update={"match": "none"})})
     assert build.full_length_controls(unmatched, build.build_items(unmatched, count)) == []
+
+
+def test_the_gold_continuation_is_the_solution_or_what_a_prompt_leaves_of_its_article(settings, built):
+    empty = 0
+    for item in everything(built):
+        continuation = build.gold_continuation(item)
+        if item.role == "reasoning":
+            assert continuation == item.gold
+            continue
+        body = item.prompt.removeprefix(settings.prompt.frames[0]).removesuffix(settings.spec(item.dataset).instruction)
+        assert normalise(f"{body} {continuation}") == normalise(item.gold)
+        assert continuation in item.gold
+        empty += not continuation
+    assert 1 <= empty < 5  # a prompt may show the whole of a short article
+    assert all(build.gold_continuation(item) == "" for item in build.full_length_controls(settings, built))
+    texts = {"gold": "One is here.\n\nTwo  is. Three.", "prompt": "x\n\nOne is here.\nTwo is.\n\ny"}
+    assert build.gold_continuation(built["wiki"][0].model_copy(update=texts)) == "Three."
 
 
 def test_steps_are_the_results_that_a_worked_solution_states(built):

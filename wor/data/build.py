@@ -81,6 +81,19 @@ def match_length(text: str, target: int, count: CountTokens) -> str:
     return min(candidates, key=lambda candidate: abs(count(candidate) - target))
 
 
+def gold_continuation(item: Item) -> str:
+    """Return a text that people wrote to follow the item's prompt; empty if there is none.
+
+    For a reasoning item it is the worked solution. For a control it is the sentences of its article
+    after those that the prompt shows. A prompt with the whole article leaves none.
+    """
+    if item.role == "reasoning":
+        return item.gold
+    parts, prompt = datasets.sentences(item.gold), items.normalise(item.prompt)
+    shown = [end for end in range(len(parts) + 1) if items.normalise(" ".join(parts[:end])) in prompt]
+    return " ".join(parts[max(shown) :])
+
+
 def _make_item(dataset: str, row: pd.Series, raw: RawItem, body: str, gold: str, params: Params, paired_with: str = "") -> Item:
     spec, frames = params.spec(dataset), params.prompt.frames
 
