@@ -14,7 +14,7 @@ def main(params, log):
     for dataset, entries in built.items():
         items.write_items(paths.items(dataset), entries)
         calibration = sum(item.split == "calibration" for item in entries)
-        log.info(f"{dataset}: {len(entries)} items verified ({calibration} with a calibration ID)")
+        log.info(f"{dataset}: {len(entries)} items verified ({calibration} held out for calibration)")
     items.write_items(paths.LITERAL_ITEMS, build.full_length_controls(params, built))
     origins = {dataset: datasets.provenance(params.spec(dataset)) for dataset in params.datasets}
     return {"datasets": {dataset: origin for dataset, origin in origins.items() if origin}}

@@ -2,12 +2,13 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from tests.helpers.root import ROOT
 from wor.config import params
 from wor.config.params import Paraphrase
-from wor.data import build, datasets, paraphrase
+from wor.data import build, datasets, items, paraphrase
 from wor.data.items import normalise
 from wor.data.lexicon import SUBSTITUTIONS
 from wor.errors import UserError
@@ -34,7 +35,7 @@ def everything(built):
 
 
 def test_every_item_has_what_it_needs(settings, built):
-    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 20, "syllogism": 20, "wiki": 64}
+    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 38, "syllogism": 37, "wiki": 64}
     for item in everything(built):
         assert item.prompt.startswith(settings.prompt.frames[0])
         assert item.prompt.endswith(settings.spec(item.dataset).instruction)
@@ -152,6 +153,25 @@ def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
         assert [name.split("/")[0] for name in partners] == (["gsm-symbolic", "syllogism"] * len(partners))[: len(partners)]
 
 
+def test_both_classes_are_held_out_and_a_cluster_never_is_on_both_sides(built):
+    scored = {name: sum(item.split == "evaluation" for item in entries) for name, entries in built.items()}
+    assert scored == {"gsm-symbolic": 20, "syllogism": 20, "wiki": 41}
+    sides = {
+        split: {item.cluster for item in everything(built) if item.split == split} for split in ("calibration", "evaluation")
+    }
+    assert not sides["calibration"] & sides["evaluation"]
+    for item in everything(built):
+        assert item.split == items.split_of(item.cluster, 0.3333)
+    evaluated = [item.item_id for item in items.evaluation_items(everything(built))]
+    assert evaluated == [item.item_id for item in everything(built) if item.cluster in sides["evaluation"]]
+
+
+def test_a_control_has_the_length_of_a_partner_of_its_own_split(built):
+    by_id = {item.item_id: item for item in everything(built)}
+    for control in built["wiki"]:
+        assert by_id[control.paired_with].split == control.split
+
+
 def test_matching_brings_the_lengths_together(values, built, workspace):
     values["control"]["match"] = "none"
     literal = build.build_items(params.parse_params(values), count)
@@ -170,6 +190,15 @@ def test_a_larger_study_keeps_the_pairs_of_a_smaller(values, built, workspace):
     values["dataset_specs"]["wiki"]["n"] = 40
     small = build.build_items(params.parse_params(values), count)
     assert [item.model_dump() for item in small["wiki"]] == [item.model_dump() for item in built["wiki"][:40]]
+
+
+def test_reasoning_items_of_one_cluster_cannot_be_split(values, workspace):
+    frozen = pd.read_csv("data/frozen/syllogism.csv", dtype=str).assign(cluster="one")
+    frozen.to_csv("data/frozen/syllogism.csv", index=False)
+    values["datasets"] = ["syllogism", "wiki"]
+    message = r"dataset_specs.syllogism.n: 37 reasoning items give none of \w+\. Raise .* A cluster is never split"
+    with pytest.raises(UserError, match=message):
+        build.build_items(params.parse_params(values), count)
 
 
 def test_too_few_controls_for_both_splits_is_refused(values, workspace):

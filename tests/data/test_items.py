@@ -24,7 +24,7 @@ def test_uniform_is_uniform_and_fixed():
     assert items.hash_to_unit("split", "wiki/Liberia") == 0.6422397355853074
 
 
-def test_the_split_depends_on_the_id_and_the_share_alone():
+def test_the_split_depends_on_the_cluster_and_the_share_alone():
     ids = [f"wiki/{index}" for index in range(3000)]
     split = [items.split_of(name, 0.25) for name in ids]
     assert 0.22 < split.count("calibration") / 3000 < 0.28

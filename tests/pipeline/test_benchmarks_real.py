@@ -23,13 +23,16 @@ QUICKER = {
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A study of GSM8K, by its named format, and StrategyQA, by a map of its columns."""
+    """A study of GSM8K, by its named format, and StrategyQA, by a map of its columns.
+
+    20 items of each are for evaluation.
+    """
     if not (DATA / "gsm8k_test.jsonl").is_file():
         pytest.skip("no copy of GSM8K and StrategyQA beside the repository")
     checkout = Study.make(tmp_path_factory.mktemp("real"), QUICKER, {"datasets": ["gsm8k", "strategyqa", "wiki"]})
     fields = {"key": "qid", "text": "question", "answer": "answer", "answer_kind": "yesno", "solution": "facts"}
-    strategyqa = {"n": 20, "path": str(DATA / "strategyqa.jsonl"), "format": None, "fields": fields}
-    gsm8k = {"n": 20, "path": str(DATA / "gsm8k_test.jsonl")}
+    strategyqa = {"n": 36, "path": str(DATA / "strategyqa.jsonl"), "format": None, "fields": fields}
+    gsm8k = {"n": 39, "path": str(DATA / "gsm8k_test.jsonl")}
     checkout.change({"dataset_specs": {"gsm8k": gsm8k, "strategyqa": strategyqa, "wiki": {"n": 12}}})
     for stage in (("check",), ("models", "--model", MODEL), ("ids",), ("reference", "--model", MODEL)):
         checkout.stage(*stage)

@@ -20,7 +20,7 @@ from wor.errors import UserError
 from wor.pipeline import cluster
 
 RAY = {"RAY_USAGE_STATS_ENABLED": "0"}
-MANY = {"dataset_specs": {"gsm-symbolic": {"n": 90}}}  # two shards generated, six observed
+MANY = {"dataset_specs": {"gsm-symbolic": {"n": 168}}}  # 90 for evaluation: two shards generated, six observed
 ACTIVATIONS = ("activations", "--model", "tiny", "--dataset", "gsm-symbolic")
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.real
 
 SMALL = {
     "datasets": ["gsm-symbolic", "syllogism", "wiki"],
-    "dataset_specs": {"gsm-symbolic": {"n": 5}, "syllogism": {"n": 5}, "wiki": {"n": 17}},
+    "dataset_specs": {"gsm-symbolic": {"n": 12}, "syllogism": {"n": 12}, "wiki": {"n": 17}},
     "control": {"calibration_share": 0.45},
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
     "nulls": {"twin_n": 2, "twin_calibration": 4, "literal_n": 2},

@@ -432,7 +432,8 @@ class TestRefusals:
         unversioned.change({"control": {"calibration_share": share}})
         before = outputs(unversioned)
         line = unversioned.refusal(unversioned.stage("ids", expect=2))
-        assert line.startswith(f"error: dataset_specs.wiki.n: 36 gives no {side} control. Raise dataset_specs.wiki.n")
+        message = f"error: dataset_specs.gsm-symbolic.n: 45 reasoning items give none of {side}. "
+        assert line.startswith(f"{message}Raise dataset_specs.gsm-symbolic.n")
         assert outputs(unversioned) == before
 
     def test_a_prompt_longer_than_the_context(self, unversioned):

@@ -23,8 +23,8 @@ GSM8K = "740312add88f781978c0658806c59bc2815b9866"  # pinned by the profile
 STRATEGYQA = "5" * 40
 SMALLER = [
     "max_new_tokens=24",
-    "dataset_specs.gsm8k.n=10",
-    "dataset_specs.strategyqa.n=6",
+    "dataset_specs.gsm8k.n=18",
+    "dataset_specs.strategyqa.n=12",
     "dataset_specs.wiki.n=30",
     "robustness.n=1",
     "nulls.twin_n=10",
@@ -106,7 +106,7 @@ def test_every_model_has_its_measures_statistics_and_figures(study):
     assert list(results["models"]) == ["smollm-135m", "smollm-360m", "smollm-1-7b"]
     for result in results["models"].values():
         table = pd.read_csv(folder / "results" / f"{result['label']}_metrics.csv")
-        assert table["dataset"].value_counts()[["gsm8k", "strategyqa"]].tolist() == [10, 6]
+        assert table["dataset"].value_counts()[["gsm8k", "strategyqa"]].tolist() == [10, 9]
         assert set(table["template"]) == {"prompt.template"}  # base models have no chat template
         assert result["auroc"]["rev"]["bootstrap"]["value"] is not None
         assert set(result["accuracy"]) == {"gsm8k", "strategyqa"}

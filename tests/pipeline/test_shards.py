@@ -154,7 +154,7 @@ def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
 def test_kill_9_loses_at_most_a_shard_and_leaves_no_trace_in_the_result(study, tmp_path):
     """A stage's process is killed whenever another shard appears, until it finishes."""
     cache = tmp_path / "cache" / "shards"
-    study.change({"dataset_specs": {"gsm-symbolic": {"n": 70}}, "compute": {"threads": 2}})
+    study.change({"dataset_specs": {"gsm-symbolic": {"n": 134}}, "compute": {"threads": 2}})
     study.stage("ids")
     command = [sys.executable, "-m", "stages", "activations", "--model", "tiny", "--dataset", "gsm-symbolic"]
     output = study.folder / "data" / "activations" / "tiny" / "gsm-symbolic"

@@ -30,7 +30,7 @@ STAGE = """  NAME:
 DATASET = """  NAME:
     source: jsonl
     role: reasoning             # or control
-    n: 12
+    n: 24
     path: data/local/NAME.jsonl
     fields: {key: id, text: question, answer: answer, answer_kind: number, solution: solution}
     instruction: Work through this step by step, then end with 'The answer is'.
@@ -41,7 +41,7 @@ EDITS = {
     "measure": ("wor/measures/registry.py", r"^\)\n\nCOMPONENTS", MEASURE, "pytest tests/measures/test_NAME.py"),
     "figure": ("wor/figures/__init__.py", r"^\}$", '    "NAME": "NAME",\n', "wor figure NAME"),
     "stage": ("dvc.yaml", "^  figures:$", STAGE, "pytest tests/pipeline/test_NAME.py"),
-    "dataset": ("params.yaml", "^\nprompt:$", DATASET, "fill data/local/NAME.jsonl, then wor freeze NAME --n 12"),
+    "dataset": ("params.yaml", "^\nprompt:$", DATASET, "fill data/local/NAME.jsonl, then wor freeze NAME --n 24"),
 }
 
 

@@ -117,7 +117,7 @@ class DatasetBase(Strict):
     role: Literal["reasoning", "control"]
     """The class of the items."""
     n: Annotated[int, Field(ge=1)]
-    """Number of items, from the top of data/frozen/NAME.csv. Calibration controls count."""
+    """Number of items, from the top of data/frozen/NAME.csv. Calibration items count."""
     instruction: str = ""
     """Text after each item in its prompt."""
     closing: str = ""
@@ -223,7 +223,7 @@ class Control(Strict):
     length_model: Slug
     """The entry of models whose tokenizer counts a prompt's tokens for length."""
     calibration_share: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the controls that fix thresholds and scales. A hash of an item's ID decides."""
+    """Share of each dataset's clusters held out for calibration, by a hash of a cluster's name."""
 
 
 class Paraphrase(Strict):

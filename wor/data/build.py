@@ -1,16 +1,18 @@
 """Make items from frozen lists: prompts, length-matched controls, paraphrases."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import pandas as pd
 
 from wor.config.params import Params
 from wor.data import datasets, frozen, items
-from wor.data.items import Item, RawItem
+from wor.data.items import Item, RawItem, Split
 from wor.data.paraphrase import make_paraphrases
 from wor.errors import UserError
 
 CountTokens = Callable[[str], int]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def build_items(params: Params, count: CountTokens) -> dict[str, list[Item]]:
@@ -19,7 +21,11 @@ def build_items(params: Params, count: CountTokens) -> dict[str, list[Item]]:
         name: [_make_item(name, row, raw, raw.text, raw.solution, params) for row, raw in _load(name, params)]
         for name in params.datasets_with_role("reasoning")
     }
-    partners = list(reasoning.values())
+    partners = {split: _by_dataset(reasoning, split) for split in SPLITS}
+    for split, datasets_of_split in partners.items():
+        if not datasets_of_split:
+            key, n = f"dataset_specs.{next(iter(reasoning))}.n", sum(map(len, reasoning.values()))
+            raise UserError(key, f"{n} reasoning items give none of {split}", _remedy(key, params))
     controls = {name: _build_controls(name, params, partners, count) for name in params.datasets_with_role("control")}
     return {name: (reasoning | controls)[name] for name in params.datasets}
 
@@ -50,28 +56,43 @@ def _load(dataset: str, params: Params) -> list[tuple[pd.Series, RawItem]]:
     return frozen.load_frozen_items(dataset, params.spec(dataset))
 
 
-def _build_controls(dataset: str, params: Params, reasoning: list[list[Item]], count: CountTokens) -> list[Item]:
-    """Return articles, each cut to the length of its partner, a reasoning prompt.
+def _by_dataset(reasoning: dict[str, list[Item]], split: Split) -> list[list[Item]]:
+    """Return the items of a split by dataset, without the datasets that have none."""
+    groups = ([item for item in entries if item.split == split] for entries in reasoning.values())
+    return [group for group in groups if group]
 
-    Partners come from the datasets in turn, each in a cycle. A larger study keeps smaller pairings.
+
+def _build_controls(dataset: str, params: Params, reasoning: dict[Split, list[list[Item]]], count: CountTokens) -> list[Item]:
+    """Return articles, each cut to the length of its partner, a reasoning prompt of its split.
+
+    Partners come from the datasets in turn, each in a cycle. A larger study keeps smaller pairings,
+    unless a dataset without an item of the split then has one.
     """
     spec, frame, built = params.spec(dataset), params.prompt.frames[0], []
-    seen: dict[str, int] = {"calibration": 0, "evaluation": 0}
+    seen = dict.fromkeys(SPLITS, 0)
     for row, raw in _load(dataset, params):
-        split = items.split_of(row["item_id"], params.control.calibration_share)
-        rank = seen[split]
+        split = _split(dataset, row, params)
+        rank, groups = seen[split], reasoning[split]
         seen[split] += 1
-        partners = reasoning[rank % len(reasoning)]
-        partner = partners[(rank // len(reasoning)) % len(partners)]
+        partners = groups[rank % len(groups)]
+        partner = partners[(rank // len(groups)) % len(partners)]
         body = raw.text
         if params.control.match == "length":
             body = match_length(body, count(partner.prompt), lambda text: count(assemble_prompt(frame, text, spec.instruction)))
         built.append(_make_item(dataset, row, raw, body, raw.text, params, partner.item_id))
     for name, number in seen.items():
         if not number:
-            remedy = f"Raise dataset_specs.{dataset}.n or move control.calibration_share ({params.control.calibration_share})"
-            raise UserError(f"dataset_specs.{dataset}.n", f"{spec.n} gives no {name} control", remedy)
+            key = f"dataset_specs.{dataset}.n"
+            raise UserError(key, f"{spec.n} gives no {name} control", _remedy(key, params))
     return built
+
+
+def _split(dataset: str, row: pd.Series, params: Params) -> Split:
+    return items.split_of(f"{dataset}/{row['cluster']}", params.control.calibration_share)
+
+
+def _remedy(key: str, params: Params) -> str:
+    return f"Raise {key} or move control.calibration_share ({params.control.calibration_share}). A cluster is never split"
 
 
 def match_length(text: str, target: int, count: CountTokens) -> str:
@@ -105,7 +126,7 @@ def _make_item(dataset: str, row: pd.Series, raw: RawItem, body: str, gold: str,
         item_id=row["item_id"],
         dataset=dataset,
         role=spec.role,
-        split=items.split_of(row["item_id"], params.control.calibration_share),
+        split=_split(dataset, row, params),
         cluster=f"{dataset}/{row['cluster']}",
         sha256=row["sha256"],
         prompt=assemble(frames[0], body),

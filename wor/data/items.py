@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from wor import storage
 from wor.config.params import AnswerKind
 
+Split = Literal["calibration", "evaluation"]
+
 
 class RawItem(BaseModel):
     """An item as its source has it, before it becomes a prompt."""
@@ -37,7 +39,7 @@ class Item(BaseModel):
     item_id: str
     dataset: str
     role: Literal["reasoning", "control"]
-    split: Literal["calibration", "evaluation"]
+    split: Split
     cluster: str
     sha256: str
     prompt: str
@@ -71,14 +73,17 @@ def hash_to_unit(*key: object) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def split_of(identifier: str, calibration_share: float) -> Literal["calibration", "evaluation"]:
-    """Return an item's split, by a hash of its ID. The study's size does not matter."""
-    return "calibration" if hash_to_unit("split", identifier) < calibration_share else "evaluation"
+def split_of(cluster: str, calibration_share: float) -> Split:
+    """Return the split of a cluster's items, by a hash of its name. The study's size is no matter.
+
+    Items of one template or syllogistic form are alike, so all of them are on one side.
+    """
+    return "calibration" if hash_to_unit("split", cluster) < calibration_share else "evaluation"
 
 
 def evaluation_items(items: Iterable[AnyItem]) -> list[AnyItem]:
-    """Return the items that are scored: every reasoning item, and controls outside calibration."""
-    return [item for item in items if item.role == "reasoning" or item.split == "evaluation"]
+    """Return the items that are scored, of both classes. Those of calibration are held out."""
+    return [item for item in items if item.split == "evaluation"]
 
 
 def round_robin(items: Iterable[AnyItem], n: int) -> list[AnyItem]:

@@ -61,16 +61,16 @@ def planned_items(
 def _items_of_lists(params: Params) -> tuple[list[PlannedItem], list[PlannedItem]]:
     items = [
         PlannedItem.model_construct(  # no more is needed of an item that is not on this machine
-            item_id=item_id,
+            item_id=row["item_id"],
             dataset=name,
             role=params.spec(name).role,
-            split=split_of(item_id, params.control.calibration_share),
+            split=split_of(f"{name}/{row['cluster']}", params.control.calibration_share),
             gold="unknown",
             tokens=ASSUMED,
             paraphrase_tokens=(ASSUMED,) * params.paraphrase.n,
         )
         for name in params.datasets
-        for item_id in frozen.read_list(name).head(params.spec(name).n)["item_id"]
+        for _, row in frozen.read_list(name).head(params.spec(name).n).iterrows()
     ]
     controls = [item for item in evaluation_items(items) if item.role == "control"]
     return items, [] if params.control.match == "none" else round_robin(controls, params.nulls.literal_n)
