@@ -344,7 +344,7 @@ class TestData:
     def test_the_lists_say_how_much_of_them_is_used(self, checkout):
         assert (
             single(data.check_lists(params.load_params()), "frozen lists")[1]
-            == "gsm-symbolic 12 of 800, syllogism 12 of 400, wiki 36 of 1200 items"
+            == "gsm-symbolic 20 of 800, syllogism 25 of 400, wiki 36 of 1200 items"
         )
 
     def test_a_local_model_without_its_tokenizer_is_a_fault(self, checkout, tiny_folder):
