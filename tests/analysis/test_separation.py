@@ -10,6 +10,7 @@ from tests.helpers.planted import table as planted
 from wor import storage
 from wor.analysis import separation
 from wor.analysis.evaluation import Evaluation
+from wor.measures.covariates import WINDOW_COVARIATES
 
 
 def analyse(frame, params):
@@ -39,6 +40,17 @@ def test_a_planted_confound_separates_the_classes_and_adds_nothing(quick):
     assert result["auroc"]["rev"]["bootstrap"]["value"] > 0.9
     assert abs(result["added"]["rev"]["delta"]["value"]) < 0.03
     assert result["balance"]["token_len"]["smd"] > 3
+    assert result["balance"]["token_len"]["imbalanced"]
+
+
+def test_what_the_window_s_text_tells_of_the_class_is_reported(quick):
+    frame = planted(n=200)
+    frame.loc[frame["role"] == "control", "repeat_share"] += 1.0
+    result = analyse(frame, quick)
+    assert result["auroc"]["repeat_share"]["bootstrap"]["value"] == 0
+    assert result["balance"]["repeat_share"]["imbalanced"]
+    assert not result["balance"]["prompt_perplexity"]["imbalanced"]
+    assert set(WINDOW_COVARIATES) <= set(result["auroc"])
 
 
 def test_a_contradicted_direction_is_named_and_not_flipped(quick):

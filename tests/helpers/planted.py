@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import SCORES
 
 LAYERS, WINDOW, HEADS = 12, 16, 3
@@ -33,6 +34,7 @@ def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0
             "perplexity": np.exp(-logprob),
             "prompt_perplexity": 20 + rng.normal(size=n),
             "paraphrase_share": 0.1 + 0.01 * rng.normal(size=n),
+            **dict(zip(WINDOW_COVARIATES, np.random.default_rng([seed, 1]).uniform(size=(5, n)), strict=True)),
             "finished": False,
             "template": "chat template",
             "answer": np.where(np.arange(n) % 4 == 1, "7", ""),
@@ -54,7 +56,15 @@ def activations(
     All layers and tokens of an item shift together: their log KL, their entropies, their cosines.
     """
     n = len(frame)
-    records = frame.assign(window_start=80, window_end=80 + WINDOW, paraphrase_reason="").drop(columns=SCORES)
+    texts = {
+        "prompt_ids": list(range(80)),
+        "continuation_ids": list(range(WINDOW)),
+        "tokens": ["a"] * WINDOW,
+        "token_logprob": [-0.5] * WINDOW,
+        "token_entropy": [1.0] * WINDOW,
+    }
+    records = frame.assign(window_start=80, window_end=80 + WINDOW, paraphrase_reason="")
+    records = records.assign(**{name: [values] * n for name, values in texts.items()}).drop(columns=[*SCORES, *WINDOW_COVARIATES])
 
     def item(shift: np.ndarray, *shape: int) -> np.ndarray:
         return (rng.normal(size=n) + shift).reshape(n, *[1] * len(shape)) * np.ones((n, *shape))

@@ -30,6 +30,12 @@ def records(n, reasons=(), seed=0):
             "paraphrase_reason": "",
             "reason": [reasons[index] if index < len(reasons) else "" for index in range(n)],
             "window_start": 80,
+            "window_end": 88,
+            "prompt_ids": [rng.integers(0, 9, 80) for _ in range(n)],
+            "continuation_ids": [rng.integers(0, 9, 64) for _ in range(n)],
+            "tokens": [["a1"] * 64 for _ in range(n)],
+            "token_logprob": [rng.normal(-0.5, 0.1, 64) for _ in range(n)],
+            "token_entropy": [rng.uniform(0, 3, 64) for _ in range(n)],
         }
     )
     arrays = {
@@ -91,6 +97,14 @@ def test_a_measure_that_is_the_same_everywhere_leaves_rev_undefined_with_a_reaso
     measured = table.measure_items(frame, arrays, calibration, settings)
     assert measured["rev"].isna().all()
     assert (measured["reason"] == "sib does not vary over calibration controls").all()
+
+
+def test_the_window_s_covariates_are_columns_of_the_table(settings):
+    frame, arrays = records(4)
+    measured = table.raw_measures(frame, arrays, np.ones(6), settings)
+    for index, row in frame.iterrows():
+        expected = row["token_logprob"][:8].mean(), row["token_entropy"][:8].mean(), 0.5
+        assert measured.loc[index, ["window_logprob", "window_entropy", "digit_share"]].tolist() == pytest.approx(expected)
 
 
 def test_tau_moves_the_thresholds(settings):

@@ -2,22 +2,30 @@
 
 import pandas as pd
 
+from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import SCORES
-from wor.statistics.matching import standardised_difference
+from wor.statistics.matching import IMBALANCED, standardised_difference
 
-BALANCE = ["token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity", "paraphrase_share"]
+BALANCE = [
+    *("token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity", "paraphrase_share"),
+    *WINDOW_COVARIATES,
+]
 
 
 def covariate_balance(items: pd.DataFrame) -> dict[str, dict]:
-    """Return each covariate's mean and sd by class, and its standardised mean difference."""
+    """Return each covariate's mean and sd by class, and its standardised mean difference.
+
+    ``imbalanced`` marks a difference that is too large to be adjusted for.
+    """
     groups = {role: items[items["role"] == role] for role in ("reasoning", "control")}
-    return {
-        name: {
-            **{role: {"mean": group[name].mean(), "sd": group[name].std()} for role, group in groups.items()},
-            "smd": standardised_difference(*(group[name].to_numpy(float) for group in groups.values())),
+    balance = {}
+    for name in BALANCE:
+        difference = standardised_difference(*(group[name].to_numpy(float) for group in groups.values()))
+        balance[name] = {role: {"mean": group[name].mean(), "sd": group[name].std()} for role, group in groups.items()} | {
+            "smd": difference,
+            "imbalanced": abs(difference) > IMBALANCED,
         }
-        for name in BALANCE
-    }
+    return balance
 
 
 def measure_summary(items: pd.DataFrame) -> dict[str, dict]:

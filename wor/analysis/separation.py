@@ -8,11 +8,12 @@ from scipy import stats
 from wor.analysis import describe
 from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, count_excluded
 from wor.config.params import Params
+from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import COMPONENTS, SCORES
 from wor.statistics import auc, baseline, bootstrap, multiple_testing, nulls, partial, power
 from wor.statistics.result import undefined
 
-SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity"]
+SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES]
 AUROC_METHODS = ("bootstrap", "percentile", "delong", "permuted")
 CORRELATIONS: tuple[partial.Method, ...] = ("pearson", "spearman")
 PARTIAL_METHODS = [*CORRELATIONS, *(f"semi_{method}" for method in CORRELATIONS), "clustered", "permuted"]

@@ -1,9 +1,12 @@
 """Select the generated tokens that the measures use."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wor.config.params import Window
+
+REPEATED_TOKENS = 4  # what `repeat_share` calls a repetition; shorter ones are common in any text
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,31 @@ def max_window_length(settings: Window, max_new_tokens: int) -> int:
     if settings.rule == "full":
         return max_new_tokens
     return max(0, min(settings.size, max_new_tokens - (settings.first if settings.rule == "fixed" else 0)))
+
+
+def completes_repeat(ids: Sequence[int], n: int) -> list[bool]:
+    """Return whether each token ends an n-gram that ended at an earlier token too.
+
+    The two may overlap, as they do in a loop shorter than n tokens. The first n - 1 tokens end
+    none.
+    """
+    seen: set[tuple[int, ...]] = set()
+    repeats = [False] * len(ids)
+    for end in range(n, len(ids) + 1):
+        gram = tuple(ids[end - n : end])
+        repeats[end - 1] = gram in seen
+        seen.add(gram)
+    return repeats
+
+
+def repeat_share(prompt: Sequence[int], continuation: Sequence[int], start: int, end: int) -> float:
+    """Return the share of the window's tokens that complete a 4-gram which stood before.
+
+    It stood in the prompt or in the continuation: the model copies, or loops. The window is
+    ``[start, end)`` of the continuation. In [0, 1]; NaN for an empty window.
+    """
+    repeats = completes_repeat([*prompt, *continuation], REPEATED_TOKENS)[len(prompt) :][start:end]
+    return sum(repeats) / len(repeats) if repeats else math.nan
 
 
 def token_at(offset: int, ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> int:

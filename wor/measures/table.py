@@ -8,6 +8,7 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import ape, apl, rev
+from wor.measures.covariates import window_covariates
 from wor.measures.item_arrays import first_positions, iterate_items
 from wor.measures.registry import COMPONENTS, compute_measures
 
@@ -51,7 +52,8 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
         }
         for item in iterate_items(frame, arrays, thresholds)
     ]
-    table = pd.concat([frame[ITEM_COLUMNS].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+    items = frame[ITEM_COLUMNS].reset_index(drop=True).assign(**window_covariates(frame))
+    table = pd.concat([items, pd.DataFrame(rows)], axis=1)
     reason = frame["reason"].where(frame["reason"] != "", frame["paraphrase_reason"])
     return table.assign(reason=reason.to_numpy())
 

@@ -12,6 +12,11 @@ COVARIATES = {
     "perplexity": "perplexity",
     "prompt_perplexity": "perplexity of the prompt",
     "paraphrase_share": "share of words changed in paraphrases",
+    "window_logprob": "mean log-probability in the window",
+    "window_entropy": "mean entropy of the predictions in the window",
+    "repeat_share": "share of the window that repeats four tokens",
+    "bigram_share": "share of the window that repeats two generated tokens",
+    "digit_share": "share of digits in the window's characters",
 }
 CRITERIA = {
     "no_nan": "REV is defined at every temperature",

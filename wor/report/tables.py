@@ -18,7 +18,7 @@ from wor.report.formatting import (
     format_share,
     measure_label,
 )
-from wor.report.table import Cell, Table, Term, verdict_mark
+from wor.report.table import Cell, Mark, Table, Term, verdict_mark
 
 if TYPE_CHECKING:
     from wor.iterations.load import Iteration
@@ -113,12 +113,20 @@ def rivals(result: dict) -> Table:
 
 
 def balance(result: dict) -> Table:
-    rows = [
-        [measure_label(key), format_mean(entry["reasoning"]), format_mean(entry["control"]), format_number(entry["smd"], "+.2f")]
+    rows: list[list[Cell]] = [
+        [
+            measure_label(key),
+            *(format_mean(entry[role]) for role in ("reasoning", "control")),
+            format_number(entry["smd"], "+.2f"),
+            Mark("imbalanced", "bad") if entry.get("imbalanced") else "",
+        ]
         for key, entry in result["balance"].items()
     ]
-    notes = ["Mean (sd). SMD: standardised mean difference; an absolute value below 0.1 is commonly read as balanced."]
-    return Table("Balance of the classes", ["", "reasoning", "control", "SMD"], rows, range(1, 4), notes)
+    notes = [
+        "Mean (sd). SMD: standardised mean difference; an absolute value below 0.1 is commonly read as balanced.",
+        "Imbalanced: above 0.25, where the adjustment by a regression can't be trusted (Rubin 2001).",
+    ]
+    return Table("Balance of the classes", ["", "reasoning", "control", "SMD", ""], rows, range(1, 4), notes)
 
 
 def spread(result: dict) -> Table:

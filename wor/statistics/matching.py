@@ -7,6 +7,7 @@ import numpy as np
 from wor.statistics.baseline import ridge_logistic
 
 CALIPER = 0.2  # standard deviations of the propensity's log-odds (Austin 2011)
+IMBALANCED = 0.25  # standardised difference from which regression can't be trusted (Rubin 2001)
 
 
 def standardised_difference(a: np.ndarray, b: np.ndarray) -> float:
