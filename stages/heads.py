@@ -1,25 +1,24 @@
 """Stage heads: rank heads on calibration items, then score gold text with heads removed.
 
-Removes the highest-ranked heads, and random heads for comparison.
+Removes the highest-ranked heads, and random others for comparison. No cluster of items does both.
 """
 
+import numpy as np
+
 from wor import paths, storage
-from wor.errors import UserError
 from wor.pipeline import head_removal, observation, selection, session
 
 
 def main(params, log, model):
-    items = selection.heads_items(selection.read_study_items(params), params)
-    for split, split_items in items.items():
-        for role in selection.ROLES:
-            if not any(item.role == role for item in split_items):
-                remedy = "Raise dataset_specs.*.n. Reasoning items count only with a worked solution"
-                raise UserError(f"{split} items", f"no {role} item", remedy)
+    study_items, folder = selection.read_study_items(params), paths.HEADS / model
+    items = selection.heads_items(study_items, params)
     run = session.start_session(params, model, log)
     heads = observation.read_reference(paths.REFERENCE / model).head
-    ranking = head_removal.rank_heads(run, items["calibration"], heads)
-    effect = ranking["effect"].to_numpy().reshape(run.lm.n_layers, run.lm.n_heads)
-    accuracy = head_removal.score_without_heads(run, items["evaluation"], effect, heads)
-    storage.write_csv(paths.HEADS / model / "ranking.csv", ranking)
-    storage.write_csv(paths.HEADS / model / "accuracy.csv", accuracy)
+    kl = head_removal.measure_heads(run, items["calibration"], heads)
+    ranking = head_removal.rank_heads(items["calibration"], kl)
+    accuracy = head_removal.score_without_heads(run, items["evaluation"], ranking, heads)
+    storage.write_records(folder, head_removal.describe_items(items["calibration"]), {"kl": kl.astype(np.float32)})
+    storage.write_csv(folder / "ranking.csv", ranking)
+    storage.write_csv(folder / "accuracy.csv", accuracy)
+    storage.write_json(folder / "unused.json", selection.unused_by_heads(study_items))
     return run.finish()

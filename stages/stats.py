@@ -63,6 +63,11 @@ def _analyse(model, prompts, params, log):
     result["specification_curve"] = specification_curve.summarise_curve(curve)
     log.info(f"{model}: {len(curve)} settings in the specification curve")
     result["temperatures"] = robustness.temperature_curve(storage.read_csv(paths.metrics(model, "temperatures")), params)
-    result["heads"] = robustness.head_curve(storage.read_csv(paths.HEADS / model / "accuracy.csv"), params)
+    accuracy = storage.read_csv(paths.HEADS / model / "accuracy.csv")
+    result["heads"] = robustness.head_curve(accuracy, params)
+    result["head_differences"] = robustness.head_differences(accuracy, params)
+    ranking_items, head_arrays = storage.read_records(paths.HEADS / model)
+    result["head_ranking"] = robustness.head_ranking(ranking_items, head_arrays["kl"], params)
+    result["head_ranking"]["unused"] = storage.read_json(paths.HEADS / model / "unused.json")
     result["confidence"] = params.statistics.confidence
     return result

@@ -7,6 +7,7 @@ import torch
 
 from wor.engine import ablate
 from wor.engine.capture import Span, capture, registered_hooks
+from wor.engine.load import choose_device, load
 
 IDS = list(range(3, 33))
 WINDOW = Span(18, 27)
@@ -99,6 +100,18 @@ def test_head_ablation_equals_full_passes(lm, lm64, shape):
     for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
         actual = ablate.head_kl(model, capture(model, IDS, WINDOW), replacement)
         assert_close(actual, naive_heads(model, replacement.to(model.dtype)), tolerance)
+
+
+def test_the_only_head_with_an_effect_is_found(tiny_folder):
+    lm, only = load(tiny_folder, choose_device("cpu", "float64", 1)), (2, 1)
+    with torch.no_grad():
+        for index, layer in enumerate(lm.layers):
+            heads = layer.projection.weight.unflatten(1, (lm.n_heads, lm.head_dim))
+            heads[:, [head for head in range(lm.n_heads) if (index, head) != only]] = 0
+    kl = ablate.head_kl(lm, capture(lm, IDS, WINDOW), draw(4, 4, 8)).mean(-1)
+    assert kl[only] > 1e-4
+    kl[only] = 0
+    assert kl.max() < 1e-9
 
 
 def test_batches_of_layers_change_nothing(lm64):

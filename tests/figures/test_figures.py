@@ -33,6 +33,9 @@ from wor.statistics import auc, bootstrap
 EACH = [pytest.param((module, study), id=f"{figure_name(module)}, {study}") for module in MODULES for study in STUDIES]
 
 
+PANELS = {temperature: 2, ablation: 4}  # of a model
+
+
 @pytest.fixture(scope="module", params=EACH)
 def layout(request):
     """A figure as it is laid out, with its module and table."""
@@ -71,7 +74,7 @@ def within(position, side):
 
 def test_there_are_as_many_panels_as_models_ask_for_each_with_its_axes_named(layout):
     figure, module, points = layout
-    assert len(figure.axes) == (2 if module is scaling else 2 * points["model"].nunique())
+    assert len(figure.axes) == (2 if module is scaling else PANELS[module] * points["model"].nunique())
     bottom, left = (figure.axes[-1:], figure.axes) if module is scaling else (figure.axes[-2:], figure.axes[::2])
     assert all(axis.get_xlabel() for axis in bottom)
     assert all(axis.get_ylabel() for axis in left)
@@ -97,8 +100,12 @@ def test_a_figure_is_one_column_wide_and_no_interval_is_cut(layout):
     panels = {
         scaling: lambda rows: np.where(rows["quantity"] == "dAUC", 1, 0),
         temperature: lambda rows: 2 * pd.factorize(rows["model"])[0] + (rows["series"] == "auroc"),
-        ablation: lambda rows: 2 * pd.factorize(rows["model"])[0] + (rows["role"] == "control"),
+        ablation: lambda rows: (
+            4 * pd.factorize(rows["model"])[0] + 2 * (rows["kind"] == ablation.DIFFERENCE) + (rows["role"] == "control")
+        ),
     }[module](points)
+    drawn = points["role"] != "reasoning - control" if module is ablation else points["value"].notna() | True
+    panels, points = np.asarray(panels)[drawn], points[drawn]
     for panel, rows in points.groupby(np.asarray(panels)):
         low, high = figure.axes[panel].get_ylim()
         numbers = rows[["low", "value", "high"]].to_numpy(float)
@@ -206,6 +213,28 @@ def test_the_caption_counts_items_by_temperature_and_numbers_without_an_interval
     caption = temperature.describe(table(temperature, {"a": few}), settings)["caption"]
     assert "Small 24 reasoning + 3 to 16 control" in caption
     assert "1 of 9 numbers have no interval" in caption
+
+
+def test_the_caption_of_removed_heads_says_what_the_ranking_is_worth_and_concludes(settings):
+    caption = ablation.describe(table(ablation, with_gaps()), settings)["caption"]
+    whole, none, some = with_gaps()
+    models = with_gaps()
+    reliability = (
+        f"Split-half reliability of the ranking (Spearman-Brown, {settings.heads.halves} random halves of the ranking items)"
+    )
+    labels = {key: models[key]["label"] for key in (whole, none, some)}
+    assert f"{reliability}: {labels['whole']} 0.34 [0.24, 0.44]; {labels['none']} 0.34 [0.24, 0.44]; " in caption
+    assert f"{labels['some']} none ({MISSING['reason']})" in caption
+    assert f"{labels['whole']} reasoning -0.08 [-0.12, -0.04], control -0.08 [-0.12, -0.04], reasoning - control -0.08" in caption
+    assert "81 of 135 heads" in caption
+
+
+def test_heads_removed_in_an_earlier_version_have_no_differences(settings):
+    earlier = result(135e6, "Small")
+    del earlier["head_differences"], earlier["head_ranking"]
+    points = table(ablation, {"a": earlier})
+    assert len(ablation.draw(points).axes) == 2
+    assert "reliability" not in ablation.describe(points, settings)["caption"]
 
 
 def test_an_aurocs_interval_is_called_by_the_method_that_made_it():

@@ -46,6 +46,12 @@ def result(n_params, label):
             for role in ("reasoning", "control")
             for share, kind in ((0.0, "ranked"), (0.3, "ranked"), (0.3, "random"), (0.5, "ranked"), (0.5, "random"))
         ],
+        "head_differences": [
+            {"role": role, "share": share, **estimate(-0.08, half=0.04, n=6)}
+            for role in ("reasoning", "control", "reasoning - control")
+            for share in (0.3, 0.5, "mean")
+        ],
+        "head_ranking": {"reliability": estimate(0.34)},
     }
 
 
@@ -62,6 +68,8 @@ def with_gaps():
     some["temperatures"]["by_temperature"][1]["reasoning"] |= MISSING | {"reason": "no item has a value"}
     some["temperatures"]["by_temperature"][1]["auroc"] |= MISSING
     some["heads"][2] |= MISSING
+    some["heads"][4] |= {"note": "81 of 135 heads, as some layers have no more others"}
+    some["head_ranking"] = {"reliability": MISSING}
     return {"whole": complete, "none": none, "some": some}
 
 

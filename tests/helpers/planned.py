@@ -13,6 +13,7 @@ def planned_item(role: str, split: str, dataset: str, tokens: int, paraphrase_to
     """Return an item with an ID of its own and a gold text."""
     return PlannedItem.model_construct(
         item_id=f"{dataset}/{next(_numbers)}",
+        prompt="",
         role=role,
         split=split,
         dataset=dataset,

@@ -3,6 +3,7 @@
 from importlib import import_module
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,7 +52,7 @@ def taken(monkeypatch):
 
     def take(run, items, *others):
         item_ids.extend(item.item_id for item in items)
-        return pd.DataFrame({"effect": [0.0]})
+        return np.zeros((len(items), 1, 1))
 
     run = SimpleNamespace(finish=dict, lm=SimpleNamespace(n_layers=1, n_heads=1))
     run.twin = lambda: run
@@ -63,7 +64,7 @@ def taken(monkeypatch):
         (observation, "compute_reference", lambda run, responses: None),
         (observation, "read_reference", lambda folder: SimpleNamespace(head=None)),
         (observation, "write_reference", lambda folder, reference: None),
-        (head_removal, "rank_heads", take),
+        (head_removal, "measure_heads", take),
         (head_removal, "score_without_heads", take),
         (storage, "write_records", lambda *arguments: None),
         (storage, "write_csv", lambda *arguments: None),

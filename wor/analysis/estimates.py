@@ -57,3 +57,8 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
     yield "variance_of_mean_rev", "reasoning over temperatures", BOOTSTRAP, result["temperatures"]["variance"]
     for row in result["heads"]:
         yield "token_accuracy", f"{row['role']}, {row['kind']} heads, share {row['share']:g}", BOOTSTRAP, row
+    for row in result.get("head_differences", []):
+        share = "mean over shares" if row["share"] == "mean" else f"share {row['share']:g}"
+        yield "token_accuracy_difference", f"{row['role']}, ranked - random heads, {share}", BOOTSTRAP, row
+    if "head_ranking" in result:
+        yield "split_half_reliability", "ranking of heads", "jackknife", result["head_ranking"]["reliability"]

@@ -1,15 +1,19 @@
-"""REV over sampling temperatures, and accuracy with heads removed."""
+"""REV over sampling temperatures, the ranking of heads, and accuracy with heads removed."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import auroc_by_score, bootstrap_weights, class_labels
 from wor.config.params import Params
-from wor.statistics import bootstrap
+from wor.statistics import bootstrap, reliability
 from wor.statistics.result import Estimate, undefined
 
 MIN_CLUSTERS = 5  # with fewer, no interval is given
+ROLES, BETWEEN = ("reasoning", "control"), "reasoning - control"
+NO_ITEMS = "a class has no item to rank heads on, or none left to score"
 
 
 def temperature_curve(table: pd.DataFrame, params: Params) -> dict:
@@ -59,23 +63,79 @@ def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Es
 
 
 def _interval(samples, rows: pd.DataFrame, params: Params) -> tuple[float, float]:
-    """Return percentiles, or NaN where there are too few clusters to resample."""
-    if rows["cluster"].nunique() < MIN_CLUSTERS:
+    """Return percentiles, or NaN where a role has too few clusters to resample."""
+    if rows.groupby("role")["cluster"].nunique().min() < MIN_CLUSTERS:
         return math.nan, math.nan
     return bootstrap.percentile_interval(samples, params.statistics.confidence)
+
+
+def head_ranking(items: pd.DataFrame, kl: np.ndarray, params: Params) -> dict:
+    """Return the split-half reliability of the ranking of heads, and on how many items it rests.
+
+    ``items`` are those that rank the heads, and ``kl``, [N, L, H], each head's ablation KL on them.
+    """
+    rows = {role: (items["role"] == role).to_numpy() for role in ROLES}
+    cluster = {role: items["cluster"].to_numpy(str)[rows[role]] for role in ROLES}
+    positive, negative = (kl.reshape(len(kl), kl.shape[1] * kl.shape[2])[rows[role]] for role in ROLES)
+    settings = (params.heads.halves, params.seed, params.statistics.confidence, MIN_CLUSTERS)
+    return {
+        "n": {role: len(names) for role, names in cluster.items()},
+        "clusters": {role: len(set(names)) for role, names in cluster.items()},
+        "halves": params.heads.halves,
+        "reliability": reliability.split_half(positive, negative, list(cluster.values()), *settings).as_dict(),
+    }
 
 
 def head_curve(table: pd.DataFrame, params: Params) -> list[dict]:
     """Return accuracy by role, kind of removal and share, with the range over random draws.
 
-    The interval resamples items. With random heads, an item's value is its mean over the draws.
+    The interval resamples clusters. With random heads, an item's value is its mean over the draws.
+    A note says where random heads are fewer than ranked ones, as layers have no more others.
     """
+    if table.empty:
+        missing = {"n_heads": 0, "draws": 0, "draws_low": math.nan, "draws_high": math.nan, **undefined(NO_ITEMS).as_dict()}
+        return [{"role": role, "kind": "ranked", "share": share, **missing} for role in ROLES for share in params.heads.shares]
     rows = []
+    ranked = table[table["kind"] == "ranked"].groupby("share")["n_heads"].first()
     for (role, kind, share), group in table.groupby(["role", "kind", "share"]):
-        items = group.groupby(["item_id", "dataset"], as_index=False)["accuracy"].mean()
-        items["cluster"] = items["item_id"]
+        items = group.groupby(["item_id", "dataset", "role", "cluster"], as_index=False)["accuracy"].mean()
         draws = group.groupby("draw")["accuracy"].mean()
-        removal = {"role": role, "kind": kind, "share": float(share), "n_heads": int(group["n_heads"].iloc[0])}
+        n_heads = int(group["n_heads"].iloc[0])
+        removal = {"role": role, "kind": kind, "share": float(share), "n_heads": n_heads}
         spread = {"draws": len(draws), "draws_low": draws.min(), "draws_high": draws.max()}
-        rows.append(removal | spread | mean_interval(items, params, "accuracy").as_dict())
+        estimate = mean_interval(items, params, "accuracy")
+        if n_heads < ranked[share]:
+            estimate = replace(estimate, note=f"{n_heads} of {ranked[share]} heads, as some layers have no more others")
+        rows.append(removal | spread | estimate.as_dict())
     return rows
+
+
+def head_differences(table: pd.DataFrame, params: Params) -> list[dict]:
+    """Return the accuracy without ranked heads minus that without random ones, paired by item.
+
+    There is one row for each share of heads, and one for their mean (``share`` is "mean"), for each
+    role and for reasoning minus control. Intervals and p resample the clusters of both roles.
+    """
+    removed = table[table["n_heads"] > 0]
+    if removed.empty:
+        return []
+    keys = ["item_id", "dataset", "cluster", "role"]
+    accuracy = removed.pivot_table(index=keys, columns=["kind", "share"], values="accuracy")
+    differences = accuracy["ranked"] - accuracy["random"]
+    items, columns = differences.index.to_frame(index=False), {**dict(differences), "mean": differences.mean(axis=1)}
+    weights = bootstrap_weights(items, params)
+    rows = {role: (items["role"] == role).to_numpy() for role in ROLES}
+    results = []
+    for share, column in columns.items():
+        means, samples = {}, {}
+        for role in ROLES:
+            values, counts = column.to_numpy()[rows[role]], weights[:, rows[role]]
+            means[role], samples[role] = values.mean(), counts @ values / counts.sum(1)
+        means[BETWEEN], samples[BETWEEN] = (part["reasoning"] - part["control"] for part in (means, samples))
+        for group, value in means.items():
+            members = items if group == BETWEEN else items[rows[group]]
+            interval = _interval(samples[group], members, params)
+            p = math.nan if math.isnan(interval[0]) else bootstrap.two_sided_p(samples[group])
+            estimate = Estimate(float(value), *interval, p, n=len(members))
+            results.append({"role": group, "share": share if share == "mean" else float(share), **estimate.as_dict()})
+    return results

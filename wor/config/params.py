@@ -318,6 +318,8 @@ class Heads(Strict):
     """Maximum number of evaluation items per class that are scored."""
     span: Annotated[int, Field(ge=1)]
     """Maximum number of scored tokens per item."""
+    halves: Annotated[int, Field(ge=2)] = 100
+    """Number of random halves of the ranking items, for the ranking's split-half reliability."""
 
 
 class Statistics(Strict):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from wor.data.build import gold_continuation
 from wor.data.items import Item
 from wor.engine import ablate, cost
 from wor.engine.capture import Span, capture
@@ -18,39 +19,38 @@ from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 
 SHARD_SIZE = 4  # items that a killed stage may lose
-MIN_CONTEXT = 8  # tokens of a control text before the scored ones
 
 Head = tuple[int, int]  # layer, head
 Text = tuple[list[int], int]  # token IDs, first scored position
 
 
 def teacher_forced(lm: LM, item: Item, span: int) -> Text:
-    """Return token IDs and the first scored position of a text that the model did not write.
+    """Return token IDs and the first scored position of a text that people wrote.
 
-    For a reasoning item: the rendered prompt, then the first ``span`` tokens of its gold solution.
-    For a control: the article, scored from its middle for ``span`` tokens.
+    It is the rendered prompt, then the first ``span`` tokens of the item's gold continuation.
     """
-    gold = lm.encode(item.gold)
-    if item.role == "reasoning":
-        prompt = lm.encode_prompt(item.prompt, span, item.item_id)
-        return prompt + gold[:span], len(prompt)
-    first = max(MIN_CONTEXT, min(len(gold) // 2, len(gold) - span))
-    return gold[: first + span], first
+    prompt = lm.encode_prompt(item.prompt, span, item.item_id)
+    return prompt + lm.encode(gold_continuation(item))[:span], len(prompt)
 
 
-def rank_heads(run: Session, items: Sequence[Item], heads: torch.Tensor) -> pd.DataFrame:
-    """Return each head's mean ablation KL over calibration items, by role.
+def measure_heads(run: Session, items: Sequence[Item], heads: torch.Tensor) -> np.ndarray:
+    """Return each head's ablation KL, its mean over an item's scored tokens: ``[N, L, H]`` nats.
 
-    ``effect`` is reasoning minus control. ``heads``, [L, H, Dh], replaces a removed head's output.
+    ``heads``, [L, H, Dh], replaces a removed head's output.
     """
     lm = run.lm
-    effect = _run(run, "items for ranking heads", items, heads.tolist(), partial(_effects, heads=heads), lm.n_heads)["effect"]
+    if not items:
+        return np.zeros((0, lm.n_layers, lm.n_heads))
+    return _run(run, "items for ranking heads", items, heads.tolist(), partial(_effects, heads=heads), lm.n_heads)["effect"]
+
+
+def rank_heads(items: Sequence[Item], kl: np.ndarray) -> pd.DataFrame:
+    """Return each head's mean of ``kl`` by role, and ``effect``: reasoning minus control."""
     roles = np.array([item.role for item in items])
-    layer, head = np.divmod(np.arange(lm.n_layers * lm.n_heads), lm.n_heads)
-    means = {role: effect[roles == role].mean(0).ravel() for role in ROLES}
+    layer, head = np.divmod(np.arange(kl[0].size if items else 0), kl.shape[2])
+    means = {role: kl[roles == role].mean(0).ravel() if items else [] for role in ROLES}
     table = pd.DataFrame({"layer": layer, "head": head, **means})
-    table["effect"] = table["reasoning"] - table["control"]
-    return table
+    return table.assign(effect=table["reasoning"] - table["control"])
 
 
 def _effects(lm: LM, texts: list[Text], advance: Callable, heads: torch.Tensor) -> Records:
@@ -62,6 +62,12 @@ def _effects(lm: LM, texts: list[Text], advance: Callable, heads: torch.Tensor) 
     return _first_positions(texts), {"effect": np.stack(map_items(lm, effect, texts, advance))}
 
 
+def describe_items(items: Sequence[Item]) -> pd.DataFrame:
+    """Return what identifies items, and their roles and clusters."""
+    columns = ["item_id", "dataset", "role", "cluster"]
+    return pd.DataFrame([[getattr(item, column) for column in columns] for item in items], columns=columns)
+
+
 def top_heads(effect: np.ndarray, share: float) -> list[Head]:
     """Return the ``share`` of heads with the largest ``effect`` [L, H]. The earlier wins a tie."""
     count = round(share * effect.size)
@@ -69,17 +75,27 @@ def top_heads(effect: np.ndarray, share: float) -> list[Head]:
     return [(int(layer), int(head)) for layer, head in zip(*np.unravel_index(order, effect.shape), strict=True)]
 
 
-def random_heads_by_layer(selected: list[Head], n_heads: int, generator: np.random.Generator) -> list[Head]:
-    """Draw as many heads in each layer as ``selected`` has there, at random without replacement."""
-    counts = Counter(layer for layer, _ in selected)
-    return [
-        (layer, int(head)) for layer in sorted(counts) for head in sorted(generator.choice(n_heads, counts[layer], replace=False))
-    ]
+def random_heads_by_layer(ranked: list[Head], n_heads: int, generator: np.random.Generator) -> list[Head]:
+    """Draw as many other heads in each layer as ``ranked`` has there, without replacement.
+
+    A layer with fewer others gives all of them.
+    """
+    drawn = []
+    for layer, count in sorted(Counter(layer for layer, _ in ranked).items()):
+        others = [head for head in range(n_heads) if (layer, head) not in ranked]
+        if others:
+            picks = generator.choice(others, min(count, len(others)), replace=False)
+            drawn += [(layer, int(head)) for head in sorted(picks)]
+    return drawn
 
 
-def score_without_heads(run: Session, items: Sequence[Item], effect: np.ndarray, heads: torch.Tensor) -> pd.DataFrame:
+def score_without_heads(run: Session, items: Sequence[Item], ranking: pd.DataFrame, heads: torch.Tensor) -> pd.DataFrame:
     """Return each item's teacher-forced accuracy with the same ranked or random heads removed."""
+    columns = ["item_id", "dataset", "role", "cluster", "share", "kind", "draw", "n_heads", "accuracy"]
+    if not items:
+        return pd.DataFrame(columns=columns)
     settings, generator = run.params.heads, np.random.default_rng(run.params.seed)
+    effect = ranking["effect"].to_numpy().reshape(run.lm.n_layers, run.lm.n_heads)
     plans: list[tuple[float, str, int, list[Head]]] = []
     for share in settings.shares:
         ranked = top_heads(effect, share)
@@ -90,11 +106,10 @@ def score_without_heads(run: Session, items: Sequence[Item], effect: np.ndarray,
     work, copies = partial(_accuracies, removed=removed, heads=heads), 2 * len(plans) / run.lm.n_layers
     arrays = _run(run, "items scored with heads removed", items, [removed, heads.tolist()], work, copies)
     rows = [
-        (item.item_id, item.dataset, item.role, share, kind, draw, len(plan), accuracy)
+        (item.item_id, item.dataset, item.role, item.cluster, share, kind, draw, len(plan), accuracy)
         for item, accuracies in zip(items, arrays["accuracy"], strict=True)
         for (share, kind, draw, plan), accuracy in zip(plans, accuracies, strict=True)
     ]
-    columns = ["item_id", "dataset", "role", "share", "kind", "draw", "n_heads", "accuracy"]
     return pd.DataFrame(rows, columns=columns)
 
 

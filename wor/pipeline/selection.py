@@ -3,10 +3,12 @@
 ``items`` are all items of the study, in the order of ``params.datasets``.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from wor import paths
 from wor.config.params import Params
+from wor.data.build import gold_continuation
 from wor.data.items import AnyItem, Item, evaluation_items, read_items, round_robin
 
 ROLES = ("reasoning", "control")
@@ -39,13 +41,22 @@ def twin_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
 
 
 def heads_items(items: Sequence[AnyItem], params: Params) -> dict[str, list[AnyItem]]:
-    """Return the first items of each role that have a gold text, the datasets in turn, by split.
+    """Return the first items of each role that have a gold continuation, the datasets in turn.
 
-    Heads are ranked on the split ``calibration`` and removed on the split ``evaluation``.
+    Those of ``calibration`` rank heads, which are removed on those of ``evaluation``. No cluster is
+    in both, as no split divides one. Both lists are empty if one would lack a role.
     """
 
-    def first(split: str, role: str, n: int) -> list[AnyItem]:
-        return round_robin([item for item in items if item.role == role and item.split == split and item.gold], n)
+    def first(split: str, n: int) -> list[AnyItem]:
+        usable = [item for item in items if item.split == split and gold_continuation(item)]
+        return [item for role in ROLES for item in round_robin([item for item in usable if item.role == role], n)]
 
-    sizes = {"calibration": params.heads.n_rank, "evaluation": params.heads.n_test}
-    return {split: [item for role in ROLES for item in first(split, role, n)] for split, n in sizes.items()}
+    lists = {"calibration": first("calibration", params.heads.n_rank), "evaluation": first("evaluation", params.heads.n_test)}
+    complete = all(any(item.role == role for item in group) for group in lists.values() for role in ROLES)
+    return lists if complete else {split: [] for split in lists}
+
+
+def unused_by_heads(items: Sequence[AnyItem]) -> dict[str, int]:
+    """Count the items that can neither rank heads nor be scored, by role and reason."""
+    lacks = {"reasoning": "no worked solution", "control": "the prompt shows the whole article"}
+    return dict(Counter(f"{item.role}: {lacks[item.role]}" for item in items if not gold_continuation(item)))

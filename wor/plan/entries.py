@@ -65,6 +65,7 @@ def _items_of_lists(params: Params) -> tuple[list[PlannedItem], list[PlannedItem
             dataset=name,
             role=params.spec(name).role,
             split=split_of(f"{name}/{row['cluster']}", params.control.calibration_share),
+            prompt="",
             gold="unknown",
             tokens=ASSUMED,
             paraphrase_tokens=(ASSUMED,) * params.paraphrase.n,

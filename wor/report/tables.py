@@ -160,6 +160,29 @@ def dose(result: dict) -> Table:
     return Table("Dose-response: measures over the steps of the worked solution", head, rows, [2, 3])
 
 
+def heads(result: dict) -> Table:
+    """Return what removing ranked heads costs beyond random ones, and what the ranking is worth.
+
+    It is empty in an iteration of an earlier version.
+    """
+    rows: list[list[Cell]] = [
+        [
+            row["role"],
+            "mean" if row["share"] == "mean" else f"{row['share']:.0%}",
+            format_estimate(row, sign=True),
+            format_p(row["p"]),
+        ]
+        for row in result.get("head_differences", [])
+    ]
+    notes = []
+    if ranking := result.get("head_ranking"):
+        number = " and ".join(f"{n} {role} items of {ranking['clusters'][role]} clusters" for role, n in ranking["n"].items())
+        notes.append("In the same items: teacher-forced accuracy without ranked heads, minus that without random others.")
+        notes.append(f"Split-half reliability of the ranking, from {number}: {format_estimate(ranking['reliability'])}.")
+        notes += [f"Items that serve neither: {count} {why}." for why, count in ranking["unused"].items()]
+    return Table("Removal of heads: ranked minus random", ["class", "heads removed", "accuracy", "p"], rows, [2, 3], notes)
+
+
 def excluded(result: dict) -> Table:
     n = result["n"]
     rows = [[*reason.split(": ", 1), str(count)] for reason, count in result["excluded"].items()]
@@ -168,7 +191,7 @@ def excluded(result: dict) -> Table:
     return Table("Items left out of the statistics", ["class", "why", "items"], rows, [2], notes)
 
 
-MODEL_TABLES = (results, nulls, hypotheses, rivals, balance, spread, answers, excluded, dose)
+MODEL_TABLES = (results, nulls, hypotheses, rivals, balance, spread, answers, excluded, dose, heads)
 
 
 def model_card(iteration: Iteration, key: str) -> Table:

@@ -70,6 +70,14 @@ def percentile_interval(samples: np.ndarray, confidence: float) -> tuple[float, 
     return float(low), float(high)
 
 
+def two_sided_p(samples: np.ndarray) -> float:
+    """Return p of the hypothesis that the estimate is 0, which the percentile interval agrees with.
+
+    It is twice the share of samples on the smaller side of 0, at least 2 / (draws + 1).
+    """
+    return float(min(1.0, 2 * (1 + min((samples <= 0).sum(), (samples >= 0).sum())) / (len(samples) + 1)))
+
+
 def bca_interval(samples: np.ndarray, value: float, jackknife: np.ndarray, confidence: float) -> tuple[float, float]:
     """Return the bias-corrected and accelerated interval (Efron 1987).
 
