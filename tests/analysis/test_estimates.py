@@ -17,9 +17,11 @@ def results(frame, params, full_length=None):
     evaluation = Evaluation(frame, params)
     heads = np.random.default_rng(0).normal(size=(len(evaluation.scored), 4))
     temperatures = pd.concat([planted(n=40, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])
-    accuracy = pd.DataFrame(
-        {"item_id": list("abcdef"), "dataset": "wiki", "role": "control", "kind": "ranked", "share": 0.1, "n_heads": 9}
-    ).assign(draw=0, accuracy=0.5)
+    accuracy = pd.DataFrame({"item_id": list("abcdef"), "cluster": list("abcdef"), "dataset": ["wiki", "gsm8k"] * 3}).assign(
+        role=["control", "reasoning"] * 3, share=0.1, draw=0, accuracy=0.5, n_heads=9
+    )
+    accuracy = pd.concat([accuracy.assign(kind=kind) for kind in ("ranked", "random")])
+    ranked = pd.DataFrame({"role": ["control", "reasoning"] * 6}).assign(cluster=np.arange(12))
     return {
         "label": "Model",
         **separation.analyse_separation(evaluation, {name: f"text {name}" for name in frame["item_id"]}),
@@ -30,6 +32,8 @@ def results(frame, params, full_length=None):
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
         "temperatures": robustness.temperature_curve(temperatures, params),
         "heads": robustness.head_curve(accuracy, params),
+        "head_differences": robustness.head_differences(accuracy, params),
+        "head_ranking": robustness.head_ranking(ranked, np.random.default_rng(0).random((12, 2, 3)), params),
     }
 
 

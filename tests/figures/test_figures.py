@@ -201,7 +201,7 @@ def test_a_caption_holds_every_number_of_the_table_and_says_only_what_is_there(m
     assert ("BCa" in description["caption"]) == (module is not ablation)
     for name in (*points["label"].unique(), *settings.datasets):
         assert name in description["caption"]
-    counted = {scaling: "24 + 16", temperature: "24 reasoning + 16 control", ablation: "6 gold solutions + 6 control text"}
+    counted = {scaling: "24 + 16", temperature: "24 reasoning + 16 control", ablation: "6 gold solutions + 6 articles"}
     assert counted[module] in description["caption"]
     assert "nan" not in description["caption"]
 

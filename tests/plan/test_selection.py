@@ -96,4 +96,4 @@ def test_a_plan_counts_the_items_that_the_stages_take(values, changes, taken, tm
         taken.clear()
         import_module(f"stages.{stage}").main(params, SimpleNamespace(info=print), **grid)
         assert works[graph.instance_name(stage, grid)] == taken, stage
-        assert taken
+        assert taken or (stage == "heads" and params.control.match == "none")  # whole articles leave no text

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from wor.report import markdown, terminal
+from wor.report import markdown, tables, terminal
 from wor.report.table import Mark, Table, Term
 from wor.report.verdict import verdict_lines
 
@@ -84,3 +84,22 @@ def test_the_verdict_says_where_the_intervals_lie(auroc, delta, separation, gain
     assert hypothesis == "Primary hypothesis H2 (REV adds): undecided. no number."
     assert kind == "Exploratory: a pilot."
     assert any("no sign" in line for line in lines) == (separation == "lower")
+
+
+def test_the_table_of_removed_heads_concludes_and_is_empty_in_an_earlier_iteration():
+    row = {"role": "reasoning - control", "share": "mean", **estimate(-0.08, -0.12, -0.04), "p": 0.01}
+    counts = {"reasoning": 14, "control": 20}
+    ranking = {
+        "n": counts,
+        "clusters": {"reasoning": 12, "control": 20},
+        "halves": 100,
+        "reliability": estimate(0.34, 0.24, 0.44),
+    }
+    ranking["unused"] = {"control: the prompt shows the whole article": 3}
+    table = tables.heads({"head_differences": [row], "head_ranking": ranking})
+    assert table.rows == [["reasoning - control", "mean", "-0.08 [-0.12, -0.04]", "0.01"]]
+    number = "14 reasoning items of 12 clusters and 20 control items of 20 clusters"
+    assert f"Split-half reliability of the ranking, from {number}: 0.34 [0.24, 0.44]." in table.notes
+    assert "Items without a text to serve (control: the prompt shows the whole article): 3." in table.notes
+    earlier = tables.heads({"heads": []})
+    assert (earlier.rows, earlier.notes) == ([], [])

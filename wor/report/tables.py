@@ -179,7 +179,7 @@ def heads(result: dict) -> Table:
         number = " and ".join(f"{n} {role} items of {ranking['clusters'][role]} clusters" for role, n in ranking["n"].items())
         notes.append("In the same items: teacher-forced accuracy without ranked heads, minus that without random others.")
         notes.append(f"Split-half reliability of the ranking, from {number}: {format_estimate(ranking['reliability'])}.")
-        notes += [f"Items that serve neither: {count} {why}." for why, count in ranking["unused"].items()]
+        notes += [f"Items without a text to serve ({why}): {count}." for why, count in ranking["unused"].items()]
     return Table("Removal of heads: ranked minus random", ["class", "heads removed", "accuracy", "p"], rows, [2, 3], notes)
 
 
