@@ -100,3 +100,12 @@ def test_beliefs_are_the_hidden_states_behind_these_predictions(case, lm64):
     shifted = PromptAndContinuation(paraphrase, sequence.continuation, sequence.start, sequence.end)
     means = [plain(lm64, one.ids)[1][:, predictions_of(one)].mean(1) - belief for one in (sequence, shifted)]
     assert arrays["cosine"][0] == pytest.approx(torch.cosine_similarity(*means, dim=-1).numpy(), abs=1e-6)
+
+
+def test_without_a_replacement_all_but_the_ablations_is_the_same(case, lm64):
+    sequence, arrays, scores, (_, belief, paraphrase) = case
+    others, again = observe(lm64, sequence, [paraphrase], "mlp", None, belief, lens=True)
+    assert arrays.keys() - others.keys() == {"kl"}
+    for name, array in others.items():
+        assert (array == arrays[name]).all()
+    assert again.continuation == scores.continuation

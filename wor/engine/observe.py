@@ -58,7 +58,7 @@ def observe(
     sequence: PromptAndContinuation,
     paraphrases: Sequence[list[int]],
     component: ablate.LayerComponent,
-    replacement: torch.Tensor,
+    replacement: torch.Tensor | None,
     belief: torch.Tensor,
     lens: bool,
 ) -> tuple[dict[str, np.ndarray], TokenScores]:
@@ -66,7 +66,8 @@ def observe(
 
     Entry w along W belongs to the prediction that the window's token w was drawn from.
 
-    Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. ``belief``,
+    Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. None leaves
+    out the ablations, and kl: the rest takes a pass, and one per paraphrase. ``belief``,
     [L + 1, D], is the reference mean on which beliefs are centred. ``lens`` adds jsd.
 
     Returns
@@ -90,9 +91,10 @@ def observe(
         "entropy": clean.entropy.mean(1),
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
         "entropy_heads": (clean.entropy / visible.log()).mean(-1),
-        "kl": ablate.layer_kl(lm, clean, component, replacement),
         "cosine": cosine,
     }
+    if replacement is not None:
+        arrays["kl"] = ablate.layer_kl(lm, clean, component, replacement)
     if lens:
         arrays["jsd"] = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
     return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _token_scores(clean.scores, sequence)
