@@ -42,15 +42,11 @@ def _write_specifications(model, reference, records, params):
 
 
 def _write_nulls(model, calibration, params):
-    """Write the full-length controls on the model's own scale, and the twin on the twin's scale."""
+    """Write the full-length controls on the model's own scale, each null model on its own."""
     if params.control.match != "none":
         literal = storage.read_records(paths.NULLS / model / "literal")
         storage.write_csv(paths.metrics(model, "literal"), table.measure_items(*literal, calibration, params))
-    frame, arrays = storage.read_records(paths.NULLS / model / "twin")
-    is_calibration = ((frame["role"] == "control") & (frame["split"] == "calibration")).to_numpy()
-    twin_reference, twin = (
-        (frame[mask].reset_index(drop=True), {name: array[mask] for name, array in arrays.items()})
-        for mask in (is_calibration, ~is_calibration)
-    )
-    twin_calibration = table.calibrate(*twin_reference, params)
-    storage.write_csv(paths.metrics(model, "twin"), table.measure_items(*twin, twin_calibration, params))
+    frame, arrays = storage.read_records(paths.NULLS / model / "null_models")
+    storage.write_csv(paths.metrics(model, "nulls"), table.measure_null_models(frame, arrays, params))
+    heads = {"entropy_heads": arrays["entropy_heads"]}
+    storage.write_records(paths.null_heads(model), frame[["item_id", "kind", "seed"]], heads)

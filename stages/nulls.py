@@ -1,12 +1,11 @@
-"""Stage nulls: observe controls at full length, and let a random twin read what the model wrote."""
+"""Stage nulls: observe controls at full length, and let null models read what the model wrote."""
 
+import numpy as np
 import pandas as pd
 
 from wor import paths, storage
 from wor.data import items
 from wor.pipeline import observation, selection, session
-
-PARAPHRASES = 1  # per item that the twin reads; with more, nulls would take over a fifth of a run
 
 
 def main(params, log, model):
@@ -15,21 +14,31 @@ def main(params, log, model):
         reference = observation.read_reference(paths.REFERENCE / model)
         responses = observation.generate_responses(run, full_length, [params.temperature] * len(full_length))
         storage.write_records(paths.NULLS / model / "literal", *observation.observe_all(run, responses, reference, lens=True))
-    twin = run.twin()
     calibration, evaluation = _load_responses(params, model)
-    reference = observation.compute_reference(twin, calibration)
-    records = observation.observe_all(twin, calibration + evaluation, reference, lens=False)
-    storage.write_records(paths.NULLS / model / "twin", *records)
-    twin.finish()
+    null_models = selection.null_models(params)
+    records = [_observe(run, null, ablated, calibration, evaluation) for null, ablated in null_models.items()]
+    frames, arrays = zip(*records, strict=True)
+    joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+    storage.write_records(paths.NULLS / model / "null_models", pd.concat(frames, ignore_index=True), joined)
     return run.finish()
 
 
+def _observe(run, null, ablated, calibration, evaluation):
+    """Return the records of one null model. It has a reference of its own."""
+    kind, seed = null
+    run.log.info(f"null model: {kind}, seed {seed}")
+    session = run.null_model(null)
+    reference = observation.compute_reference(session, calibration)
+    frame, arrays = observation.observe_all(session, calibration + evaluation, reference, lens=False, ablated=ablated)
+    return frame.assign(kind=kind, seed=seed), arrays
+
+
 def _load_responses(params, model):
-    """Return the model's responses to calibration controls and to the twin's evaluation items."""
+    """Return the model's responses to calibration controls and to the null models' items."""
     study_items = selection.read_study_items(params)
     frame, _ = storage.read_records(paths.REFERENCE / model)
-    responses = observation.load_responses(selection.calibration_controls(study_items), frame, PARAPHRASES)
-    calibration = observation.responses_with_window(responses)[: params.nulls.twin_calibration]
+    responses = observation.load_responses(selection.calibration_controls(study_items), frame, params.nulls.paraphrases)
+    calibration = observation.responses_with_window(responses)[: params.nulls.calibration]
     frames = [storage.read_records(paths.activations(model, dataset))[0] for dataset in params.datasets]
-    twin_items = selection.twin_items(study_items, params)
-    return calibration, observation.load_responses(twin_items, pd.concat(frames), PARAPHRASES)
+    evaluation = selection.null_items(study_items, params)
+    return calibration, observation.load_responses(evaluation, pd.concat(frames), params.nulls.paraphrases)

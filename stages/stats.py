@@ -3,7 +3,17 @@
 import pandas as pd
 
 from wor import paths, storage
-from wor.analysis import contrasts, criteria, estimates, headline, hypotheses, robustness, separation, specification_curve
+from wor.analysis import (
+    contrasts,
+    criteria,
+    estimates,
+    headline,
+    hypotheses,
+    null_models,
+    robustness,
+    separation,
+    specification_curve,
+)
 from wor.analysis.evaluation import Evaluation
 from wor.config.preregistration import load_preregistration
 from wor.data import items
@@ -51,7 +61,10 @@ def _analyse(model, prompts, params, log):
     result["rivals"] = contrasts.compare_with_rivals(evaluation, heads)
     result["dose_response"] = contrasts.dose_response(evaluation)
     result["correctness"] = contrasts.correctness(evaluation)
-    result["twin"] = contrasts.compare_with_twin(evaluation, storage.read_csv(paths.metrics(model, "twin")))
+    null_frame, null_arrays = storage.read_records(paths.null_heads(model))
+    null_heads = (null_frame, null_arrays["entropy_heads"].reshape(len(null_frame), -1))
+    null_scores = storage.read_csv(paths.metrics(model, "nulls"))
+    result["null_models"] = null_models.compare_with_nulls(evaluation, null_scores, null_heads)
     matched = params.control.match != "none"
     literal = storage.read_csv(paths.metrics(model, "literal")) if matched else None
     result["literal"] = contrasts.compare_full_length_controls(evaluation, literal)

@@ -68,6 +68,11 @@ def settings(model: str) -> Path:
     return METRICS / f"{model}_settings"
 
 
+def null_heads(model: str) -> Path:
+    """Return the records of the entropies of all heads of the null models."""
+    return METRICS / f"{model}_null_heads"
+
+
 def pointer(folder: Path) -> Path:
     """Return DVC's file for an iteration's folder: experiments/iteration_NNN.dvc."""
     return folder.with_name(f"{folder.name}.dvc")

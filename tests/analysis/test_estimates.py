@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
-from wor.analysis import contrasts, estimates, robustness, separation
+from wor.analysis import contrasts, estimates, null_models, robustness, separation
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
 
@@ -15,6 +16,8 @@ KEY = ["model", "quantity", "of", "method"]
 def results(frame, params, full_length=None):
     """Return one model's results, put together as the stats stage does."""
     evaluation = Evaluation(frame, params)
+    noise = {name: np.random.default_rng(0).normal(size=len(frame)) for name in ("ape", "sib")}
+    nulls = read_by_nulls(frame, noise, kinds=("initialised", "permuted"), n=40)
     heads = np.random.default_rng(0).normal(size=(len(evaluation.scored), 4))
     temperatures = pd.concat([planted(n=40, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])
     accuracy = pd.DataFrame({"item_id": list("abcdef"), "cluster": list("abcdef"), "dataset": ["wiki", "gsm8k"] * 3}).assign(
@@ -28,7 +31,7 @@ def results(frame, params, full_length=None):
         "rivals": contrasts.compare_with_rivals(evaluation, heads),
         "dose_response": contrasts.dose_response(evaluation),
         "correctness": contrasts.correctness(evaluation),
-        "twin": contrasts.compare_with_twin(evaluation, planted(n=40, seed=5)),
+        "null_models": null_models.compare_with_nulls(evaluation, nulls, head_entropies(nulls)),
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
         "temperatures": robustness.temperature_curve(temperatures, params),
         "heads": robustness.head_curve(accuracy, params),

@@ -30,7 +30,7 @@ def test_every_key_of_the_shipped_parameters_has_a_row(values):
     [
         ("temperature", ["activations", "nulls", "metrics", "stats", "figures"]),  # test_pipeline_tiny.py sees DVC do so
         ("statistics.confidence", ["stats", "figures"]),
-        ("nulls.twin_n", ["nulls", "metrics", "stats", "figures"]),
+        ("nulls.n", ["nulls", "metrics", "stats", "figures"]),
         ("compute.threads", []),
         ("dataset_specs.wiki.n", [name for name in PIPELINE["stages"] if name not in ("check", "models", "iteration")]),
         ("model_specs.NAME.path", [name for name in PIPELINE["stages"] if name not in ("check", "iteration")]),

@@ -94,7 +94,7 @@ class TestCommand:
             "name": "params.yaml",
             "status": "fail",
             "found": "--profile: 'fulll'",
-            "remedy": "There are: debug, full, offline-scale, smollm2",
+            "remedy": "There are: debug, full, nulls, offline-scale, smollm2",
         }.items() <= next(line for line in text["checks"] if line["status"] == "fail" and line["group"] == "Study").items()
 
 
@@ -374,7 +374,7 @@ class TestData:
         )
         assert len(data.models_to_convert(study)) == 3  # two cut, and what they are cut from
         (memory,), (disk,) = machine.check_memory(study), machine.check_disk(study)
-        assert "its twin and the libraries need 1.5 GiB" in memory.found
+        assert "a null model and the libraries need 1.5 GiB" in memory.found
         assert disk.found.endswith("a run may need 2.4 GiB")
         assert not (tmp_path / "empty").exists()
         spec = study.model_specs["smollm2-135m-first-10"]

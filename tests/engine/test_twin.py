@@ -1,38 +1,84 @@
+import pytest
 import torch
 
-from wor.engine.capture import Span, capture
-from wor.engine.twin import random_twin
+from tests.helpers.tiny_models import IDS, MODELS, WINDOW, make
+from wor.engine import selftest
+from wor.engine.capture import capture
+from wor.engine.model import LM
+from wor.engine.twin import NULL_KINDS, make_null_model
 
-IDS = list(range(2, 40))
+PERMUTED = [kind for kind in NULL_KINDS if kind != "initialised"]
 
 
-def test_a_twin_has_the_shape_and_none_of_the_weights(lm):
-    before = {name: value.clone() for name, value in lm.hf.state_dict().items()}
-    twin = random_twin(lm, 5)
-    weights, twin_weights = lm.hf.state_dict(), twin.hf.state_dict()
-    assert weights.keys() == twin_weights.keys()
-    for name, value in twin_weights.items():
-        assert value.shape == weights[name].shape
-        assert value.dtype == weights[name].dtype
+def weights(lm):
+    return {name: value.clone() for name, value in lm.hf.state_dict().items()}
+
+
+def hidden(lm):
+    return capture(lm, IDS, WINDOW).hidden
+
+
+def test_an_initialised_null_has_the_shape_and_none_of_the_weights(lm):
+    before = weights(lm)
+    null = make_null_model(lm, "initialised", 5)
+    trained, drawn = weights(lm), weights(null)
+    assert trained.keys() == drawn.keys()
+    for name, value in drawn.items():
+        assert value.shape == trained[name].shape
+        assert value.dtype == trained[name].dtype
         if "norm" not in name:  # norms are 1 in both
-            assert not torch.equal(value, weights[name]), name
-        assert torch.equal(weights[name], before[name])
-    assert twin.unembed.weight.data_ptr() == twin.hf.get_input_embeddings().weight.data_ptr()  # tied, as in the model
-    assert twin.end_tokens == lm.end_tokens
-    assert twin.tokenizer is lm.tokenizer
+            assert not torch.equal(value, trained[name]), name
+        assert torch.equal(trained[name], before[name])
+    assert null.unembed.weight.data_ptr() == null.hf.get_input_embeddings().weight.data_ptr()  # tied, as in the model
+    assert null.end_tokens == lm.end_tokens
+    assert null.tokenizer is lm.tokenizer
     # Initialised as the architecture is, not by torch's default for a linear layer.
-    inner = torch.cat([value.flatten() for name, value in twin_weights.items() if "proj" in name])
+    inner = torch.cat([value.flatten() for name, value in drawn.items() if "proj" in name])
     assert abs(inner.std() / lm.hf.config.initializer_range - 1) < 0.03
 
 
-def test_the_seed_alone_draws_it(lm):
+@pytest.mark.parametrize("kind", NULL_KINDS)
+def test_the_seed_alone_draws_it(lm, kind):
     torch.manual_seed(1)
     state = torch.random.get_rng_state()
-    first = random_twin(lm, 5)
+    first = make_null_model(lm, kind, 5)
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(2)
-    same_seed, other_seed = random_twin(lm, 5), random_twin(lm, 6)
-    hidden = [capture(model, IDS, Span(10, 30)).hidden for model in (first, same_seed, other_seed, lm)]
-    assert torch.equal(hidden[0], hidden[1])
-    assert not torch.allclose(hidden[0], hidden[2])
-    assert not torch.allclose(hidden[0], hidden[3])
+    same_seed, other_seed = make_null_model(lm, kind, 5), make_null_model(lm, kind, 6)
+    outputs = [hidden(model) for model in (first, same_seed, other_seed, lm)]
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.allclose(outputs[0], outputs[2])
+    assert not torch.allclose(outputs[0], outputs[3])
+
+
+@pytest.mark.parametrize("kind", PERMUTED)
+@pytest.mark.parametrize("name", MODELS)
+def test_each_tensor_keeps_its_values_and_not_their_places(name, kind):
+    lm = LM(make(name, torch.float32))
+    before, null = weights(lm), make_null_model(lm, kind, 5)
+    after, unembedding = weights(null), null.unembed.weight.data_ptr()
+    assert before.keys() == after.keys()
+    kept = set()
+    for key, value in before.items():
+        assert torch.equal(value, weights(lm)[key])  # the model itself is as it was
+        assert torch.equal(value.flatten().sort().values, after[key].flatten().sort().values)
+        if torch.equal(value, after[key]):
+            kept.add(key)
+    words = ("embed", "wte", "wpe", "lm_head", "norm", "ln_")
+    expected = {key for key in before if any(word in key for word in words)} if kind == "permuted_embeddings_kept" else set()
+    assert kept == expected
+    tied = [model.unembed.weight.data_ptr() == model.hf.get_input_embeddings().weight.data_ptr() for model in (lm, null)]
+    assert tied[0] == tied[1]
+    assert unembedding != lm.unembed.weight.data_ptr()
+    assert not torch.allclose(hidden(null), hidden(lm))
+    selftest.run_selftest(null)
+
+
+def test_two_tensors_of_a_shape_are_permuted_apart():
+    """With one order for all, layers would keep how their weights fit together."""
+    lm = LM(make("llama", torch.float32))
+    shape = lm.layers[0].mlp.down_proj.weight.shape
+    for layer in lm.layers:
+        layer.mlp.down_proj.weight.data = torch.arange(shape.numel(), dtype=torch.float32).view(shape)
+    first, second = (layer.mlp.down_proj.weight for layer in make_null_model(lm, "permuted", 0).layers[:2])
+    assert (first == second).float().mean() < 0.05

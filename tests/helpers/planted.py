@@ -11,6 +11,7 @@ from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import SCORES
 
 LAYERS, WINDOW, HEADS = 12, 16, 3
+NULL_SEEDS = (3, 4, 5)
 
 
 def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -82,3 +83,20 @@ def activations(
         "jsd": rng.uniform(size=(n, LAYERS, WINDOW)),
     }
     return records, {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def read_by_nulls(frame, scores, noise=0.3, kinds=("permuted",), n=60, seed=1):
+    """Return what null models write that see ``scores`` of the first items, each with noise."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for kind in kinds:
+        for null_seed in NULL_SEEDS:
+            part = pd.DataFrame({"item_id": frame["item_id"].iloc[:n], "kind": kind, "seed": null_seed, "apl": math.nan})
+            for name in ("ape", "sib"):
+                part[name] = 5 * (scores[name][:n] + noise * rng.normal(size=n)) + null_seed
+            parts.append(part.assign(rev=(part["ape"] + part["sib"]) / 2, reason=""))
+    return pd.concat(parts, ignore_index=True)
+
+
+def head_entropies(table, seed=2):
+    return table[["item_id", "kind", "seed"]], np.random.default_rng(seed).normal(size=(len(table), 8))

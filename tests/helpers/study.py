@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from tests.helpers.root import ROOT
+from wor.engine.twin import NULL_KINDS
 
 PARTS = (
     "wor",
@@ -36,7 +37,7 @@ TINY = {
     # 12, 12 and 22 items for evaluation
     "dataset_specs": {"gsm-symbolic": {"n": 20}, "syllogism": {"n": 25}, "wiki": {"n": 36}},
     "robustness": {"temperatures": [0.0, 0.7], "n": 2},
-    "nulls": {"twin_n": 10, "twin_calibration": 4, "literal_n": 10},
+    "nulls": {"kinds": list(NULL_KINDS), "n": 10, "calibration": 4, "apl_seeds": 1, "literal_n": 10},
     "heads": {"shares": [0.0, 0.5], "random_draws": 2, "n_rank": 1, "n_test": 2, "span": 8},
     "statistics": {"bootstrap_draws": 100, "permutations": 99, "folds": 2, "repeats": 2},
     "compute": {"threads": 1},

@@ -105,7 +105,7 @@ def test_every_table_of_results_is_there_by_its_name(iteration):
     paths = sorted((iteration.folder / "results").glob("*.csv"))
     for path in paths:
         pd.testing.assert_frame_equal(iteration.table(path.stem.removeprefix("Tiny-Random_")), storage.read_csv(path))
-    documented = ["metrics", "calibration_metrics", "temperatures_metrics", "twin_metrics", "literal_metrics", "head_removal"]
+    documented = ["metrics", "calibration_metrics", "temperatures_metrics", "nulls_metrics", "literal_metrics", "head_removal"]
     for part in [*documented, "head_ranking", "specifications", "wiki_layers"]:
         assert len(iteration.table(part)) > 0
 

@@ -11,7 +11,7 @@ from tests.helpers.planned import planned_item
 from tests.helpers.tiny import tiny_config
 from wor.config.params import HubModel, LocalModel, TruncatedModel
 from wor.engine.load import choose_device, load
-from wor.engine.twin import random_twin
+from wor.engine.twin import NULL_KINDS, make_null_model
 from wor.machine import resources
 from wor.plan import shape
 from wor.plan.work import count_work
@@ -23,14 +23,15 @@ def allocated(model: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_model_and_its_twin_take_what_is_counted(tiny_folder, dtype):
+def test_a_model_and_a_null_model_take_what_is_counted(tiny_folder, dtype):
     lm = load(tiny_folder, choose_device("cpu", dtype, 1))
     parameters = identity_card.count_parameters(tiny_folder)
     assert allocated(lm.hf) == resources.weights_in_memory(parameters, dtype)
     # As it is made, before it is moved to the model's dtype, which then changes nothing.
     built = AutoModelForCausalLM.from_config(copy.deepcopy(lm.hf.config))
-    assert allocated(lm.hf) + allocated(built) == resources.weights_in_memory(parameters, dtype, twins=1)
-    assert allocated(random_twin(lm, 0).hf) == allocated(built)
+    assert allocated(lm.hf) + allocated(built) == resources.weights_in_memory(parameters, dtype, null_models=1)
+    for kind in NULL_KINDS:
+        assert allocated(make_null_model(lm, kind, 0).hf) == allocated(built)
 
 
 def test_a_size_is_known_by_files_by_family_or_not_at_all(tiny_folder, tmp_path, monkeypatch):

@@ -114,3 +114,47 @@ def test_tau_moves_the_thresholds(settings):
     assert (high > low).all()
     effects = apl.layer_effects(arrays["kl"])
     assert apl.apl(effects[0], high) <= apl.apl(effects[0], low)
+
+
+def null_records(seed, ablated=True, paraphrased=True):
+    """What one null model writes: 8 calibration controls, then 6 items of each class."""
+    frame, arrays = records(20, seed=seed)
+    frame["split"] = ["calibration"] * 8 + ["evaluation"] * 12
+    frame["role"] = ["control"] * 14 + ["reasoning"] * 6
+    arrays["kl"][:] = arrays["kl"] if ablated else np.nan
+    arrays["cosine"][:] = arrays["cosine"] if paraphrased else np.nan
+    del arrays["jsd"]
+    return frame.assign(kind="permuted", seed=seed), arrays
+
+
+def measure_nulls(settings, *parts):
+    frames, arrays = zip(*parts, strict=True)
+    joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+    return table.measure_null_models(pd.concat(frames, ignore_index=True), joined, settings)
+
+
+def test_each_null_model_has_the_scales_of_its_own_calibration_controls(settings):
+    parts = [null_records(1), null_records(2)]
+    measured = measure_nulls(settings, *parts)
+    assert list(measured) == ["item_id", "kind", "seed", "apl", "ape", "sib", "rev", "reason"]
+    for frame, arrays in parts:
+        calibration = table.calibrate(frame[:8], {name: array[:8] for name, array in arrays.items()}, settings)
+        alone = table.measure_items(frame, arrays, calibration, settings)[8:]
+        rows = measured[measured["seed"] == frame["seed"].iloc[0]]
+        assert rows["item_id"].tolist() == alone["item_id"].tolist()
+        for name in ("apl", "ape", "sib", "rev"):
+            assert rows[name].to_numpy() == pytest.approx(alone[name].to_numpy())
+
+
+def test_rev_of_null_models_is_of_the_components_that_all_have(settings):
+    frame, arrays = null_records(1)
+    calibration = table.calibrate(frame[:8], {name: array[:8] for name, array in arrays.items()}, settings)
+    alone = table.measure_items(frame, arrays, calibration, settings)[8:]
+    measured = measure_nulls(settings, (frame, arrays), null_records(2, ablated=False))
+    first = measured[measured["seed"] == 1]
+    assert first["rev"].to_numpy() == pytest.approx(alone[["ape_z", "sib_z"]].mean(axis=1).to_numpy())
+    assert first["apl"].to_numpy() == pytest.approx(alone["apl"].to_numpy())  # kept, where it was measured
+    assert measured.loc[measured["seed"] == 2, "apl"].isna().all()
+    assert (measured["reason"] == "").all()
+    only = measure_nulls(settings, null_records(1, ablated=False, paraphrased=False))
+    assert only["rev"].to_numpy() == pytest.approx(alone["ape_z"].to_numpy())

@@ -29,7 +29,7 @@ SMALL = {
     "dataset_specs": {"gsm-symbolic": {"n": 12}, "syllogism": {"n": 12}, "wiki": {"n": 17}},
     "control": {"calibration_share": 0.45},
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
-    "nulls": {"twin_n": 2, "twin_calibration": 4, "literal_n": 2},
+    "nulls": {"kinds": ["initialised", "permuted"], "seeds": 1, "n": 2, "calibration": 4, "literal_n": 2},
     "heads": {"shares": [0.0, 0.5], "random_draws": 1, "n_rank": 1, "n_test": 1},
     "compute": {"threads": 1},
 }
@@ -118,14 +118,15 @@ def test_partial_correlation_can_be_recomputed(results, table):
     assert recorded["partial"]["rev"]["pearson"]["value"] == pytest.approx(np.corrcoef(*residuals)[0, 1])
 
 
-def test_the_twin_read_the_same_tokens_with_other_weights(study):
-    twin, _ = storage.read_records(study.folder / "data" / "nulls" / MODEL / "twin")
+def test_null_models_read_the_same_tokens_with_other_weights(study):
+    nulls, _ = storage.read_records(study.folder / "data" / "nulls" / MODEL / "null_models")
+    assert set(nulls["kind"]) == {"initialised", "permuted"}
     trained, _ = storage.read_records(study.folder / "data" / "activations" / MODEL / "gsm-symbolic")
-    both = twin.merge(trained, on="item_id", suffixes=("", "_trained"))
-    assert len(both) >= 1
+    both = nulls.merge(trained, on="item_id", suffixes=("", "_trained"))
+    assert len(both) >= 2
     for _, row in both.iterrows():
         assert list(row["continuation_ids"]) == list(row["continuation_ids_trained"])
-        assert row["perplexity"] > 100 * row["perplexity_trained"]  # the twin has learned nothing
+        assert row["perplexity"] > 100 * row["perplexity_trained"]  # permuted weights have forgotten everything
 
 
 def test_the_weights_are_those_that_were_pinned(study):

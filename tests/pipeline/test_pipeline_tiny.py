@@ -91,7 +91,7 @@ def test_the_iteration_holds_everything(ran):
             "results/aggregate_statistics.json",
             "results/metrics_summary.json",
             "results/Tiny-Random_specifications.csv",
-            "results/Tiny-Random_twin_metrics.csv",
+            "results/Tiny-Random_nulls_metrics.csv",
             "results/Tiny-Random_literal_metrics.csv",
             "prereg.yaml",
         }
@@ -155,7 +155,7 @@ def test_every_number_is_there_or_says_why(ran):
 
 
 def test_the_report_has_nulls_rivals_doses_settings_and_hypotheses(ran):
-    """Check each part of the results. The REV of a random model is noise, like its twin's."""
+    """Check each part of the results. The REV of a random model is noise, like its null models'."""
     results = ran.json("experiments/iteration_001/results/aggregate_statistics.json")["models"]["tiny"]
     assert results["preregistration"]["kind"] == "exploratory"
     assert "max_new_tokens is 24 (registered: 64)" in results["preregistration"]["reasons"]
@@ -171,12 +171,17 @@ def test_the_report_has_nulls_rivals_doses_settings_and_hypotheses(ran):
     primary = curve[curve["primary"]]
     assert len(primary) == 1
     assert primary["auroc_value"].iloc[0] == pytest.approx(results["auroc"]["rev"]["delong"]["value"])
-    twin = pd.read_csv(ran.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_twin_metrics.csv")
+    nulls = pd.read_csv(ran.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_nulls_metrics.csv")
     trained = pd.read_csv(ran.folder / "experiments" / "iteration_001" / "results" / "Tiny-Random_metrics.csv")
-    both = twin.merge(trained, on="item_id", suffixes=("", "_trained"))
-    assert len(both) == len(twin) == 20
-    assert (both["token_len"] == both["token_len_trained"]).all()  # the same tokens
+    both = nulls.merge(trained, on="item_id", suffixes=("", "_trained"))
+    assert len(both) == len(nulls) == 3 * 3 * 20
     assert (both["ape"] != both["ape_trained"]).all()  # read by another model
+    assert nulls.groupby(["kind", "seed"])["ape"].nunique().eq(20).all()
+    assert nulls.groupby("kind")["apl"].count().eq(20).all()  # of the first seed: nulls.apl_seeds
+    assert nulls["rev"].notna().all()
+    null_models = results["null_models"]
+    assert null_models["components"] == ["ape", "sib"]
+    assert list(null_models["kinds"]) == ["initialised", "permuted", "permuted_embeddings_kept"]
 
 
 def test_nothing_changed_runs_nothing_and_makes_no_iteration(study):

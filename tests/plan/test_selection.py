@@ -22,7 +22,7 @@ SETTINGS = {
     "default": {},
     "two datasets, unmatched": {"datasets": ["wiki", "syllogism"], "control": {"match": "none"}},
     "odd sizes": {
-        "nulls": {"twin_n": 5, "twin_calibration": 3, "literal_n": 7},
+        "nulls": {"kinds": ["permuted"], "seeds": 2, "n": 5, "calibration": 3, "paraphrases": 0, "literal_n": 7},
         "heads": {"n_rank": 3, "n_test": 5},
         "robustness": {"temperatures": [0.0, 0.5, 1.0], "n": 3},
     },
@@ -46,7 +46,7 @@ def taken(monkeypatch):
         item_ids.extend(item.item_id for item in items)
         return respond(items, generated=True)
 
-    def observe_all(run, responses, reference, lens):
+    def observe_all(run, responses, reference, lens, ablated=True):
         item_ids.extend(response.item.item_id for response in responses if not response.generated)
         return pd.DataFrame(index=range(len(responses))), {}
 
@@ -54,8 +54,8 @@ def taken(monkeypatch):
         item_ids.extend(item.item_id for item in items)
         return np.zeros((len(items), 1, 1))
 
-    run = SimpleNamespace(finish=dict, lm=SimpleNamespace(n_layers=1, n_heads=1))
-    run.twin = lambda: run
+    run = SimpleNamespace(finish=dict, lm=SimpleNamespace(n_layers=1, n_heads=1), log=SimpleNamespace(info=print))
+    run.null_model = lambda null: run
     for module, name, function in (
         (session, "start_session", lambda params, model, log: run),
         (observation, "generate_responses", generate_responses),

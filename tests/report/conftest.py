@@ -100,7 +100,7 @@ def hostile(iteration, tmp_path_factory) -> Path:
     """Return a report in which every text from outside is hostile."""
     evil = Iteration(iteration.folder)
     (result,) = evil.statistics.values()
-    result["twin"]["verdict"] = HOSTILE
+    result["null_models"]["verdict"] = HOSTILE
     result["excluded"] = {f"control: {HOSTILE}": 3}
     next(iter(evil.criteria.values()))["why"] = HOSTILE
     next(iter(result["preregistration"]["hypotheses"].values()))["claim"] = HOSTILE

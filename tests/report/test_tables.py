@@ -63,7 +63,7 @@ def result(auroc: dict, delta: dict) -> dict:
         "added": {"rev": {"delta": delta}},
         "partial": {"rev": {"clustered": estimate(None)}},
         "n": {"used": 12},
-        "twin": {"verdict": "no difference"},
+        "null_models": {"verdict": "no difference"},
     }
 
 
@@ -84,6 +84,7 @@ def test_the_verdict_says_where_the_intervals_lie(auroc, delta, separation, gain
     assert hypothesis == "Primary hypothesis H2 (REV adds): undecided. no number."
     assert kind == "Exploratory: a pilot."
     assert any("no sign" in line for line in lines) == (separation == "lower")
+    assert "Null models: no difference." in lines
 
 
 def test_the_table_of_removed_heads_concludes_and_is_empty_in_an_earlier_iteration():
@@ -103,3 +104,24 @@ def test_the_table_of_removed_heads_concludes_and_is_empty_in_an_earlier_iterati
     assert "Items without a text to serve (control: the prompt shows the whole article): 3." in table.notes
     earlier = tables.heads({"heads": []})
     assert (earlier.rows, earlier.notes) == ([], [])
+
+
+def test_an_earlier_versions_twin_is_still_shown():
+    twin = {"n": {"reasoning": 12, "control": 12}, "verdict": "no difference"}
+    twin["auroc"] = {"rev": estimate(0.96, 0.82, 1.0), "rev_real": estimate(0.75, 0.49, 0.92)}
+    old = result(estimate(0.7, 0.6, 0.8), estimate(0.1, 0.05, 0.2)) | {"twin": twin}
+    del old["null_models"]
+    assert "Untrained twin: no difference." in verdict_lines(old)
+    absent = estimate(None)
+    old |= {
+        "nulls": {"permuted_labels": absent, "surface_ceiling": absent},
+        "rivals": {"auroc_heads": absent},
+        "literal": {"reason": "not matched"},
+        "detectable": {"auroc": {"value": None}, "delta_auc": {"value": None}},
+        "specification_curve": {"settings": 1, "auroc": {"agree": None}, "delta_auc": {"agree": None}},
+    }
+    rows = [row for row in tables.nulls(old).rows if "0.96 [0.82, 1.00]" in row]
+    assert rows == [["REV of a twin with random weights", "0.96 [0.82, 1.00]", "24 items; no difference"]]
+    for build in (tables.null_models, tables.added_to_null_models):
+        assert not build(old).rows
+        assert not build(old).notes

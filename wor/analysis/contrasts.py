@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels, count_excluded
+from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
-from wor.statistics import multiple_testing, partial, power, rivals, trend
+from wor.statistics import multiple_testing, partial, rivals, trend
 from wor.statistics.result import undefined
 
 
@@ -90,37 +90,6 @@ def _given_length(
         name: partial.clustered_partial(score, outcome, given, weights, method, confidence).as_dict()
         for name, score in scores.items()
     }
-
-
-def compare_with_twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
-    """Return AUROCs of a twin with random weights and of the real model, on the same items.
-
-    The twin reads the same tokens. What it separates lies in the text and the architecture, and
-    needs no learned computation.
-    """
-    rows = table[table["rev"].notna()].merge(evaluation.scored[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
-    label = class_labels(rows)
-    n = {"reasoning": int(label.sum()), "control": int((1 - label).sum())}
-    scores = ("rev", *COMPONENTS, "rev_real")
-    if not len(rows):
-        why = f"no item of the twin has a REV ({next(iter(count_excluded(table)), '')})"
-        missing = undefined(evaluation.why_unusable or why).as_dict()
-        verdict = "no verdict: there is no twin to compare with"
-        return {"n": n, "auroc": dict.fromkeys(scores, missing), "difference": missing, "verdict": verdict}
-    weights, confidence = bootstrap_weights(rows, evaluation.params), evaluation.params.statistics.confidence
-    auroc = auroc_by_score(rows, scores, label, weights, evaluation.params)
-    real, random = (rows[name].to_numpy(float) for name in ("rev_real", "rev"))
-    difference = rivals.auroc_difference(label, real, random, weights, confidence).as_dict()
-    return {"n": n, "auroc": auroc, "difference": difference, "verdict": _twin_verdict(auroc["rev"], n)}
-
-
-def _twin_verdict(auroc: dict, n: dict[str, int]) -> str:
-    if np.isnan(auroc["value"]):
-        return f"no verdict: {auroc['reason']}"
-    if auroc["low"] > 0.5 or auroc["high"] < 0.5:
-        return "random weights tell the classes apart too, so REV's AUROC is no evidence of learned computation"
-    detectable = power.detectable_auroc(n["reasoning"], n["control"])
-    return f"random weights are not seen to tell the classes apart (so few items show an AUROC from {detectable:.2f})"
 
 
 def compare_full_length_controls(evaluation: Evaluation, table: pd.DataFrame | None) -> dict:

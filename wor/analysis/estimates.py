@@ -39,9 +39,10 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
             yield quantity, name, method.removeprefix("semi_"), estimate
     yield "auroc", "bag of words", BOOTSTRAP, result["nulls"]["surface_ceiling"]
     yield "auroc", "heads", BOOTSTRAP, result["rivals"]["auroc_heads"]
-    for name, estimate in (result["rivals"]["difference"] | {"rev (twin)": result["twin"]["difference"]}).items():
+    for name, estimate in result["rivals"]["difference"].items():
         yield "auroc_difference", f"rev - {name}", BOOTSTRAP, estimate
-    for group, part in {"twin": result["twin"], **result["literal"]}.items():
+    yield from _of_null_models(result["null_models"])
+    for group, part in result["literal"].items():
         if group != "reason":
             for name, estimate in part["auroc"].items():
                 yield "auroc", f"{name} ({group})", BOOTSTRAP, estimate
@@ -62,3 +63,24 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
         yield "token_accuracy_difference", f"{row['role']}, ranked - random heads, {share}", BOOTSTRAP, row
     if "head_ranking" in result:
         yield "split_half_reliability", "ranking of heads", "jackknife", result["head_ranking"]["reliability"]
+
+
+def _of_null_models(result: dict) -> Iterator[tuple[str, str, str, dict]]:
+    for name, estimate in result["auroc"].items():
+        yield "auroc", f"{name} (on the items of the null models)", BOOTSTRAP, estimate
+    for kind, parts in result["kinds"].items():
+        for name, entry in parts["auroc"].items():
+            yield "auroc", f"{name} ({kind}, mean over seeds)", BOOTSTRAP, entry["mean"]
+            for seed, estimate in entry["by_seed"].items():
+                yield "auroc", f"{name} ({kind}, seed {seed})", BOOTSTRAP, estimate
+        yield "auroc", f"heads ({kind}, mean over seeds)", BOOTSTRAP, parts["heads"]
+        for key, quantity, word in (
+            ("difference", "auroc_difference", "-"),
+            ("correlation", "correlation", "with"),
+            ("partial", "partial_r", "given"),
+            ("delta", "delta_auc", "given"),
+        ):
+            method = "clustered" if key in ("correlation", "partial") else BOOTSTRAP
+            for name, estimate in parts[key].items():
+                other = f"{name} ({kind})" if key in ("difference", "correlation") else kind
+                yield quantity, f"{name} {word} {other}", method, estimate

@@ -36,7 +36,8 @@ def _slug(value: str) -> str:
 
 
 AnswerKind = Literal["number", "yesno", "none"]
-RESERVED = ("calibration", "temperatures", "literal", "twin", "settings")  # files beside those of the datasets
+# Files beside those of the datasets. Earlier versions wrote `twin`.
+RESERVED = ("calibration", "temperatures", "literal", "twin", "nulls", "settings")
 LABEL = "The model's name in tables, figures and file names."
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description=LABEL)]
 Slug = Annotated[str, AfterValidator(_slug), Field(title="name")]
@@ -299,10 +300,18 @@ class Robustness(Strict):
 class Nulls(Strict):
     """Sizes of the comparison groups."""
 
-    twin_n: Annotated[int, Field(ge=1)]
-    """Items per class that the twin with random weights reads. An AUROC needs at least 10."""
-    twin_calibration: Annotated[int, Field(ge=2)]
-    """Calibration controls that fix the twin's scale."""
+    kinds: Annotated[list[Literal["initialised", "permuted", "permuted_embeddings_kept"]], Field(min_length=1)]
+    """Null models: untrained; with permuted weights; the same with embeddings and norms kept."""
+    seeds: Annotated[int, Field(ge=1)]
+    """Null models of each kind, drawn by seed, seed + 1, and so on. A spread needs at least 3."""
+    n: Annotated[int, Field(ge=1)]
+    """Maximum number of items per class that a null model reads. An AUROC needs at least 10."""
+    calibration: Annotated[int, Field(ge=2)]
+    """Maximum number of calibration controls that fix a null model's scales."""
+    paraphrases: Annotated[int, Field(ge=0)]
+    """Maximum number of paraphrases per item that a null model reads. 0 leaves its SIB out."""
+    apl_seeds: Annotated[int, Field(ge=0)]
+    """Null models of each kind that have an APL. It takes most of the time."""
     literal_n: Annotated[int, Field(ge=1)]
     """Controls that the model also sees as whole articles."""
 
@@ -504,10 +513,13 @@ def _cross_checks(params: Params) -> Iterator[tuple[bool, str, object, str]]:
     remedy = f"Name one of models ({', '.join(params.models)}): its tokenizer measures the prompts"
     yield model not in params.models, "control.length_model", model, remedy
     # Of n numbers none lies more than (n - 1) / sqrt(n) standard deviations from their mean.
-    n = params.nulls.twin_calibration
+    nulls = params.nulls
+    yield len(set(nulls.kinds)) < len(nulls.kinds), "nulls.kinds", nulls.kinds, "Name each one once"
+    yield nulls.apl_seeds > nulls.seeds, "nulls.apl_seeds", nulls.apl_seeds, f"It can be at most nulls.seeds ({nulls.seeds})"
+    n = nulls.calibration
     spread = (n - 1) / n**0.5
     remedy = f"Of so few none lies more than {spread:.2f} deviations above their mean: raise it, or lower measures.tau"
-    yield spread <= params.measures.tau, "nulls.twin_calibration", n, remedy
+    yield nulls.apl_seeds > 0 and spread <= params.measures.tau, "nulls.calibration", n, remedy
     window = params.window
     yield window.min > window.size, "window.min", window.min, f"It can be at most window.size ({window.size})"
     late = window.rule == "fixed" and window.first + window.min > params.max_new_tokens

@@ -117,7 +117,7 @@ def check_gpu(params: Params) -> Iterator[Finding]:
 def judge_gpu_memory(free: int, weights: int, detail: str) -> Finding:
     if free < weights + WORKING_MEMORY:
         remedy = "Free the GPU (nvidia-smi shows who uses it), or: wor run -S compute.device=cpu"
-        return fail("GPU", f"{detail}; the model, its twin and its batches need {gib(weights + WORKING_MEMORY)}", remedy)
+        return fail("GPU", f"{detail}; the model, a null model and its batches need {gib(weights + WORKING_MEMORY)}", remedy)
     return ok("GPU", detail)
 
 
@@ -144,16 +144,16 @@ def check_memory(params: Params) -> Iterator[Finding]:
 
 
 def _weights(params: Params) -> int:
-    """Return the bytes of the largest model and its twin. Stage nulls loads both."""
+    """Return the bytes of the largest model and a null model. Stage nulls loads both."""
     sizes = [resources.known_n_params(params.model_specs[name]) or 0 for name in params.models]
-    return resources.weights_in_memory(max(sizes), params.compute.dtype, twins=1)
+    return resources.weights_in_memory(max(sizes), params.compute.dtype, null_models=1)
 
 
 def judge_memory(host: int, group: int | None, need: int, memory_gib: float) -> Finding:
     """Compare the need of weights and libraries with bytes free on ``host`` and in ``group``."""
     free = host if group is None else min(host, group)
     detail = f"{gib(free)} free" + (" within the control group's limit" if free == group else "")
-    needs = f"the largest model, its twin and the libraries need {gib(need)}"
+    needs = f"the largest model, a null model and the libraries need {gib(need)}"
     if free < need:
         return fail("memory", f"{detail}; {needs}", "Free memory, or take a smaller model")
     if need + memory_gib * GIB > free:

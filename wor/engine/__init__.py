@@ -6,7 +6,7 @@ The engine knows no file of this study and no dataset. docs/engine.md shows it i
     model          `LM`: the transformers model with its layers, norm, unembedding and tokenizer
     architectures  which modules are layers, attention, MLP; which models are refused
     selftest       compare the engine with the model's own forward pass
-    twin           the same architecture with random weights
+    twin           null models: the same architecture, initialised or with permuted weights
 
     generate       sample continuations that do not depend on the batch
     capture        one forward pass -> entropies, residual stream, components' outputs, scores

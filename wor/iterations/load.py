@@ -105,7 +105,7 @@ class Iteration:
     def table(self, part: str, model: str | None = None) -> pd.DataFrame:
         """Return the table ``results/<model>_<part>.csv``.
 
-        ``part`` is ``metrics`` (one row per item), ``calibration_metrics``, ``twin_metrics``,
+        ``part`` is ``metrics`` (one row per item), ``calibration_metrics``, ``nulls_metrics``,
         ``temperatures_metrics``, ``literal_metrics``, ``head_removal``, ``specifications``,
         ``head_ranking``, ``<dataset>_layers`` or ``statistics`` (all models, one row per estimate).
         """

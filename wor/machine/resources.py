@@ -42,9 +42,9 @@ def known_n_params(spec: ModelSpec) -> int | None:
     return None
 
 
-def weights_in_memory(parameters: int, dtype: str, twins: int = 0) -> int:
-    """Return the bytes of a model and its random twins."""
-    return parameters * (2 if dtype in ("bfloat16", "float16") else 4) * (1 + twins)
+def weights_in_memory(parameters: int, dtype: str, null_models: int = 0) -> int:
+    """Return the bytes of a model and its null models."""
+    return parameters * (2 if dtype in ("bfloat16", "float16") else 4) * (1 + null_models)
 
 
 def weights_on_disk(parameters: int) -> int:
@@ -63,5 +63,6 @@ def observed_items(params: Params) -> int:
     """Return the most items that all stages of one model observe, with repetitions."""
     nulls, heads = params.nulls, params.heads
     at_temperatures = params.robustness.n * len(params.robustness.temperatures) * len(params.datasets)
-    others = nulls.literal_n + nulls.twin_calibration + 2 * nulls.twin_n + 2 * (heads.n_rank + heads.n_test)
-    return sum(params.spec(name).n for name in params.datasets) + at_temperatures + others
+    study = sum(params.spec(name).n for name in params.datasets)
+    by_null_models = len(nulls.kinds) * nulls.seeds * min(nulls.calibration + 2 * nulls.n, study)
+    return study + at_temperatures + by_null_models + nulls.literal_n + 2 * (heads.n_rank + heads.n_test)

@@ -73,6 +73,36 @@ def measure_items(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibratio
     return table
 
 
+def measure_null_models(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params) -> pd.DataFrame:
+    """Return the measures of what null models read: one row per null model and evaluation item.
+
+    ``frame`` names each row's null model in the columns ``kind`` and ``seed``. A null model has the
+    scales of its own calibration controls. REV is of the components that all null models have, so
+    that it is the same for all: without APL where some were not ablated, without SIB where no
+    paraphrase was read.
+    """
+    is_calibration = ((frame["role"] == "control") & (frame["split"] == "calibration")).to_numpy()
+    parts, calibrations = [], []
+    for rows in frame.groupby(["kind", "seed"], sort=False).indices.values():
+        mask = is_calibration[rows]
+        calibrations.append(calibrate(*_select(frame, arrays, rows[mask]), params))
+        parts.append(_select(frame, arrays, rows[~mask]))
+    shared = [name for name in COMPONENTS if all(np.isfinite(part.scales[name][0]) for part in calibrations)]
+    weights = {name: part.weight if name in shared else 0.0 for name, part in params.rev}
+    reduced = {name: part.model_copy(update={"weight": weights[name]}) for name, part in params.rev}
+    if any(weights.values()):
+        params = params.model_copy(update={"rev": params.rev.model_copy(update=reduced)})
+    tables = [
+        measure_items(*part, calibration, params).assign(kind=part[0]["kind"].to_numpy(), seed=part[0]["seed"].to_numpy())
+        for part, calibration in zip(parts, calibrations, strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True)[["item_id", "kind", "seed", *COMPONENTS, "rev", "reason"]]
+
+
+def _select(frame: pd.DataFrame, arrays: dict[str, np.ndarray], rows: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    return frame.iloc[rows].reset_index(drop=True), {name: array[rows] for name, array in arrays.items()}
+
+
 def layer_table(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return one row per item and layer, from which APE, APL and SIB can be recomputed by hand."""
     n_items, n_layers, _ = arrays["kl"].shape

@@ -23,7 +23,7 @@ from wor.config.params import Params
 from wor.engine import memory
 from wor.engine.load import Placement, choose_device, load
 from wor.engine.model import LM
-from wor.engine.twin import random_twin
+from wor.engine.twin import NullModel, make_null_model
 from wor.errors import UserError
 from wor.machine import environment
 from wor.machine.memory import memory_budget
@@ -52,21 +52,28 @@ class Worker:
         placed = choose_device(*(placement[name] for name in ("device", "dtype", "threads")))
         lm = load(identity_card.open_card(card), placed, template)
         lm.set_memory(*memory_budget(memory_gib, placed.device))
-        self.models: dict[int | None, LM] = {None: lm}
+        self.lm = lm
+        self.null_models: dict[NullModel, LM] = {}
         return {
             "node": ray.get_runtime_context().get_node_id(),
             "machine": torch.cuda.get_device_name() if placed.device == "cuda" else environment.cpu_name(),
             "memory": lm.memory if memory_gib else max(memory.MIN_BUDGET, lm.memory // neighbours),
         }
 
-    def compute(self, work: ComputeShard, entries: list, budget: int, twin: int | None) -> tuple[Records, int, dict[str, int]]:
+    def compute(
+        self, work: ComputeShard, entries: list, budget: int, null: NullModel | None
+    ) -> tuple[Records, int, dict[str, int]]:
         """Return a shard's records, the memory budget after it, and the largest batches.
 
-        ``twin`` is the seed of the random twin to use, or None for the model itself.
+        ``null`` is kind and seed of the null model to use, or None for the model itself. One null
+        model at a time stays in memory.
         """
-        if twin is not None and twin not in self.models:
-            self.models[twin] = random_twin(self.models[None], twin)
-        lm = self.models[twin]
+        lm = self.lm
+        if null is not None:
+            if null not in self.null_models:
+                self.null_models.clear()
+                self.null_models[null] = make_null_model(lm, *null)
+            lm = self.null_models[null]
         lm.memory = budget
         return work(lm, entries, lambda step=1: None), lm.memory, lm.largest_batches
 
@@ -106,7 +113,13 @@ class Cluster:
         log.info(f"up to {self.max_workers} workers on a Ray cluster of {len(nodes)} nodes")
 
     def compute(
-        self, task: str, lm: LM, work: ComputeShard, shards: dict[int, list], advance: Callable, twin: int | None = None
+        self,
+        task: str,
+        lm: LM,
+        work: ComputeShard,
+        shards: dict[int, list],
+        advance: Callable,
+        null: NullModel | None = None,
     ) -> Iterator[tuple[int, Records]]:
         """Compute shards as `shards.compute_serially` does, in the order in which workers finish.
 
@@ -119,7 +132,7 @@ class Cluster:
             self._start_workers(len(waiting) + len(running), len(running))
             while waiting and self.idle:
                 worker, index = self.idle.pop(), waiting.pop()
-                running[worker.compute.remote(work_ref, shards[index], lm.memory, twin)] = (worker, index)
+                running[worker.compute.remote(work_ref, shards[index], lm.memory, null)] = (worker, index)
             future = self._next(running)
             if future in self.starting:
                 self._finish_start(future, lm)

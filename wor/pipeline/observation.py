@@ -143,19 +143,22 @@ def _average(lm: LM, responses: list[Response], advance: Callable, samples: int)
     return frame, {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
 
 
-def observe_all(run: Session, responses: Sequence[Response], reference: Reference, lens: bool) -> Records:
+def observe_all(run: Session, responses: Sequence[Response], reference: Reference, lens: bool, ablated: bool = True) -> Records:
     """Return one row per response, and arrays padded with NaN to the largest possible window.
 
-    ``lens`` adds the logit lens, which DTR is made from.
+    ``lens`` adds the logit lens, which DTR is made from. Without ``ablated`` kl is NaN, which APL
+    is made from and most of the time is spent on.
     """
     settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
-    work = partial(_observe, params=run.params, reference=reference, lens=lens)
-    response_cost = partial(_observation_cost, run.lm, lens=lens)
-    settings_id = [settings, lens, _digest(reference)]
+    work = partial(_observe, params=run.params, reference=reference, lens=lens, ablated=ablated)
+    response_cost = partial(_observation_cost, run.lm, lens=lens, ablated=ablated)
+    settings_id = [settings, lens, ablated, _digest(reference)]
     return run.shards.run("observed", SHARD_SIZE, responses, _length, _describe, settings_id, work, response_cost)
 
 
-def _observe(lm: LM, responses: list[Response], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
+def _observe(
+    lm: LM, responses: list[Response], advance: Callable, params: Params, reference: Reference, lens: bool, ablated: bool
+) -> Records:
     ablation = params.ablation
 
     def observe_response(lm: LM, pair: tuple[Response, list[list[int]]]) -> tuple[dict[str, np.ndarray], TokenScores]:
@@ -163,8 +166,10 @@ def _observe(lm: LM, responses: list[Response], advance: Callable, params: Param
         sequence, name = response.sequence, response.item.item_id
         if response.exclusion_reason:
             return {}, score_tokens(lm, sequence)
-        width = sequence.end - sequence.start
-        replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
+        replacement = None
+        if ablated:
+            width = sequence.end - sequence.start
+            replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
         return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens)
 
     # Encoded here, as the tokenizer is not thread-safe.
@@ -174,7 +179,7 @@ def _observe(lm: LM, responses: list[Response], advance: Callable, params: Param
     return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens)
 
 
-def _observation_cost(lm: LM, responses: list[Response], lens: bool) -> list[float]:
+def _observation_cost(lm: LM, responses: list[Response], lens: bool, ablated: bool) -> list[float]:
     # A response without a window is only scored. A paraphrase is about as long as its prompt.
     unembedding, costs = cost.unembedding(lm), []
     for response in responses:
@@ -182,7 +187,7 @@ def _observation_cost(lm: LM, responses: list[Response], lens: bool) -> list[flo
         costs.append(len(sequence.ids) * (1 + unembedding))
         if not response.exclusion_reason:
             costs[-1] += len(response.item.paraphrases) * len(sequence.ids_before_last)
-            costs[-1] += cost.window(lm, len(sequence.predictions), 1, lens)
+            costs[-1] += cost.window(lm, len(sequence.predictions), int(ablated), lens)
     return costs
 
 

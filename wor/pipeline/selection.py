@@ -10,6 +10,7 @@ from wor import paths
 from wor.config.params import Params
 from wor.data.build import gold_continuation
 from wor.data.items import AnyItem, Item, evaluation_items, read_items, round_robin
+from wor.engine.twin import NullModel
 
 ROLES = ("reasoning", "control")
 
@@ -34,10 +35,16 @@ def temperatures_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem
     return [item for dataset in params.datasets for item in activations_items(items, dataset)[: params.robustness.n]]
 
 
-def twin_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
-    """Return the first evaluation items of each role for the random twin, the datasets in turn."""
+def null_models(params: Params) -> dict[NullModel, bool]:
+    """Return the null models, and whether each one's layers are ablated, for APL."""
+    nulls = params.nulls
+    return {(kind, params.seed + draw): draw < nulls.apl_seeds for kind in nulls.kinds for draw in range(nulls.seeds)}
+
+
+def null_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
+    """Return the first evaluation items of each role for the null models, the datasets in turn."""
     by_role = ([item for item in evaluation_items(items) if item.role == role] for role in ROLES)
-    return [item for group in by_role for item in round_robin(group, params.nulls.twin_n)]
+    return [item for group in by_role for item in round_robin(group, params.nulls.n)]
 
 
 def heads_items(items: Sequence[AnyItem], params: Params) -> dict[str, list[AnyItem]]:

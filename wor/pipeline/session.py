@@ -13,7 +13,7 @@ from wor import paths, storage
 from wor.config.params import Params
 from wor.engine.load import Placement, choose_device, load
 from wor.engine.model import LM
-from wor.engine.twin import random_twin
+from wor.engine.twin import NullModel, make_null_model
 from wor.machine.control_groups import available_cores
 from wor.machine.environment import code_hash
 from wor.machine.libraries import quiet_libraries
@@ -39,12 +39,11 @@ class Session:
     identity: dict
     cluster: Cluster | None = None
 
-    def twin(self) -> Session:
-        """Return the session with a random model of the same shape, drawn from params.seed."""
-        seed = self.params.seed
-        identity, lm = {**self.identity, "twin": seed}, random_twin(self.lm, seed)
-        compute = partial(self.cluster.compute, twin=seed) if self.cluster else compute_serially
-        return replace(self, lm=lm, identity=identity, shards=Shards(lm, identity, self.log, compute))
+    def null_model(self, null: NullModel) -> Session:
+        """Return the session with a null model. Its shards are removed when this one finishes."""
+        identity, lm = {**self.identity, "null": null}, make_null_model(self.lm, *null)
+        compute = partial(self.cluster.compute, null=null) if self.cluster else compute_serially
+        return replace(self, lm=lm, identity=identity, shards=self.shards.of_model(lm, identity, compute))
 
     def finish(self) -> dict:
         """Remove the shards, and return for env_info.json where and how the model ran."""

@@ -90,6 +90,12 @@ class Shards:
         merged = {name: np.concatenate([shard[name] for shard in arrays])[back] for name in arrays[0]}
         return pd.concat(frames, ignore_index=True).iloc[back].reset_index(drop=True), merged
 
+    def of_model(self, lm, identity: dict, compute: Callable) -> "Shards":
+        """Return the shards of another model of the same stage. `collect` here removes them too."""
+        shards = Shards(lm, identity, self.log, compute)
+        shards.folders, shards.locks = self.folders, self.locks
+        return shards
+
     def collect(self) -> None:
         """Remove the shards, once the stage has written its output."""
         for folder in self.folders:

@@ -25,6 +25,7 @@ from wor.weights.families import first_layers
 
 MAX_PARAMS = 150e6  # of the timed model; of a larger one, only the first layers are timed
 READ = 0.3e9  # bytes of weights per second that a stage hashes, reads and places
+MAKE = 30e-9  # seconds per weight of a null model, mostly to permute it; measured on one core
 PROMPT, ROWS = 24, (8, 48)  # tokens and rows of the timed decoding steps
 
 
@@ -33,12 +34,13 @@ class Speed:
     """Speeds of a model on this machine.
 
     rates : FLOP/s by kind of pass. decode : from the rows of a decoding step to its seconds.
-    start : seconds of a stage before its first pass.
+    start : seconds of a stage before its first pass. null_model : seconds to make and test one.
     """
 
     rates: dict[str, float]
     decode: Callable[[int], float]
     start: float
+    null_model: float
 
     def __str__(self) -> str:
         rates = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in self.rates.items())
@@ -51,7 +53,7 @@ class Speed:
         generation = sum(
             rows * shape.forward(tokens) / prompt_rate + work.steps * self.decode(rows) for rows, tokens in work.batches
         )
-        return self.start + passes + generation
+        return self.start + work.null_models * self.null_model + passes + generation
 
 
 def import_seconds() -> float:
@@ -100,11 +102,13 @@ def measure_speed(shape: Shape, placement: Placement, imported: float, tokens: i
     scale = (shape.layers * shape.layer + shape.head) / (layers * timed_shape.layer + timed_shape.head)
     few, many = (scale * statistics.median(steps[rows]) for rows in ROWS)
     per_row = (many - few) / (ROWS[1] - ROWS[0])
+    selftest_seconds *= shape.layers / layers
     weights = shape.n_params * torch.finfo(lm.dtype).bits / 8
     return Speed(
         rates={kind: statistics.median(values) for kind, values in rates.items()},
         decode=lambda rows: max(few + per_row * (rows - ROWS[0]), few * rows / ROWS[0] / 2),
-        start=imported + weights / READ + selftest_seconds * shape.layers / layers,
+        start=imported + weights / READ + selftest_seconds,
+        null_model=MAKE * shape.n_params + selftest_seconds,
     )
 
 

@@ -29,7 +29,7 @@ class Work:
 
     flops : by kind of pass (forward, ablate, lens).
     batches : rows, and tokens of the longest prompt, of each generated batch of ``steps`` tokens.
-    twins : random twins that are in memory beside the model.
+    null_models : null models that it makes and tests. One at a time is in memory beside the model.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Work:
     tokens: int = 0
     flops: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("forward", "ablate", "lens"), 0.0))
     batches: list[tuple[int, int]] = field(default_factory=list)
-    twins: int = 0
+    null_models: int = 0
 
     def total(self, shape: Shape) -> float:
         """Return all FLOPs, including generation."""
@@ -89,12 +89,14 @@ class _Counter:
         if self.full_length:
             self._generate(self.full_length)
             self._observe(self.full_length, lens=True)
-        controls = selection.calibration_controls(self.items)[: self.params.nulls.twin_calibration]
-        twin_items = [*controls, *selection.twin_items(self.items, self.params)]
-        self._average(controls)
-        self._observe(twin_items, lens=False, paraphrases=1)
-        self.work.items += twin_items
-        self.work.twins = 1
+        nulls, null_models = self.params.nulls, selection.null_models(self.params)
+        controls = selection.calibration_controls(self.items)[: nulls.calibration]
+        items = [*controls, *selection.null_items(self.items, self.params)]
+        for ablated in null_models.values():
+            self._average(controls)
+            self._observe(items, lens=False, ablated=ablated, paraphrases=nulls.paraphrases)
+            self.work.items += items
+        self.work.null_models = len(null_models)
 
     def count_heads(self) -> None:
         settings, shape = self.params.heads, self.shape
@@ -124,7 +126,7 @@ class _Counter:
     def _average(self, items: Sequence[PlannedItem]) -> None:
         self.work.flops["forward"] += sum(self.shape.forward(item.tokens + self.work.steps) for item in items)
 
-    def _observe(self, items: Sequence[PlannedItem], lens: bool, paraphrases: int | None = None) -> None:
+    def _observe(self, items: Sequence[PlannedItem], lens: bool, ablated: bool = True, paraphrases: int | None = None) -> None:
         shape, flops = self.shape, self.work.flops
         width = windows.max_window_length(self.params.window, self.work.steps)
         copies = shape.layers * (shape.layers - 1) / 2  # copies times the layers that each passes
@@ -132,7 +134,8 @@ class _Counter:
             length, others = item.tokens + self.work.steps, item.paraphrase_tokens[:paraphrases]
             flops["forward"] += shape.forward(length) + shape.unembedding(length)
             flops["forward"] += sum(shape.forward(tokens + self.work.steps) for tokens in others)
-            flops["ablate"] += shape.window(width, length, copies) + shape.unembedding(width * shape.layers)
+            if ablated:
+                flops["ablate"] += shape.window(width, length, copies) + shape.unembedding(width * shape.layers)
             if lens:
                 flops["lens"] += shape.unembedding(width * shape.layers)
             self.work.tokens += sum(others) + length
@@ -145,5 +148,5 @@ def peak_memory(work: Work, shape: Shape, placement: Placement, params: Params) 
     batch = max((rows * bytes_per_row(shape.config, tokens + work.steps, size) for rows, tokens in work.batches), default=0)
     width = windows.max_window_length(params.window, params.max_new_tokens)
     logits = 3 * LENS_LAYERS * width * shape.config.vocab_size * size  # with their exponentials and products
-    weights = resources.weights_in_memory(shape.n_params, placement.dtype, work.twins)
+    weights = resources.weights_in_memory(shape.n_params, placement.dtype, min(1, work.null_models))
     return resources.LIBRARIES + weights + min(batch, budget) + placement.threads * logits

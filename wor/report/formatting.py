@@ -30,6 +30,11 @@ def measure_label(key: str) -> str:
     return LABELS.get(key) or COVARIATES.get(key) or ("all heads" if key == HEADS else key)
 
 
+def null_model_label(kind: str) -> str:
+    """Return ``permuted, embeddings kept`` for the kind ``permuted_embeddings_kept``."""
+    return kind.replace("_", ", ", 1).replace("_", " ")
+
+
 def criterion_label(key: str) -> str:
     if key in CRITERIA:
         return CRITERIA[key]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
-from wor.measures.registry import MEANINGS
+from wor.measures.registry import HEADS, MEANINGS
 from wor.report.formatting import (
     criterion_label,
     format_estimate,
@@ -17,6 +17,7 @@ from wor.report.formatting import (
     format_seconds,
     format_share,
     measure_label,
+    null_model_label,
 )
 from wor.report.table import Cell, Mark, Table, Term, verdict_mark
 
@@ -71,12 +72,10 @@ def results(result: dict) -> Table:
 
 
 def nulls(result: dict) -> Table:
-    """Return the AUROCs that chance, wording, an untrained twin and full-length controls reach."""
-    twin, null, curve = result["twin"], result["nulls"], result["specification_curve"]
-    n = sum(twin["n"].values())
-    rows = [
-        ["REV of a twin with random weights", format_estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
-        ["REV of the model on the same items", format_estimate(twin["auroc"]["rev_real"]), f"{n} items"],
+    """Return the AUROCs that chance, wording and full-length controls reach."""
+    null, curve = result["nulls"], result["specification_curve"]
+    rows: list[list[Cell]] = [
+        *_twin(result.get("twin")),
         ["shuffled labels", format_estimate(null["permuted_labels"]), "what chance gives at this size"],
         ["wording alone (TF-IDF of the prompt)", format_estimate(null["surface_ceiling"]), "no model at all"],
         ["logistic on all heads' entropies", format_estimate(result["rivals"]["auroc_heads"]), "cross-fitted to the classes"],
@@ -101,6 +100,60 @@ def nulls(result: dict) -> Table:
     notes.append(f"A study of this size detects, with a probability of 0.8: {smallest}.")
     notes.append(f"Over {curve['settings']} settings of window, tau, normalisation, components and matching, {agreement}.")
     return Table("Nulls and limits: AUROCs to compare with", ["", "AUROC", "what it is"], rows, [1], notes)
+
+
+def _twin(twin: dict | None) -> list[list[Cell]]:
+    """Return the rows of the one null model that an earlier version had."""
+    if twin is None:
+        return []
+    n = sum(twin["n"].values())
+    return [
+        ["REV of a twin with random weights", format_estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
+        ["REV of the model on the same items", format_estimate(twin["auroc"]["rev_real"]), f"{n} items"],
+    ]
+
+
+def null_models(result: dict) -> Table:
+    """Return what networks separate that read the same tokens. Empty for an earlier version."""
+    nulls = result.get("null_models", {"kinds": {}})
+    rows: list[list[Cell]] = []
+    mind: dict[str, None] = {}
+    for kind, parts in nulls["kinds"].items():
+        for key, entry in parts["auroc"].items():
+            seeds = ", ".join(format_number(seed["value"], ".2f") for seed in entry["by_seed"].values())
+            model, difference = nulls["auroc"][key], format_estimate(parts["difference"][key], sign=True)
+            correlation = format_estimate(parts["correlation"][key], sign=True)
+            cells = [format_estimate(entry["mean"]), seeds, format_estimate(model), difference, correlation]
+            rows.append([f"{measure_label(key)}: {null_model_label(kind)}", *cells])
+            mind |= {f"Mind ({null_model_label(kind)}): {note}.": None for note in [entry["mean"].get("note")] if note}
+        rows.append([f"{measure_label(HEADS)}: {null_model_label(kind)}", format_estimate(parts["heads"]), "", "", "", ""])
+    head = ["score: null model", "AUROC, mean over seeds", "of each seed", "AUROC of the model", "model − null", "r over items"]
+    notes = []
+    if rows:
+        components = " and ".join(map(measure_label, nulls["components"])) or "no component"
+        notes = [
+            f"{sum(nulls['n'].values())} items. REV of the null models is of {components}, on the scales of their own "
+            "calibration controls.",
+            "Intervals are over items, not over seeds. All heads: cross-fitted to the classes.",
+            *mind,
+        ]
+    return Table("Null models: networks that read the same tokens", head, rows, range(1, 6), notes)
+
+
+def added_to_null_models(result: dict) -> Table:
+    """Return what the model's scores add to those of null models. Empty for an earlier version."""
+    rows: list[list[Cell]] = [
+        [
+            f"{measure_label(key)}: {null_model_label(kind)}",
+            format_estimate(parts["partial"][key], sign=True),
+            format_estimate(parts["delta"][key], sign=True),
+        ]
+        for kind, parts in result.get("null_models", {"kinds": {}})["kinds"].items()
+        for key in parts["partial"]
+    ]
+    notes = ["Given the null models' scores, averaged over seeds, beside the covariates of partial r and of dAUC."]
+    head = ["score of the model: given null model", "partial r given it", "dAUC given it"]
+    return Table("What the model's scores add to those of the null models", head, rows, [1, 2], notes if rows else [])
 
 
 def rivals(result: dict) -> Table:
@@ -191,7 +244,20 @@ def excluded(result: dict) -> Table:
     return Table("Items left out of the statistics", ["class", "why", "items"], rows, [2], notes)
 
 
-MODEL_TABLES = (results, nulls, hypotheses, rivals, balance, spread, answers, excluded, dose, heads)
+MODEL_TABLES = (
+    results,
+    nulls,
+    null_models,
+    added_to_null_models,
+    hypotheses,
+    rivals,
+    balance,
+    spread,
+    answers,
+    excluded,
+    dose,
+    heads,
+)
 
 
 def model_card(iteration: Iteration, key: str) -> Table:

@@ -22,7 +22,10 @@ def verdict_lines(result: dict) -> list[str]:
         f"{format_estimate(result['added']['rev']['delta'], sign=True)}; partial r "
         f"{format_estimate(result['partial']['rev']['clustered'], sign=True)}; {result['n']['used']} items."
     )
-    lines.append(f"Untrained twin: {result['twin']['verdict']}.")
+    if "twin" in result:  # of an earlier version
+        lines.append(f"Untrained twin: {result['twin']['verdict']}.")
+    else:
+        lines.append(f"Null models: {result['null_models']['verdict']}.")
     if _side(auroc, 0.5) == "below":
         lines.append("Mind: dAUC has no sign. It counts a REV that is lower in reasoning as a gain too.")
     lines.append(": ".join(filter(None, [registration["kind"].capitalize(), "; ".join(registration["reasons"])])) + ".")

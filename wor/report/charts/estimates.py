@@ -25,7 +25,7 @@ def estimates(results: dict[str, dict]) -> Chart:
             ]
         for label, entry in (
             ("baseline alone", result["added"]["rev"]["baseline"]),
-            ("twin, random weights", result["twin"]["auroc"]["rev"]),
+            *_null_models(result),
             ("wording (TF-IDF)", result["nulls"]["surface_ceiling"]),
             ("shuffled labels", result["nulls"]["permuted_labels"]),
         ):
@@ -50,6 +50,13 @@ def estimates(results: dict[str, dict]) -> Chart:
     )
     confidence = formatting.format_confidence(results.values())
     return make_chart(f"Estimates with {confidence} intervals", f"{about}. All numbers are in the tables.", alt.hconcat(*charts))
+
+
+def _null_models(result: dict) -> list[tuple[str, dict]]:
+    if "null_models" not in result:  # of an earlier version
+        return [("twin, random weights", result["twin"]["auroc"]["rev"])]
+    kinds = result["null_models"]["kinds"]
+    return [(f"REV of null model: {formatting.null_model_label(kind)}", kinds[kind]["auroc"]["rev"]["mean"]) for kind in kinds]
 
 
 def _interval(entry: dict, sign: bool = False) -> dict:
