@@ -1,7 +1,8 @@
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.helpers.tiny_models import IDS, MODELS, WINDOW, make
+from tests.helpers.tiny_models import IDS, MODELS, ROTARY, WINDOW, make
 from wor.engine import selftest
 from wor.engine.capture import capture
 from wor.engine.model import LM
@@ -82,3 +83,29 @@ def test_two_tensors_of_a_shape_are_permuted_apart():
         layer.mlp.down_proj.weight.data = torch.arange(shape.numel(), dtype=torch.float32).view(shape)
     first, second = (layer.mlp.down_proj.weight for layer in make_null_model(lm, "permuted", 0).layers[:2])
     assert (first == second).float().mean() < 0.05
+
+
+def test_attention_before_training_is_uniform_and_what_differs_is_a_draw():
+    """Why one untrained network is no null: its APE hardly varies, and by seed otherwise."""
+    config = LlamaConfig(**ROTARY | {"hidden_size": 64, "head_dim": 16, "initializer_range": 0.02})
+    torch.manual_seed(3)
+    lm = LM(LlamaForCausalLM(config))
+    for name, tensor in lm.hf.named_parameters():
+        if "proj" in name:
+            tensor.data *= 12  # as large as trained weights are
+    items = torch.randint(0, 320, (24, 40), generator=torch.Generator().manual_seed(0))
+
+    def ape(model):
+        model.hf.set_attn_implementation("eager")
+        with torch.inference_mode():
+            rows = torch.stack(model.hf(items, output_attentions=True).attentions)[..., 24:, :]
+        return (torch.special.entr(rows).sum(-1) / torch.arange(25, 41).log()).mean((0, 2, 3))
+
+    nulls = {kind: torch.stack([ape(make_null_model(lm, kind, seed)) for seed in range(4)]) for kind in NULL_KINDS[:2]}
+    trained = ape(lm)
+    assert nulls["initialised"].min() > 0.999
+    assert nulls["initialised"].std(1).max() < 0.01 * trained.std()
+    assert nulls["permuted"].std(1).min() > 0.1 * trained.std()
+    between_seeds = torch.corrcoef(nulls["initialised"])[torch.triu(torch.ones(4, 4), 1) > 0]
+    assert between_seeds.max() < 0.7
+    assert between_seeds.mean() < 0.3
