@@ -1,4 +1,4 @@
-"""Check prompts, paraphrases and matched controls of the default study's items."""
+"""Check prompts and matched controls of the default study's items."""
 
 import shutil
 
@@ -7,10 +7,8 @@ import pytest
 
 from tests.helpers.root import ROOT
 from wor.config import params
-from wor.config.params import Paraphrase
-from wor.data import build, datasets, items, paraphrase
+from wor.data import build, datasets, items
 from wor.data.items import normalise
-from wor.data.lexicon import SUBSTITUTIONS
 from wor.errors import UserError
 
 
@@ -40,22 +38,6 @@ def test_every_item_has_what_it_needs(settings, built):
         assert item.prompt.startswith(settings.prompt.frames[0])
         assert item.prompt.endswith(settings.spec(item.dataset).instruction)
         assert item.gold
-
-
-def test_paraphrases_keep_numbers_and_names_and_change_enough(settings, built):
-    for item in everything(built):
-        assert len(item.paraphrases) == settings.paraphrase.n, item.item_id
-        for text, share in zip(item.paraphrases, item.paraphrase_shares, strict=True):
-            assert text != item.prompt
-            assert paraphrase.numbers_and_names(text) == paraphrase.numbers_and_names(item.prompt)
-            assert share == paraphrase.changed_share(item.prompt, text)
-            assert settings.paraphrase.min_share <= share <= settings.paraphrase.target_share + 0.1
-
-
-def test_both_classes_get_the_same_frames(settings, built):
-    for item in everything(built):
-        openings = [text.split("\n")[0] for text in item.paraphrases]
-        assert openings == settings.prompt.frames[1:]
 
 
 def test_literal_controls_are_the_same_articles_whole(settings, built):
@@ -98,43 +80,6 @@ def test_steps_are_the_results_that_a_worked_solution_states(built):
         else:
             assert item.steps is None
     assert len({item.steps for item in built["gsm-symbolic"]}) >= 4
-
-
-def test_a_phrase_is_swapped_everywhere_or_nowhere():
-    text = "Students often read. Often they write. Anna Often lives here; she often sings."
-    changed = paraphrase.substitute(text, 99, ("key",))
-    assert changed == "Students frequently read. Frequently they write. Anna Often lives here; she frequently sings."
-    assert paraphrase.substitute(text, 0, ("key",)) == text
-
-
-def test_parts_of_words_are_left_alone():
-    assert paraphrase.substitute("a best-known newcomer, ify, iffy", 99, ("k",)) == "a best-known newcomer, ify, iffy"
-
-
-def test_the_lexicon_keeps_terms_apart():
-    assert len(set(SUBSTITUTIONS.values())) == len(SUBSTITUTIONS)
-    for phrase, new in SUBSTITUTIONS.items():
-        assert phrase == phrase.lower() != new
-        assert not any(character.isdigit() for character in phrase + new)
-
-
-def test_anchors_notice_a_changed_number_and_a_changed_name():
-    text = "In May, Ann Lee paid $12.50 for 3 cats."
-    for other in ("In May, Ann Lee paid $12.60 for 3 cats.", "In May, Ann Kim paid $12.50 for 3 cats."):
-        assert paraphrase.numbers_and_names(other) != paraphrase.numbers_and_names(text)
-
-
-def test_changed_share_of_known_pairs():
-    assert paraphrase.changed_share("a b c d", "a b c d") == 0
-    assert paraphrase.changed_share("a b c d", "a x c d") == 0.25
-    assert paraphrase.changed_share("a b", "x y") == 1
-    assert paraphrase.changed_share("", "x") == 0
-
-
-def test_an_item_without_a_valid_paraphrase_has_a_reason():
-    rule = Paraphrase(n=1, target_share=0.9, min_share=0.9)
-    result = paraphrase.make_paraphrases("x", "17 23", ["One.", "Two."], lambda frame, body: f"{frame} {body}", rule)
-    assert result == ([], [], "no paraphrase kept every number and name and changed enough words")
 
 
 def test_matching_takes_the_nearest_number_of_sentences():

@@ -36,6 +36,7 @@ def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0
             "prompt_perplexity": 20 + rng.normal(size=n),
             "paraphrase_share": 0.1 + 0.01 * rng.normal(size=n),
             **dict(zip(WINDOW_COVARIATES, np.random.default_rng([seed, 1]).uniform(size=(5, n)), strict=True)),
+            **dict(zip(("body_share", "moved_share"), np.random.default_rng([seed, 2]).uniform(0, 0.2, (2, n)), strict=True)),
             "finished": False,
             "template": "chat template",
             "answer": np.where(np.arange(n) % 4 == 1, "7", ""),

@@ -7,7 +7,8 @@ from wor.measures.registry import SCORES
 from wor.statistics.matching import IMBALANCED, standardised_difference
 
 BALANCE = [
-    *("token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity", "paraphrase_share"),
+    *("token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity"),
+    *("paraphrase_share", "body_share", "moved_share"),
     *WINDOW_COVARIATES,
 ]
 

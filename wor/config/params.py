@@ -231,7 +231,7 @@ class Paraphrase(Strict):
     n: Annotated[int, Field(ge=1)]
     """Number of paraphrases per item. Each takes another frame."""
     target_share: Share
-    """Share of a prompt's words that a paraphrase aims to change."""
+    """Share of the words of the item's own text that a paraphrase aims to change."""
     min_share: Share
     """A paraphrase that changes a smaller share is dropped. An item without any has no SIB."""
 

@@ -121,7 +121,7 @@ def _make_item(dataset: str, row: pd.Series, raw: RawItem, body: str, gold: str,
     def assemble(frame: str, text: str) -> str:
         return assemble_prompt(frame, text, spec.instruction)
 
-    paraphrases, shares, reason = make_paraphrases(row["item_id"], body, frames, assemble, params.paraphrase)
+    paraphrases, reason = make_paraphrases(row["item_id"], body, frames, assemble, params.paraphrase)
     return Item(
         item_id=row["item_id"],
         dataset=dataset,
@@ -130,8 +130,10 @@ def _make_item(dataset: str, row: pd.Series, raw: RawItem, body: str, gold: str,
         cluster=f"{dataset}/{row['cluster']}",
         sha256=row["sha256"],
         prompt=assemble(frames[0], body),
-        paraphrases=paraphrases,
-        paraphrase_shares=shares,
+        paraphrases=[paraphrase.text for paraphrase in paraphrases],
+        paraphrase_shares=[paraphrase.share for paraphrase in paraphrases],
+        body_shares=[paraphrase.body_share for paraphrase in paraphrases],
+        moved_shares=[paraphrase.moved_share for paraphrase in paraphrases],
         paraphrase_reason=reason,
         answer=raw.answer,
         answer_kind=raw.answer_kind,

@@ -31,6 +31,8 @@ class Item(BaseModel):
     """A frozen item with its prompt.
 
     Removal of heads is scored on ``gold``. ``steps`` counts the results in a worked solution.
+    ``paraphrase_shares`` are shares of changed words of the prompt, ``body_shares`` of the item's
+    own text, and ``moved_shares`` the parts of the latter that only changed place.
     ``closing`` is the phrase with which the instruction asks to end.
     """
 
@@ -45,6 +47,8 @@ class Item(BaseModel):
     prompt: str
     paraphrases: list[str]
     paraphrase_shares: list[float]
+    body_shares: list[float] = []
+    moved_shares: list[float] = []
     paraphrase_reason: str = ""
     answer: str
     answer_kind: AnswerKind

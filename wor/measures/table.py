@@ -14,7 +14,8 @@ from wor.measures.registry import COMPONENTS, compute_measures
 
 ITEM_COLUMNS = [
     "item_id", "dataset", "role", "split", "cluster", "token_len", "cot_len", "n_generated", "avg_logprob",
-    "perplexity", "prompt_perplexity", "finished", "answer", "correct", "steps", "paraphrase_share", "template",
+    "perplexity", "prompt_perplexity", "finished", "answer", "correct", "steps", "paraphrase_share", "body_share",
+    "moved_share", "template",
 ]  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
         }
         for item in iterate_items(frame, arrays, thresholds)
     ]
-    items = frame[ITEM_COLUMNS].reset_index(drop=True).assign(**window_covariates(frame))
+    items = frame.reindex(columns=ITEM_COLUMNS).reset_index(drop=True).assign(**window_covariates(frame))
     table = pd.concat([items, pd.DataFrame(rows)], axis=1)
     reason = frame["reason"].where(frame["reason"] != "", frame["paraphrase_reason"])
     return table.assign(reason=reason.to_numpy())

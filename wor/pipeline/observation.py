@@ -106,7 +106,8 @@ def load_responses(items: Sequence[Item], frame: pd.DataFrame, paraphrases: int)
 def _load_response(item: Item, row: pd.Series, paraphrases: int) -> Response:
     prompt, continuation = ([int(token) for token in row[name]] for name in ("prompt_ids", "continuation_ids"))
     offset = len(prompt)
-    first = {name: getattr(item, name)[:paraphrases] for name in ("paraphrases", "paraphrase_shares")}
+    names = ("paraphrases", "paraphrase_shares", "body_shares", "moved_shares")
+    first = {name: getattr(item, name)[:paraphrases] for name in names}
     return Response(
         item=item.model_copy(update=first),
         sequence=PromptAndContinuation(prompt, continuation, row["window_start"] - offset, row["window_end"] - offset),
@@ -245,6 +246,10 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
     )
 
 
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
 def _row(lm: LM, response: Response, scores: TokenScores) -> dict:
     item, sequence = response.item, response.sequence
     return {
@@ -263,7 +268,9 @@ def _row(lm: LM, response: Response, scores: TokenScores) -> dict:
         "window_end": len(sequence.prompt) + sequence.end,
         "answer_start": len(sequence.prompt) + response.closing_span[0],
         "answer_end": len(sequence.prompt) + response.closing_span[1],
-        "paraphrase_share": float(np.mean(item.paraphrase_shares)) if item.paraphrase_shares else math.nan,
+        "paraphrase_share": _mean(item.paraphrase_shares),
+        "body_share": _mean(item.body_shares),
+        "moved_share": _mean(item.moved_shares),
         "paraphrase_reason": item.paraphrase_reason,
         "reason": response.exclusion_reason,
         "template": "chat template" if lm.has_chat_template else "prompt.template",

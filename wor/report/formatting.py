@@ -12,6 +12,8 @@ COVARIATES = {
     "perplexity": "perplexity",
     "prompt_perplexity": "perplexity of the prompt",
     "paraphrase_share": "share of words changed in paraphrases",
+    "body_share": "share of the item's own words changed in paraphrases",
+    "moved_share": "share of the item's own words moved in paraphrases",
     "window_logprob": "mean log-probability in the window",
     "window_entropy": "mean entropy of the predictions in the window",
     "repeat_share": "share of the window that repeats four tokens",
