@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.analysis.test_designs import make_table as planted_designs
 from tests.helpers.planted import table as planted
-from wor.analysis import contrasts, estimates, robustness, separation
+from wor.analysis import contrasts, designs, estimates, robustness, separation
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
 
@@ -30,6 +31,7 @@ def results(frame, params, full_length=None):
         "correctness": contrasts.correctness(evaluation),
         "twin": contrasts.compare_with_twin(evaluation, planted(n=40, seed=5)),
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
+        "designs": designs.analyse_designs(planted_designs(params), {}, evaluation),
         "temperatures": robustness.temperature_curve(temperatures, params),
         "heads": robustness.head_curve(accuracy, params),
         "head_differences": robustness.head_differences(accuracy, params),

@@ -51,6 +51,7 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
                 for name, estimate in parts[key].items():
                     of = f"{name} by {outcome} ({dataset})"
                     yield quantity if key == quantity else "partial_r", of, method, estimate
+    yield from _design_estimates(result["designs"])
     for row in result["temperatures"]["by_temperature"]:
         for name, quantity in (("reasoning", "mean_rev"), ("control", "mean_rev"), ("auroc", "auroc")):
             yield quantity, f"{'rev' if name == 'auroc' else name} at {row['temperature']:g}", BOOTSTRAP, row[name]
@@ -62,3 +63,23 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
         yield "token_accuracy_difference", f"{row['role']}, ranked - random heads, {share}", BOOTSTRAP, row
     if "head_ranking" in result:
         yield "split_half_reliability", "ranking of heads", "jackknife", result["head_ranking"]["reliability"]
+
+
+def _design_estimates(designs: dict) -> Iterator[tuple[str, str, str, dict]]:
+    for source, parts in designs["derive_copy"].items():
+        for key, method in (("difference", "sign_flip"), ("equal_entropy", "clustered"), ("matched", "sign_flip")):
+            for name, estimate in parts[key].items():
+                where = {"difference": "", "equal_entropy": " at equal entropy", "matched": " over matched tokens"}[key]
+                yield "derive_minus_copy", f"{name}{where} ({source} text)", method, estimate
+        for dataset, estimates in parts["by_dataset"].items():
+            for name, estimate in estimates.items():
+                yield "derive_minus_copy", f"{name} ({source} text, {dataset})", "sign_flip", estimate
+    gold = designs["gold"]
+    for name, estimate in gold["auroc"].items():
+        yield "auroc", f"{name} (gold text)", BOOTSTRAP, estimate
+    yield "auroc", "baseline (gold text)", BOOTSTRAP, gold["baseline"]
+    for name, estimate in gold["delta_auc"].items():
+        yield "delta_auc", f"{name} (gold text)", BOOTSTRAP, estimate
+    for dataset, slopes in designs["dose"].items():
+        for name, estimate in slopes.items():
+            yield "slope_within_clusters", f"{name} by steps ({dataset})", "clustered", estimate

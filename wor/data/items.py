@@ -31,6 +31,7 @@ class Item(BaseModel):
     """A frozen item with its prompt.
 
     Removal of heads is scored on ``gold``. ``steps`` counts the results in a worked solution.
+    ``no_solution`` says why ``gold`` is no worked solution; empty where it is, and for controls.
     ``closing`` is the phrase with which the instruction asks to end.
     """
 
@@ -52,6 +53,7 @@ class Item(BaseModel):
     steps: int | None = None
     paired_with: str = ""
     closing: str = ""
+    no_solution: str = ""
 
 
 AnyItem = TypeVar("AnyItem", bound=Item)

@@ -61,7 +61,8 @@ def output_bytes(params: Params, items: int, layers: int = LAYERS, heads: int = 
 
 def observed_items(params: Params) -> int:
     """Return the most items that all stages of one model observe, with repetitions."""
-    nulls, heads = params.nulls, params.heads
+    nulls, heads, designs = params.nulls, params.heads, params.designs
     at_temperatures = params.robustness.n * len(params.robustness.temperatures) * len(params.datasets)
     others = nulls.literal_n + nulls.twin_calibration + 2 * nulls.twin_n + 2 * (heads.n_rank + heads.n_test)
+    others += 4 * designs.n
     return sum(params.spec(name).n for name in params.datasets) + at_temperatures + others

@@ -11,6 +11,7 @@ COVARIATES = {
     "avg_logprob": "mean log-probability",
     "perplexity": "perplexity",
     "prompt_perplexity": "perplexity of the prompt",
+    "effect": "mean log effect of a layer",
     "paraphrase_share": "share of words changed in paraphrases",
     "window_logprob": "mean log-probability in the window",
     "window_entropy": "mean entropy of the predictions in the window",
