@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from wor import paths, storage
-from wor.measures import specifications, table
+from wor.measures import designs, specifications, table
 
 
 def main(params, log):
@@ -28,6 +28,8 @@ def main(params, log):
         storage.write_csv(paths.metrics(model, "temperatures"), measured)
         _write_specifications(model, reference, records, params)
         _write_nulls(model, calibration, params)
+        design_table = designs.design_table(records, storage.read_records(paths.DESIGNS / model), calibration, params)
+        storage.write_csv(paths.metrics(model, "designs"), design_table)
 
 
 def _write_specifications(model, reference, records, params):

@@ -6,6 +6,7 @@ from wor import paths, storage
 from wor.analysis import (
     contrasts,
     criteria,
+    designs,
     estimates,
     headline,
     hypotheses,
@@ -82,5 +83,7 @@ def _analyse(model, prompts, params, log):
     ranking_items, head_arrays = storage.read_records(paths.HEADS / model)
     result["head_ranking"] = robustness.head_ranking(ranking_items, head_arrays["kl"], params)
     result["head_ranking"]["unused"] = storage.read_json(paths.HEADS / model / "unused.json")
+    excluded = storage.read_json(paths.design_exclusions(model))
+    result["designs"] = designs.analyse_designs(storage.read_csv(paths.metrics(model, "designs")), excluded, evaluation)
     result["confidence"] = params.statistics.confidence
     return result

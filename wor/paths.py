@@ -17,6 +17,7 @@ REFERENCE = Path("data/reference")
 ACTIVATIONS = Path("data/activations")
 TEMPERATURES = Path("data/temperatures")
 NULLS = Path("data/nulls")
+DESIGNS = Path("data/designs")
 HEADS = Path("data/heads")
 METRICS = Path("data/metrics")
 LOGS = Path("data/logs")
@@ -61,6 +62,11 @@ def activations(model: str, dataset: str) -> Path:
 
 def metrics(model: str, dataset: str) -> Path:
     return METRICS / f"{model}_{dataset}.csv"
+
+
+def design_exclusions(model: str) -> Path:
+    """Why items have no part in the arm of gold text, by class and reason."""
+    return DESIGNS / model / "excluded.json"
 
 
 def settings(model: str) -> Path:

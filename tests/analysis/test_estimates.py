@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.analysis.test_designs import make_table as planted_designs
 from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
-from wor.analysis import contrasts, estimates, null_models, robustness, separation
+from wor.analysis import contrasts, designs, estimates, null_models, robustness, separation
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
 
@@ -33,6 +34,7 @@ def results(frame, params, full_length=None):
         "correctness": contrasts.correctness(evaluation),
         "null_models": null_models.compare_with_nulls(evaluation, nulls, head_entropies(nulls)),
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
+        "designs": designs.analyse_designs(planted_designs(params), {}, evaluation),
         "temperatures": robustness.temperature_curve(temperatures, params),
         "heads": robustness.head_curve(accuracy, params),
         "head_differences": robustness.head_differences(accuracy, params),

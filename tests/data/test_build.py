@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.root import ROOT
 from wor.config import params
-from wor.data import build, datasets, items
+from wor.data import build, datasets, frozen, items
 from wor.data.items import normalise
 from wor.errors import UserError
 
@@ -71,6 +71,23 @@ def test_the_gold_continuation_is_the_solution_or_what_a_prompt_leaves_of_its_ar
     assert all(build.gold_continuation(item) == "" for item in build.full_length_controls(settings, built))
     texts = {"gold": "One is here.\n\nTwo  is. Three.", "prompt": "x\n\nOne is here.\nTwo is.\n\ny"}
     assert build.gold_continuation(built["wiki"][0].model_copy(update=texts)) == "Three."
+
+
+def test_a_gold_text_that_is_no_worked_solution_is_known_by_its_dataset(settings, built):
+    for item in everything(built):
+        assert bool(item.no_solution) == (item.dataset == "syllogism")
+    assert "lists facts" in datasets.why_no_solutions(settings.dataset_specs["strategyqa"])
+    assert datasets.why_no_solutions(settings.dataset_specs["gsm8k"]) == ""
+
+
+def test_a_template_of_gsm_symbolic_has_one_number_of_steps(settings):
+    """Hence there is no slope within its templates."""
+    spec = settings.spec("gsm-symbolic").model_copy(update={"n": 300})
+    steps = {}
+    for row, raw in frozen.load_frozen_items("gsm-symbolic", spec):
+        steps.setdefault(row["cluster"], set()).add(raw.solution.count("="))
+    assert len(steps) > 70
+    assert all(len(counts) == 1 for counts in steps.values())
 
 
 def test_steps_are_the_results_that_a_worked_solution_states(built):

@@ -28,7 +28,8 @@ def test_every_key_of_the_shipped_parameters_has_a_row(values):
 @pytest.mark.parametrize(
     ("key", "stages"),
     [
-        ("temperature", ["activations", "nulls", "metrics", "stats", "figures"]),  # test_pipeline_tiny.py sees DVC do so
+        # test_pipeline_tiny.py sees DVC do so.
+        ("temperature", ["activations", "nulls", "designs", "metrics", "stats", "figures"]),
         ("statistics.confidence", ["stats", "figures"]),
         ("nulls.n", ["nulls", "metrics", "stats", "figures"]),
         ("compute.threads", []),

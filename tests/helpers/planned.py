@@ -13,11 +13,11 @@ def planned_item(role: str, split: str, dataset: str, tokens: int, paraphrase_to
     """Return an item with an ID of its own and a gold text."""
     return PlannedItem.model_construct(
         item_id=f"{dataset}/{next(_numbers)}",
-        prompt="",
         role=role,
         split=split,
         dataset=dataset,
-        gold="gold",
+        prompt="",
+        gold="gold " * 100,
         tokens=tokens,
         paraphrase_tokens=paraphrase_tokens,
     )

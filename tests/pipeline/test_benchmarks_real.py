@@ -17,6 +17,7 @@ QUICKER = {
     "window": {"size": 8},
     "paraphrase": {"n": 1},
     "control": {"calibration_share": 0.45},
+    "designs": {"n": 2},
     "compute": {"threads": 1},
 }
 

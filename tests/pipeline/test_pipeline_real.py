@@ -30,6 +30,7 @@ SMALL = {
     "control": {"calibration_share": 0.45},
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
     "nulls": {"kinds": ["initialised", "permuted"], "seeds": 1, "n": 2, "calibration": 4, "literal_n": 2},
+    "designs": {"n": 2},
     "heads": {"shares": [0.0, 0.5], "random_draws": 1, "n_rank": 1, "n_test": 1},
     "compute": {"threads": 1},
 }

@@ -30,6 +30,7 @@ ALL = [
     "activations@tiny-wiki",
     "temperatures@tiny",
     "nulls@tiny",
+    "designs@tiny",
     "heads@tiny",
     "metrics",
     "stats",
@@ -38,7 +39,7 @@ ALL = [
 ]
 
 
-AFTER_TEMPERATURE = ("check", "activations", "nulls", "metrics", "stats", "figures", "iteration")
+AFTER_TEMPERATURE = ("check", "activations", "nulls", "designs", "metrics", "stats", "figures", "iteration")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,7 @@ def test_the_iteration_holds_everything(ran):
             "results/Tiny-Random_specifications.csv",
             "results/Tiny-Random_nulls_metrics.csv",
             "results/Tiny-Random_literal_metrics.csv",
+            "results/Tiny-Random_designs_metrics.csv",
             "prereg.yaml",
         }
         | figures
@@ -382,7 +384,7 @@ def test_a_study_without_matching_doses_or_any_rev_still_reports(study):
     study.stage("reference", "--model", "tiny")
     for dataset in ("syllogism", "wiki"):
         study.stage("activations", "--model", "tiny", "--dataset", dataset)
-    for stage in ("nulls", "temperatures", "heads"):
+    for stage in ("nulls", "designs", "temperatures", "heads"):
         study.stage(stage, "--model", "tiny")
     study.environment["COLUMNS"] = "200"
     for stage in ("metrics", "stats", "figures", "iteration"):

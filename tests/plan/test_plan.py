@@ -51,7 +51,7 @@ def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tin
         assert (lines[stage]["items"], lines[stage]["tokens"]) == (len(group), sum(map(tokens, group)))
     assert lines["temperatures@tiny"]["items"] == 2 * 2 * 3  # robustness.n at each temperature of each dataset
     measured = {stage for stage, line in lines.items() if line["flops"]}
-    assert measured == {*expected, "temperatures@tiny", "nulls@tiny", "heads@tiny"}
+    assert measured == {*expected, "temperatures@tiny", "nulls@tiny", "designs@tiny", "heads@tiny"}
     assert all(line["seconds"] > 0 for line in lines.values() if not line["cached"])
     assert lines["models@tiny"]["cached"]
     assert estimate["memory"] >= resources.LIBRARIES + 2 * 4 * study.json("data/models/tiny.json")["n_params"]
@@ -92,7 +92,8 @@ def test_a_dataset_of_the_hub_that_is_not_here_is_planned_from_its_list(settings
 def test_a_models_stages_are_its_own_alone(settings):
     other = settings.model_copy(update={"models": ["a", "a-b"]})
     names = {model: {graph.instance_name(*pair) for pair in graph.model_instances(other, model)} for model in other.models}
-    assert {stage.split("@")[0] for stage in names["a"]} == {"reference", "activations", "temperatures", "nulls", "heads"}
+    stages = {"reference", "activations", "temperatures", "nulls", "designs", "heads"}
+    assert {stage.split("@")[0] for stage in names["a"]} == stages
     assert "activations@a-wiki" in names["a"]
     assert not names["a"] & names["a-b"]
 

@@ -13,7 +13,7 @@ from wor import paths, storage
 from wor.config import params as parameters
 from wor.data import build
 from wor.data.items import write_items
-from wor.pipeline import graph, head_removal, observation, session
+from wor.pipeline import designs, graph, head_removal, observation, session
 from wor.plan import entries
 from wor.plan.shape import shape_from_config
 from wor.plan.work import count_work
@@ -62,11 +62,14 @@ def taken(monkeypatch):
         (observation, "load_responses", lambda items, frame, paraphrases: respond(items, generated=False)),
         (observation, "observe_all", observe_all),
         (observation, "compute_reference", lambda run, responses: None),
+        (designs, "copy_responses", lambda run, responses: responses),
+        (designs, "gold_responses", lambda run, items: respond(items, generated=False)),
         (observation, "read_reference", lambda folder: SimpleNamespace(head=None)),
         (observation, "write_reference", lambda folder, reference: None),
         (head_removal, "measure_heads", take),
         (head_removal, "score_without_heads", take),
         (storage, "write_records", lambda *arguments: None),
+        (storage, "write_json", lambda *arguments: None),
         (storage, "write_csv", lambda *arguments: None),
         (storage, "read_records", lambda folder: (pd.DataFrame(), {})),
     ):

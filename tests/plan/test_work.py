@@ -82,7 +82,7 @@ def test_a_stage_counts_each_item_and_its_paraphrases_once(settings):
     items += [planned_item("control", "calibration", "wiki", 50, (60,)) for _ in range(5)]
     items += [planned_item("control", "evaluation", "wiki", 90) for _ in range(6)]
     works = {work.name: work for work in count_work(params, "tiny", sizes, items, full_length=items[-2:])}
-    names = ["reference", "activations-syllogism", "activations-wiki", "temperatures", "nulls", "heads"]
+    names = ["reference", "activations-syllogism", "activations-wiki", "temperatures", "nulls", "designs", "heads"]
     assert list(works) == [f"{stage}@tiny{dash}{dataset}" for stage, dash, dataset in (name.partition("-") for name in names)]
     syllogism = works["activations@tiny-syllogism"]
     assert syllogism.batches == [(64, 50), (6, 50)]

@@ -52,6 +52,7 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
                 for name, estimate in parts[key].items():
                     of = f"{name} by {outcome} ({dataset})"
                     yield quantity if key == quantity else "partial_r", of, method, estimate
+    yield from _design_estimates(result["designs"])
     for row in result["temperatures"]["by_temperature"]:
         for name, quantity in (("reasoning", "mean_rev"), ("control", "mean_rev"), ("auroc", "auroc")):
             yield quantity, f"{'rev' if name == 'auroc' else name} at {row['temperature']:g}", BOOTSTRAP, row[name]
@@ -84,3 +85,23 @@ def _of_null_models(result: dict) -> Iterator[tuple[str, str, str, dict]]:
             for name, estimate in parts[key].items():
                 other = f"{name} ({kind})" if key in ("difference", "correlation") else kind
                 yield quantity, f"{name} {word} {other}", method, estimate
+
+
+def _design_estimates(designs: dict) -> Iterator[tuple[str, str, str, dict]]:
+    for source, parts in designs["derive_copy"].items():
+        for key, method in (("difference", "sign_flip"), ("equal_entropy", "clustered"), ("matched", "sign_flip")):
+            for name, estimate in parts[key].items():
+                where = {"difference": "", "equal_entropy": " at equal entropy", "matched": " over matched tokens"}[key]
+                yield "derive_minus_copy", f"{name}{where} ({source} text)", method, estimate
+        for dataset, estimates in parts["by_dataset"].items():
+            for name, estimate in estimates.items():
+                yield "derive_minus_copy", f"{name} ({source} text, {dataset})", "sign_flip", estimate
+    gold = designs["gold"]
+    for name, estimate in gold["auroc"].items():
+        yield "auroc", f"{name} (gold text)", BOOTSTRAP, estimate
+    yield "auroc", "baseline (gold text)", BOOTSTRAP, gold["baseline"]
+    for name, estimate in gold["delta_auc"].items():
+        yield "delta_auc", f"{name} (gold text)", BOOTSTRAP, estimate
+    for dataset, slopes in designs["dose"].items():
+        for name, estimate in slopes.items():
+            yield "slope_within_clusters", f"{name} by steps ({dataset})", "clustered", estimate

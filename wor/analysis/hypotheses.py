@@ -3,10 +3,17 @@
 from typing import Literal
 
 from wor import paths
+from wor.analysis.designs import COMPARED, GOLD, MATCHED
 from wor.config.params import Params
 from wor.config.preregistration import Hypothesis, Preregistration, deviations
 from wor.errors import UserError
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
+
+
+def _derive_copy(part: dict, name: str) -> dict:
+    key = next((key for key in ("equal_entropy", "matched") if name.endswith(f"_{key}")), "difference")
+    return part[key][name.removesuffix(f"_{key}")]
+
 
 # Which estimate of a model's results a quantity refers to.
 QUANTITIES = {
@@ -14,10 +21,20 @@ QUANTITIES = {
     "delta_auc": lambda result, name: result["added"][name]["delta"],
     "partial": lambda result, name: result["partial"][name]["clustered"],
     "rival": lambda result, name: result["rivals"]["difference"][name],
+    "derive_copy": lambda result, name: _derive_copy(result["designs"]["derive_copy"]["own"], name),
+    "gold": lambda result, name: result["designs"]["gold"]["auroc"][name],
+    "dose": lambda result, name: result["designs"]["dose"][name]["rev"],
     "trend": lambda result, name: result["dose_response"][name]["trend"]["rev"],
 }
-# The scores that a quantity may be of. A trend is of a dataset.
-NAMES = {"auroc": SCORES, "delta_auc": SCORES, "partial": SCORES, "rival": [*COMPONENTS, *RIVALS, HEADS]}
+# The scores that a quantity may be of. A trend and a dose are of a dataset.
+NAMES = {
+    "auroc": SCORES,
+    "delta_auc": SCORES,
+    "partial": SCORES,
+    "rival": [*COMPONENTS, *RIVALS, HEADS],
+    "derive_copy": [*COMPARED, *(f"{name}_equal_entropy" for name in COMPARED), *(f"{name}_matched" for name in MATCHED)],
+    "gold": list(GOLD),
+}
 
 
 def require_known_scores(registered: Preregistration) -> None:

@@ -37,7 +37,7 @@ def _slug(value: str) -> str:
 
 AnswerKind = Literal["number", "yesno", "none"]
 # Files beside those of the datasets. Earlier versions wrote `twin`.
-RESERVED = ("calibration", "temperatures", "literal", "twin", "nulls", "settings")
+RESERVED = ("calibration", "temperatures", "literal", "twin", "nulls", "settings", "designs")
 LABEL = "The model's name in tables, figures and file names."
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description=LABEL)]
 Slug = Annotated[str, AfterValidator(_slug), Field(title="name")]
@@ -316,6 +316,17 @@ class Nulls(Strict):
     """Controls that the model also sees as whole articles."""
 
 
+class Designs(Strict):
+    """Observations that hold content fixed, or that no generation can spoil."""
+
+    n: Annotated[int, Field(ge=1)]
+    """Maximum number of items per class in each design. An AUROC needs at least 10."""
+    copy_instruction: Annotated[str, Field(min_length=1)]
+    """Text after a continuation, in the prompt that asks to copy it."""
+    paraphrases: Annotated[int, Field(ge=0)]
+    """Paraphrases per item that are read with gold text. Without one, SIB and REV are missing."""
+
+
 class Heads(Strict):
     shares: Annotated[list[Annotated[float, Field(ge=0, le=0.9)]], Field(min_length=1)]
     """Shares of the heads to remove."""
@@ -399,6 +410,7 @@ class Params(Strict):
     ablation: Ablation
     robustness: Robustness
     nulls: Nulls
+    designs: Designs
     heads: Heads
     statistics: Statistics
     criteria: Criteria
@@ -530,3 +542,5 @@ def _cross_checks(params: Params) -> Iterator[tuple[bool, str, object, str]]:
     yield paraphrase.n >= frames, "paraphrase.n", paraphrase.n, remedy
     remedy = "Keep it at or below paraphrase.target_share"
     yield paraphrase.min_share > paraphrase.target_share, "paraphrase.min_share", paraphrase.min_share, remedy
+    read = params.designs.paraphrases
+    yield read > paraphrase.n, "designs.paraphrases", read, f"An item has paraphrase.n ({paraphrase.n}); take at most that"

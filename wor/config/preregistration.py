@@ -12,7 +12,7 @@ from wor.config.overrides import flatten
 from wor.config.params import Params, Strict
 from wor.errors import UserError
 
-QUANTITIES = ("auroc", "delta_auc", "partial", "rival", "trend")
+QUANTITIES = ("auroc", "delta_auc", "partial", "rival", "trend", "derive_copy", "gold", "dose")
 
 
 class Hypothesis(Strict):

@@ -141,4 +141,5 @@ def _make_item(dataset: str, row: pd.Series, raw: RawItem, body: str, gold: str,
         steps=gold.count("=") if raw.answer_kind == "number" else None,
         paired_with=paired_with,
         closing=spec.closing,
+        no_solution=datasets.why_no_solutions(spec) if spec.role == "reasoning" else "",
     )

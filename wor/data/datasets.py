@@ -52,6 +52,15 @@ def provenance(spec: DatasetSpec) -> dict[str, str] | None:
     return {"repo": spec.repo, "revision": spec.revision, "commit": tables.read_table(spec).commit}
 
 
+def why_no_solutions(spec: DatasetSpec) -> str:
+    """Return why a dataset's gold texts are no worked solutions; empty where they are."""
+    if isinstance(spec, ReasoningGym) and spec.task == "syllogism":
+        return "no worked solution: a syllogism's gold text repeats its statements"
+    if isinstance(spec, (JsonLines, HubDataset)) and spec.format == "strategyqa":
+        return "no worked solution: StrategyQA's gold text lists facts"
+    return ""
+
+
 def sentences(text: str) -> list[str]:
     """Split ``text`` at sentence ends. An abbreviation may count as an end."""
     text = text.strip()

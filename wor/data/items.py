@@ -33,6 +33,7 @@ class Item(BaseModel):
     Removal of heads is scored on ``gold``. ``steps`` counts the results in a worked solution.
     ``paraphrase_shares`` are shares of changed words of the prompt, ``body_shares`` of the item's
     own text, and ``moved_shares`` the parts of the latter that only changed place.
+    ``no_solution`` says why ``gold`` is no worked solution; empty where it is, and for controls.
     ``closing`` is the phrase with which the instruction asks to end.
     """
 
@@ -56,6 +57,7 @@ class Item(BaseModel):
     steps: int | None = None
     paired_with: str = ""
     closing: str = ""
+    no_solution: str = ""
 
 
 AnyItem = TypeVar("AnyItem", bound=Item)

@@ -34,6 +34,11 @@ def thresholds(calibration: np.ndarray, tau: float) -> np.ndarray:
     return np.exp(logs.mean(0) + tau * logs.std(0, ddof=1))
 
 
+def mean_log_effect(effects: np.ndarray) -> float:
+    """Return the mean over layers of the log effect, [L] in nats: finer than APL, no threshold."""
+    return float(np.log(np.maximum(effects, np.finfo(np.float32).tiny)).mean())
+
+
 def apl(effects: np.ndarray, threshold: np.ndarray) -> float:
     """Return the share of layers whose effect exceeds its threshold; [0, 1] or NaN."""
     if np.isnan(effects).any() or np.isnan(threshold).any():

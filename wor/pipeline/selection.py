@@ -47,6 +47,43 @@ def null_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
     return [item for group in by_role for item in round_robin(group, params.nulls.n)]
 
 
+def designs_items(items: Sequence[AnyItem], params: Params) -> dict[str, list[AnyItem]]:
+    """Return the first evaluation items of each design, the datasets in turn.
+
+    ``own``: reasoning items, whose continuation is also copied. ``gold``: items of both roles with
+    enough gold text, reasoning first.
+    """
+    evaluation, n = evaluation_items(items), params.designs.n
+    by_role = {role: [item for item in evaluation if item.role == role] for role in ROLES}
+    with_gold = {role: [item for item in group if not why_no_gold(item, params)] for role, group in by_role.items()}
+    return {
+        "own": round_robin(by_role["reasoning"], n),
+        "gold": [item for role in ROLES for item in round_robin(with_gold[role], n)],
+    }
+
+
+def gold_exclusions(items: Sequence[AnyItem], params: Params) -> dict[str, int]:
+    """Return the number of evaluation items without enough gold text, by role and reason."""
+    reasons = ((item.role, why_no_gold(item, params)) for item in evaluation_items(items))
+    return dict(Counter(f"{role}: {reason}" for role, reason in reasons if reason))
+
+
+def why_no_gold(item: Item, params: Params) -> str:
+    """Return why an item has no gold text of `gold_length` words; empty where it has.
+
+    So many words have as many tokens at least, with any tokenizer. All models read the same items.
+    """
+    if item.no_solution:
+        return item.no_solution
+    length = gold_length(params)
+    return "" if len(gold_continuation(item).split()) >= length else f"gold text of fewer than {length} words"
+
+
+def gold_length(params: Params) -> int:
+    """Return the number of tokens of gold text that are read: as many as a window has at most."""
+    return min(params.window.size, params.max_new_tokens)
+
+
 def heads_items(items: Sequence[AnyItem], params: Params) -> dict[str, list[AnyItem]]:
     """Return the first items of each role that have a gold continuation, the datasets in turn.
 

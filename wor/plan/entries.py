@@ -12,6 +12,7 @@ from wor.plan.work import PlannedItem
 from wor.weights import folders
 
 ASSUMED = 120  # tokens of a prompt that is not on this machine; those of GSM8K and StrategyQA are shorter
+UNKNOWN = " ".join(["unknown"] * ASSUMED)  # a gold text that is long enough for every stage
 TEMPLATE = 12  # tokens that a chat template adds, about
 
 CountTokens = Callable[[str], int]
@@ -66,7 +67,7 @@ def _items_of_lists(params: Params) -> tuple[list[PlannedItem], list[PlannedItem
             role=params.spec(name).role,
             split=split_of(f"{name}/{row['cluster']}", params.control.calibration_share),
             prompt="",
-            gold="unknown",
+            gold=UNKNOWN,
             tokens=ASSUMED,
             paraphrase_tokens=(ASSUMED,) * params.paraphrase.n,
         )

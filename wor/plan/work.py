@@ -15,6 +15,8 @@ from wor.pipeline import graph, selection
 from wor.pipeline.observation import GENERATION_BATCH
 from wor.plan.shape import Shape
 
+COPY_PROMPT = 40  # tokens of a prompt that asks to copy a text, beside the text: template, frame, instruction
+
 
 class PlannedItem(Item):
     """An item with the number of tokens of its prompt and of each paraphrase."""
@@ -98,6 +100,19 @@ class _Counter:
             self.work.items += items
         self.work.null_models = len(null_models)
 
+    def count_designs(self) -> None:
+        items = selection.designs_items(self.items, self.params)
+        length, n = selection.gold_length(self.params), self.params.designs.paraphrases
+        solutions = [item for item in items["gold"] if item.role == "reasoning"]
+        self._observe([self._copied(item, self.work.steps) for item in items["own"]], lens=False)
+        self._observe(items["gold"], lens=False, paraphrases=n, steps=length)
+        self._observe([self._copied(item, length) for item in solutions], lens=False, steps=length)
+        self.work.items += [*items["own"], *items["gold"], *solutions]
+
+    def _copied(self, item: PlannedItem, tokens: int) -> PlannedItem:
+        """Return an item whose prompt shows a text of so many tokens, and has no paraphrase."""
+        return item.model_copy(update={"tokens": tokens + COPY_PROMPT, "paraphrase_tokens": ()})
+
     def count_heads(self) -> None:
         settings, shape = self.params.heads, self.shape
         plans = sum(1 + settings.random_draws * bool(round(share * shape.layers * shape.heads)) for share in settings.shares)
@@ -126,14 +141,23 @@ class _Counter:
     def _average(self, items: Sequence[PlannedItem]) -> None:
         self.work.flops["forward"] += sum(self.shape.forward(item.tokens + self.work.steps) for item in items)
 
-    def _observe(self, items: Sequence[PlannedItem], lens: bool, ablated: bool = True, paraphrases: int | None = None) -> None:
+    def _observe(
+        self,
+        items: Sequence[PlannedItem],
+        lens: bool,
+        ablated: bool = True,
+        paraphrases: int | None = None,
+        steps: int | None = None,
+    ) -> None:
+        """Count passes over items, each with a continuation of ``steps`` tokens (the work's)."""
         shape, flops = self.shape, self.work.flops
         width = windows.max_window_length(self.params.window, self.work.steps)
+        steps = self.work.steps if steps is None else steps
         copies = shape.layers * (shape.layers - 1) / 2  # copies times the layers that each passes
         for item in items:
-            length, others = item.tokens + self.work.steps, item.paraphrase_tokens[:paraphrases]
+            length, others = item.tokens + steps, item.paraphrase_tokens[:paraphrases]
             flops["forward"] += shape.forward(length) + shape.unembedding(length)
-            flops["forward"] += sum(shape.forward(tokens + self.work.steps) for tokens in others)
+            flops["forward"] += sum(shape.forward(tokens + steps) for tokens in others)
             if ablated:
                 flops["ablate"] += shape.window(width, length, copies) + shape.unembedding(width * shape.layers)
             if lens:

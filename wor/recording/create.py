@@ -55,7 +55,7 @@ def result_files(params: Params) -> dict[str, Path]:
     for model in params.models:
         label = params.model_specs[model].label
         literal = () if params.control.match == "none" else ("literal",)
-        for part in (*params.datasets, "calibration", "temperatures", "nulls", *literal):
+        for part in (*params.datasets, "calibration", "temperatures", "nulls", "designs", *literal):
             files[f"{label}_{part}_metrics.csv"] = paths.metrics(model, part)
         for dataset in params.datasets:
             files[f"{label}_{dataset}_layers.csv"] = paths.METRICS / f"{model}_{dataset}_layers.csv"

@@ -11,6 +11,7 @@ COVARIATES = {
     "avg_logprob": "mean log-probability",
     "perplexity": "perplexity",
     "prompt_perplexity": "perplexity of the prompt",
+    "effect": "mean log effect of a layer",
     "paraphrase_share": "share of words changed in paraphrases",
     "body_share": "share of the item's own words changed in paraphrases",
     "moved_share": "share of the item's own words moved in paraphrases",

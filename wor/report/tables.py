@@ -24,6 +24,7 @@ from wor.report.table import Cell, Mark, Table, Term, verdict_mark
 if TYPE_CHECKING:
     from wor.iterations.load import Iteration
 
+SOURCES = {"own": "the model's own", "gold": "worked solution"}
 ESTIMATES = {"auroc": "AUROC", "delta_auc": "dAUC"}
 
 
@@ -204,13 +205,73 @@ def answers(result: dict) -> Table:
 
 
 def dose(result: dict) -> Table:
+    slopes = result["designs"]["dose"] if "designs" in result else {}
     rows = [
-        [dataset, measure_label(key), format_estimate(entry, sign=True), format_estimate(trends["given_length"][key], sign=True)]
+        [
+            dataset,
+            measure_label(key),
+            format_estimate(entry, sign=True),
+            format_estimate(trends["given_length"][key], sign=True),
+            *([format_estimate(slopes[dataset][key], sign=True)] if slopes else []),
+        ]
         for dataset, trends in result["dose_response"].items()
         for key, entry in trends["trend"].items()
     ]
     head = ["dataset", "measure", "Kendall's tau with steps", "partial r given prompt length (Spearman)"]
-    return Table("Dose-response: measures over the steps of the worked solution", head, rows, [2, 3])
+    head += ["slope within clusters"] if slopes else []
+    return Table("Dose-response: measures over the steps of the worked solution", head, rows, range(2, len(head)))
+
+
+def derive_copy(result: dict) -> Table:
+    """Return the difference between deriving a text and copying it. An old result has no row."""
+    arms = result["designs"]["derive_copy"] if "designs" in result else {}
+    rows: list[list[Cell]] = [
+        [
+            SOURCES[source],
+            measure_term(key),
+            *(format_number(part["means"][key][arm], ".2f") for arm in ("derive", "copy")),
+            format_estimate(part["difference"][key], sign=True),
+            format_p(part["difference"][key].get("p")),
+            format_estimate(part["equal_entropy"][key], sign=True),
+            format_estimate(part["matched"].get(key), sign=True),
+        ]
+        for source, part in arms.items()
+        for key in part["difference"]
+    ]
+    notes = ["Each item's tokens are read twice: under its prompt (derive), and under one that shows them (copy)."]
+    notes.append("At equal entropy: where a line over the difference of the predictions' entropies crosses 0.")
+    notes.append("Matched tokens: those whose two predictions are about as uncertain.")
+    for source, part in arms.items():
+        entropy, n = part["means"]["window_entropy"], part["n"]
+        if n["used"]:
+            mean = " and ".join(f"{format_number(entropy[arm], '.2f')} ({arm})" for arm in ("derive", "copy"))
+            tokens = format_number(part["matched_tokens"], ".1f")
+            notes.append(f"{SOURCES[source]}: {n['used']} items, entropy {mean} nats, {tokens} matched tokens per item.")
+        notes += [f"{SOURCES[source]}: {count} left out, {reason}." for reason, count in part["excluded"].items()]
+        caveats = [estimate.get("note") for estimate in part["equal_entropy"].values()]
+        notes += [f"Mind, at equal entropy: {note}." for note in dict.fromkeys(filter(None, caveats))]
+    head = ["text", "measure", "derive", "copy", "difference", "p", "at equal entropy", "matched tokens"]
+    return Table("The same tokens derived and copied", head, rows, range(2, 8), notes if rows else [])
+
+
+def gold_text(result: dict) -> Table:
+    """Return how the measures separate the classes where people wrote the text."""
+    if "designs" not in result:
+        return Table("Text that people wrote", [], [])
+    gold = result["designs"]["gold"]
+    rows: list[list[Cell]] = [
+        [measure_term(key), format_estimate(estimate), format_estimate(gold["delta_auc"].get(key), sign=True)]
+        for key, estimate in gold["auroc"].items()
+    ]
+    rows.append(["baseline alone", format_estimate(gold["baseline"]), ""])
+    n = gold["n"]
+    notes = [
+        "The first tokens of a worked solution or of an article's next sentences, after the item's prompt. None is generated.",
+        f"{n['reasoning']} reasoning and {n['control']} control items. dAUC: gain over all covariates, the "
+        "window's and the prompt's perplexity among them.",
+        *(f"Without enough gold text: {count}, {reason}." for reason, count in gold["excluded"].items()),
+    ]
+    return Table("Text that people wrote, reasoning against control", ["measure", "AUROC", "dAUC"], rows, [1, 2], notes)
 
 
 def heads(result: dict) -> Table:
@@ -251,6 +312,8 @@ MODEL_TABLES = (
     added_to_null_models,
     hypotheses,
     rivals,
+    derive_copy,
+    gold_text,
     balance,
     spread,
     answers,

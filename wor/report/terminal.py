@@ -90,8 +90,9 @@ def show_outcome(folder: Path, new: bool, everything: bool = False, console: Con
             print_line(console, line)
         if everything:
             for build in tables.MODEL_TABLES:
-                print_line(console, "")
-                print_table(build(result), console)
+                if (table := build(result)).rows or table.notes:  # an earlier version has fewer
+                    print_line(console, "")
+                    print_table(table, console)
         else:
             table = tables.results(result)
             print_table(Table(table.caption, table.head, table.rows, table.numbers), console)
