@@ -101,17 +101,18 @@ def compare_with_twin(evaluation: Evaluation, table: pd.DataFrame) -> dict:
     rows = table[table["rev"].notna()].merge(evaluation.scored[["item_id", "rev"]], on="item_id", suffixes=("", "_real"))
     label = class_labels(rows)
     n = {"reasoning": int(label.sum()), "control": int((1 - label).sum())}
+    of = {role: int((table["role"] == role).sum()) for role in n}
     scores = ("rev", *COMPONENTS, "rev_real")
     if not len(rows):
         why = f"no item of the twin has a REV ({next(iter(count_excluded(table)), '')})"
         missing = undefined(evaluation.why_unusable or why).as_dict()
         verdict = "no verdict: there is no twin to compare with"
-        return {"n": n, "auroc": dict.fromkeys(scores, missing), "difference": missing, "verdict": verdict}
+        return {"n": n, "of": of, "auroc": dict.fromkeys(scores, missing), "difference": missing, "verdict": verdict}
     weights, confidence = bootstrap_weights(rows, evaluation.params), evaluation.params.statistics.confidence
     auroc = auroc_by_score(rows, scores, label, weights, evaluation.params)
     real, random = (rows[name].to_numpy(float) for name in ("rev_real", "rev"))
     difference = rivals.auroc_difference(label, real, random, weights, confidence).as_dict()
-    return {"n": n, "auroc": auroc, "difference": difference, "verdict": _twin_verdict(auroc["rev"], n)}
+    return {"n": n, "of": of, "auroc": auroc, "difference": difference, "verdict": _twin_verdict(auroc["rev"], n)}
 
 
 def _twin_verdict(auroc: dict, n: dict[str, int]) -> str:
@@ -143,5 +144,5 @@ def compare_full_length_controls(evaluation: Evaluation, table: pd.DataFrame | N
         rows = pd.concat([scored[scored["role"] == "reasoning"], controls], ignore_index=True)
         label, weights = class_labels(rows), bootstrap_weights(rows, evaluation.params)
         auroc = auroc_by_score(rows, (*SCORES, *PARTIAL_GIVEN), label, weights, evaluation.params)
-        results[group] = {"n": len(controls), "tokens": controls["token_len"].mean(), "auroc": auroc}
+        results[group] = {"n": len(controls), "of": len(table), "tokens": controls["token_len"].mean(), "auroc": auroc}
     return results

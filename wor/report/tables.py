@@ -8,7 +8,9 @@ from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
 from wor.measures.registry import MEANINGS
 from wor.report.formatting import (
+    class_attrition,
     criterion_label,
+    format_attrition,
     format_estimate,
     format_mean,
     format_number,
@@ -66,17 +68,17 @@ def results(result: dict) -> Table:
         *(f"{line}." for line in remarks_of.remarks(result)),
     ]
     head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
-    caption = f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)"
+    caption = f"{result['label']}: reasoning against control ({class_attrition(result)}; {result['confidence']:.0%} intervals)"
     return Table(caption, head, rows, range(1, 5), notes)
 
 
 def nulls(result: dict) -> Table:
     """Return the AUROCs that chance, wording, an untrained twin and full-length controls reach."""
     twin, null, curve = result["twin"], result["nulls"], result["specification_curve"]
-    n = sum(twin["n"].values())
+    n = format_attrition(twin["n"], twin.get("of"))
     rows = [
-        ["REV of a twin with random weights", format_estimate(twin["auroc"]["rev"]), f"{n} items; {twin['verdict']}"],
-        ["REV of the model on the same items", format_estimate(twin["auroc"]["rev_real"]), f"{n} items"],
+        ["REV of a twin with random weights", format_estimate(twin["auroc"]["rev"]), f"{n}; {twin['verdict']}"],
+        ["REV of the model on the same items", format_estimate(twin["auroc"]["rev_real"]), n],
         ["shuffled labels", format_estimate(null["permuted_labels"]), "what chance gives at this size"],
         ["wording alone (TF-IDF of the prompt)", format_estimate(null["surface_ceiling"]), "no model at all"],
         ["logistic on all heads' entropies", format_estimate(result["rivals"]["auroc_heads"]), "cross-fitted to the classes"],
@@ -89,7 +91,8 @@ def nulls(result: dict) -> Table:
         for key, length in (("matched", "articles cut to length"), ("literal", "full-length articles")):
             group = literal[key]
             alone = format_estimate(group["auroc"]["token_len"])
-            why = f"{group['n']} articles of {group['tokens']:.0f} tokens; prompt length alone {alone}"
+            of = f" of {group['of']}" if "of" in group else ""
+            why = f"{group['n']}{of} articles of {group['tokens']:.0f} tokens; prompt length alone {alone}"
             rows.append([f"REV with {length}", format_estimate(group["auroc"]["rev"]), why])
     smallest = ", ".join(
         f"{label} from {format_number(result['detectable'][key]['value'], '.2f') or 'none'}" for key, label in ESTIMATES.items()
