@@ -21,7 +21,9 @@ def main(params, log):
             measured = table.measure_items(*record, calibration, params)
             storage.write_csv(paths.metrics(model, dataset), measured)
             storage.write_csv(paths.METRICS / f"{model}_{dataset}_layers.csv", table.layer_table(*record))
-            log.info(f"{model} on {dataset}: {int(measured['rev'].notna().sum())} of {len(measured)} items have a REV")
+            repeating = int((measured["repeat_share"] > params.window.max_repeat).sum())
+            used = f"{int(measured['rev'].notna().sum())} of {len(measured)} items have a REV"
+            log.info(f"{model} on {dataset}: {used}; {repeating} windows loop or copy")
         frame, arrays = storage.read_records(paths.TEMPERATURES / model)
         measured = table.measure_items(frame, arrays, calibration, params)
         measured.insert(1, "temperature", frame["temperature"].to_numpy())

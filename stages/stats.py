@@ -6,6 +6,7 @@ from wor import paths, storage
 from wor.analysis import (
     contrasts,
     criteria,
+    describe,
     designs,
     estimates,
     headline,
@@ -56,6 +57,8 @@ def _analyse(model, prompts, params, log):
     table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
     evaluation = Evaluation(table, params)
     result = separation.analyse_separation(evaluation, prompts)
+    calibration = storage.read_csv(paths.metrics(model, "calibration"))
+    result["quality"] = describe.generation_quality(table, calibration, params.window.max_repeat)
     frame, arrays = storage.read_records(paths.settings(model))
     row_of = {name: index for index, name in enumerate(frame["item_id"])}
     heads = arrays["entropy_heads"].reshape(len(frame), -1)[[row_of[name] for name in evaluation.scored["item_id"]]]

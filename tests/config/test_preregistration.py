@@ -51,7 +51,7 @@ def test_signs_and_every_choice_of_the_measures_are_registered(registered, setti
 def test_a_departure_is_named_with_both_values(registered, settings):
     other = changed(settings, temperature=0.7, measures=settings.measures.model_copy(update={"tau": 2.0}))
     assert preregistration.deviations(registered, other) == [
-        "temperature is 0.7 (registered: 0.2)",
+        "temperature is 0.7 (registered: 0.6)",
         "measures.tau is 2.0 (registered: 1.0)",
     ]
     status = hypotheses.confirmatory_status(registered, other, "Another", N, COMMITTED)

@@ -18,7 +18,7 @@ def another(folder: Path) -> Path:
     manifest = storage.read_json(copy / "manifest.json")
     storage.write_json(copy / "manifest.json", {**manifest, "iteration_id": copy.name})
     config = (copy / "config_used.yaml").read_text()
-    (copy / "config_used.yaml").write_text(config.replace("temperature: 0.2", "temperature: 0.9", 1))
+    (copy / "config_used.yaml").write_text(config.replace("temperature: 0.6", "temperature: 0.9", 1))
     for path in (copy / "results").glob("*_metrics.csv"):
         table = storage.read_csv(path)
         table["rev"] += table["role"] == "reasoning"

@@ -6,6 +6,7 @@ from tests.helpers.root import ROOT
 from wor import storage
 from wor.data import answers, windows
 from wor.data.items import Item
+from wor.errors import UserError
 from wor.pipeline import observation
 
 
@@ -26,6 +27,25 @@ def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings,
         assert response.answer == output["stated"]
         assert answers.find_answer("".join(tokens[start:end]), output["kind"], finished=True).value == output["stated"]
         assert response.sequence.end <= start < end
+
+
+@pytest.mark.parametrize("role", ["reasoning", "control"])
+@pytest.mark.parametrize("split", ["calibration", "evaluation"])
+def test_a_window_that_loops_or_copies_is_excluded_in_both_classes_and_splits(lm, settings, role, split):
+    about = dict.fromkeys(("item_id", "dataset", "cluster", "sha256", "prompt", "answer", "gold"), "")
+    about |= {"role": role, "split": split, "paraphrases": [], "paraphrase_shares": []}
+    item = Item(**about, answer_kind="none")
+    passage = lm.encode("Somalia is a country in the east of Africa, and Mogadishu is the largest of its towns.")
+    loop, new = passage[:8] * 6, list(range(100, 148))
+    reasons = [
+        observation._parse_response(lm, item, prompt, ids, settings).exclusion_reason
+        for prompt, ids in (([0], loop), (passage, passage), ([0], new), (passage, new))
+    ]
+    why = "over 50% of the window repeats what stood before"
+    assert reasons == [why, why, "", ""]
+    looped = observation._parse_response(lm, item, [0], loop, settings)
+    with pytest.raises(UserError, match=rf"1 of 3 have a window \(2: {why}\)"):
+        observation.responses_with_window([looped, looped, observation._parse_response(lm, item, [0], new, settings)])
 
 
 def test_a_controls_window_ends_before_its_closing_phrase(lm, settings):

@@ -211,13 +211,13 @@ def test_a_new_temperature_reruns_what_depends_on_it_alone(twice):
     assert twice.iterations() == ["iteration_001", "iteration_002"]
     assert twice.json("metrics/iteration.json") == {"iteration": 2}
     table = pd.read_csv(twice.folder / "experiments" / "iteration_registry.csv")
-    assert list(table["temperature"]) == [0.2, 0.7]
+    assert list(table["temperature"]) == [0.6, 0.7]
     assert "New iteration" in twice.output
 
 
 def test_two_iterations_are_compared_item_by_item(twice):
     output = twice.run("wor", "compare", "iteration_001", "iteration_002").stdout
-    assert re.search(r"temperature +│ 0.2 +│ 0.7 ", output)
+    assert re.search(r"temperature +│ 0.6 +│ 0.7 ", output)
     assert re.search(r"code.dirty +│ False +│ True ", output)  # -S changes params.yaml
     assert "The same items, iteration_002 minus iteration_001" in output
     assert max(map(len, output.splitlines())) <= 120
@@ -252,7 +252,7 @@ def test_iterations_verify_until_one_is_touched(twice, tmp_path):
 
 def test_the_old_temperature_points_to_the_old_iteration(twice, tmp_path):
     study = twice.copy(tmp_path / "study")
-    study.experiment("temperature=0.2")
+    study.experiment("temperature=0.6")
     assert study.iterations() == ["iteration_001", "iteration_002"]
     assert study.json("metrics/iteration.json") == {"iteration": 1}
 

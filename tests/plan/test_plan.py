@@ -98,6 +98,15 @@ def test_a_models_stages_are_its_own_alone(settings):
     assert not names["a"] & names["a-b"]
 
 
+@pytest.mark.parametrize(
+    ("max_new_tokens", "answered"), [(16, "2 of 32 responses"), (32, "2 of 32"), (64, "3 of 32"), (65, ""), (256, "")]
+)
+def test_a_plan_warns_where_the_pilot_had_hardly_an_answer(max_new_tokens, answered):
+    text = "".join(plan.warn_of_short_responses(max_new_tokens))
+    assert answered in text
+    assert bool(text) == bool(answered)
+
+
 def test_a_plan_is_shown_with_its_sums_and_what_is_not_known(settings):
     lines = [
         plan.StageEstimate("ids", cached=True),
@@ -105,7 +114,7 @@ def test_a_plan_is_shown_with_its_sums_and_what_is_not_known(settings):
         plan.StageEstimate("nulls@tiny", False, items=300, tokens=433, flops=1e12, seconds=30.0),
         plan.StageEstimate("heads@other", False, seconds=None),
     ]
-    estimate = plan.Plan(lines, 3 * 2**30, 5 * 2**20, {"other": 2.5e9}, ["tiny: [fast]"], ["all is well"])
+    estimate = plan.Plan(lines, 3 * 2**30, 5 * 2**20, {"other": 2.5e9}, ["tiny: [fast]"], ["all is well"], ["too short"])
     out = io.StringIO()
     show.show_plan(settings, estimate, Console(file=out, width=100))
     rows = {cells[0]: cells[1:] for line in out.getvalue().splitlines() if len(cells := line.strip("│ ").split("│")) == 5}
@@ -119,5 +128,6 @@ def test_a_plan_is_shown_with_its_sums_and_what_is_not_known(settings):
         "Download: other, up to 2.5 GB",
         "Measured: tiny: [fast]",
         "Assumed: all is well",
+        "Mind: too short",
     ):
         assert line in out.getvalue()

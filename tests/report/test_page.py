@@ -148,7 +148,7 @@ def test_two_iterations_are_compared(study, tmp_path):
     path = study.run("wor", "report", "iteration_001", "iteration_002").stdout.strip()
     assert path == "plots/reports/iteration_001-iteration_002.html"
     tables = Parts((study.folder / path).read_text(encoding="utf-8")).tables
-    assert tables["Different parameters"][1:] == [["temperature", "0.2", "0.9"]]
+    assert tables["Different parameters"][1:] == [["temperature", "0.6", "0.9"]]
     assert [row[-1] for row in tables["Estimates (95% intervals)"][1:] if row[1].startswith("0")] != []
     assert all(numbers(row[-1]) in ([0.0], []) for row in tables["Estimates (95% intervals)"][1:])
     paired = {tuple(row[1:3]): numbers(row[-1]) for row in tables["The same items, iteration_002 minus iteration_001"][1:]}

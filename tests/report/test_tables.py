@@ -62,7 +62,7 @@ def result(auroc: dict, delta: dict) -> dict:
         "auroc": {"rev": {"bootstrap": auroc}},
         "added": {"rev": {"delta": delta}},
         "partial": {"rev": {"clustered": estimate(None)}},
-        "n": {"used": 12},
+        "n": {"used": 12, "reasoning": 6, "control": 6},
         "null_models": {"verdict": "no difference"},
     }
 

@@ -112,5 +112,5 @@ def compare_full_length_controls(evaluation: Evaluation, table: pd.DataFrame | N
         rows = pd.concat([scored[scored["role"] == "reasoning"], controls], ignore_index=True)
         label, weights = class_labels(rows), bootstrap_weights(rows, evaluation.params)
         auroc = auroc_by_score(rows, (*SCORES, *PARTIAL_GIVEN), label, weights, evaluation.params)
-        results[group] = {"n": len(controls), "tokens": controls["token_len"].mean(), "auroc": auroc}
+        results[group] = {"n": len(controls), "of": len(table), "tokens": controls["token_len"].mean(), "auroc": auroc}
     return results

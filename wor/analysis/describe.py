@@ -1,5 +1,7 @@
 """Descriptive statistics of the items, without a test."""
 
+from typing import Any
+
 import pandas as pd
 
 from wor.measures.covariates import WINDOW_COVARIATES
@@ -11,6 +13,10 @@ BALANCE = [
     *("paraphrase_share", "body_share", "moved_share"),
     *WINDOW_COVARIATES,
 ]
+
+# The difference that reviewers of experiments accept at most, of about 4 to 6 points, if up to 30 %
+# of all are lost (Deke & Chiang 2017).
+UNEQUAL_ATTRITION = 0.05
 
 
 def covariate_balance(items: pd.DataFrame) -> dict[str, dict]:
@@ -27,6 +33,27 @@ def covariate_balance(items: pd.DataFrame) -> dict[str, dict]:
             "imbalanced": abs(difference) > IMBALANCED,
         }
     return balance
+
+
+def generation_quality(items: pd.DataFrame, calibration: pd.DataFrame, max_repeat: float) -> dict:
+    """Return how many texts of each class loop, are complete, and are used.
+
+    Per group, the classes and ``calibration``: ``n`` items, of which ``used`` have a REV,
+    ``repeating`` have a `repeat_share` above ``max_repeat``, and ``closed`` reach their closing
+    statement or end by themselves. ``unequal_attrition`` says that the classes lose different
+    shares of their items.
+    """
+    quality: dict[str, Any] = {"max_repeat": max_repeat}
+    classes = {role: items[items["role"] == role] for role in ("reasoning", "control")}
+    for name, rows in (classes | {"calibration": calibration}).items():
+        quality[name] = {
+            "n": len(rows),
+            "used": int(rows["rev"].notna().sum()),
+            "repeating": int((rows["repeat_share"] > max_repeat).sum()),
+            "closed": int(((rows["cot_len"] < rows["n_generated"]) | rows["finished"].astype(bool)).sum()),
+        }
+    lost = [1 - quality[role]["used"] / quality[role]["n"] for role in classes if quality[role]["n"]]
+    return quality | {"unequal_attrition": len(lost) == 2 and abs(lost[0] - lost[1]) > UNEQUAL_ATTRITION}
 
 
 def measure_summary(items: pd.DataFrame) -> dict[str, dict]:

@@ -245,6 +245,8 @@ class Window(Strict):
     """fixed takes tokens from this one on, counted from 0."""
     min: Annotated[int, Field(ge=1)]
     """Minimum number of tokens. An item with fewer has no measures."""
+    max_repeat: Share
+    """Maximum share of tokens that repeat what stood before. Above it, there are no measures."""
 
 
 class Measures(Strict):

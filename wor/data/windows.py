@@ -39,6 +39,11 @@ def select_window(n_tokens: int, n_before_closing: int, settings: Window) -> Sel
     return SelectedWindow(start, end)
 
 
+def why_repetitive(share: float, settings: Window) -> str:
+    """Return why a window of this `repeat_share` is left out; empty where it is not."""
+    return f"over {settings.max_repeat:.0%} of the window repeats what stood before" if share > settings.max_repeat else ""
+
+
 def max_window_length(settings: Window, max_new_tokens: int) -> int:
     """Return the number of tokens in the longest possible window."""
     if settings.rule == "full":

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -118,10 +119,13 @@ def _load_response(item: Item, row: pd.Series, paraphrases: int) -> Response:
 
 
 def responses_with_window(responses: Sequence[Response]) -> list[Response]:
-    """Return the calibration controls' responses that have a window. Raises UserError below two."""
+    """Return the responses of calibration controls that are not excluded. UserError below two."""
     usable = [response for response in responses if not response.exclusion_reason]
     if len(usable) < MIN_CONTROLS:
-        raise UserError("calibration controls", f"{len(usable)} have a window", "Raise the control's n, or lower window.min")
+        reasons = Counter(response.exclusion_reason for response in responses if response.exclusion_reason)
+        why = "; ".join(f"{n}: {reason}" for reason, n in reasons.most_common())
+        remedy = "Raise the control's n, or give it another instruction or temperature"
+        raise UserError("calibration controls", f"{len(usable)} of {len(responses)} have a window ({why})", remedy)
     return usable
 
 
@@ -231,6 +235,7 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
     if start < end:
         closing_span = (windows.token_at(start, body, lm.decode), windows.token_at(end - 1, body, lm.decode) + 1)
     window = windows.select_window(len(body), closing_span[0], params.window)
+    repeated = windows.repeat_share(prompt, body, window.start, window.end)
     correct = math.nan
     if item.answer_kind != "none":
         correct = float(answer is not None and answer.value == answers.normalise_answer(item.answer, item.answer_kind))
@@ -242,7 +247,7 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
         closing_span=closing_span,
         correct=correct,
         finished=finished,
-        exclusion_reason=window.reason,
+        exclusion_reason=window.reason or windows.why_repetitive(repeated, params.window),
     )
 
 

@@ -23,6 +23,9 @@ MEASURING = 14.0  # seconds, beside the imports
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
 BUSY = 0.2  # of all cores used by others, above which a measured speed says little
 DVC = 1.0  # seconds per stage for hashing, the lock and the copy into the cache
+# Tokens, and how many of the pilot's responses had reached their answer within them. The pilot is
+# 32 held-out problems, SmolLM2-135M-Instruct at temperature 0.6 (benchmarks/CONTROLS.md).
+PILOT, PILOT_ANSWERED = 32, {32: 2, 64: 3}
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Plan:
 
     memory : bytes at the peak. disk : bytes written. download : bytes by model.
     measured : the speeds that the times come from. assumed : what is not known.
+    warnings : what the results will not show.
     """
 
     lines: list[StageEstimate]
@@ -51,6 +55,7 @@ class Plan:
     download: dict[str, float] = field(default_factory=dict)
     measured: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -64,6 +69,7 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
     of prompts. The stages of a missing model of unknown family get no numbers.
     """
     plan = Plan([StageEstimate(name, cached) for name, cached in skips.cached_stages(changes).items()])
+    plan.warnings = warn_of_short_responses(params.max_new_tokens)
     lines = {line.stage: line for line in plan.lines if not line.cached}
     instances = {
         model: [graph.instance_name(*instance) for instance in graph.model_instances(params, model)] for model in params.models
@@ -116,6 +122,15 @@ def stage_times(
     rate = speed.measure_speed(model_shape, placement, imported, typical, width, measuring)
     works = count_work(params, model, model_shape, items, full_length)
     return rate, [(work, rate.seconds(work, model_shape) + DVC) for work in works]
+
+
+def warn_of_short_responses(max_new_tokens: int) -> list[str]:
+    """Return a warning if the pilot's responses of this length had hardly reached an answer."""
+    tokens = min((tokens for tokens in PILOT_ANSWERED if max_new_tokens <= tokens), default=None)
+    if tokens is None:
+        return []
+    answered = f"{PILOT_ANSWERED[tokens]} of {PILOT} responses had reached their answer within {tokens} tokens"
+    return [f"max_new_tokens is {max_new_tokens}. In the pilot {answered}: most windows will end in the middle of the work"]
 
 
 def _shape(params: Params, model: str, plan: Plan) -> Shape | None:

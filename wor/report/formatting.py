@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from wor.measures.registry import HEADS, LABELS
 
+ROLES = ("reasoning", "control")
 COVARIATES = {
     "token_len": "prompt tokens",
     "cot_len": "tokens before the closing statement",
@@ -56,6 +57,20 @@ def format_estimate(estimate: dict | None, sign: bool = False) -> str:
     if estimate.get("low") is not None:
         text += f" [{estimate['low']:{form}}, {estimate['high']:{form}}]"
     return text
+
+
+def format_attrition(used: dict[str, int], of: dict[str, int] | None) -> str:
+    """Return ``27 of 30 reasoning, 41 of 41 control`` from counts by class.
+
+    ``of`` is None in an iteration of an earlier version. The result then has the counts alone.
+    """
+    return ", ".join(f"{used[role]} of {of[role]} {role}" if of else f"{used[role]} {role}" for role in ROLES)
+
+
+def class_attrition(result: dict) -> str:
+    """Return `format_attrition` of a model's own AUROCs."""
+    quality = result.get("quality")
+    return format_attrition(result["n"], {role: quality[role]["n"] for role in ROLES} if quality else None)
 
 
 def format_confidence(results: Iterable[dict]) -> str:

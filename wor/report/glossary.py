@@ -3,7 +3,7 @@
 from wor.measures.registry import LABELS, MEANINGS
 
 TERMS = {
-    "item": "One prompt with its class: a reasoning task, or a control, which is a text of similar length to retell.",
+    "item": "One prompt with its class: a reasoning task, or a control, which is a text of similar length to write about.",
     "window": "The generated tokens that are measured: the last ones before the stated answer.",
     "calibration": "Control items set aside from all tests. They fix the thresholds and the scale of REV.",
     "null model": "The same architecture, untrained or with permuted weights. It reads the same tokens as the model.",

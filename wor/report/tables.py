@@ -8,6 +8,7 @@ from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
 from wor.measures.registry import HEADS, MEANINGS
 from wor.report.formatting import (
+    class_attrition,
     criterion_label,
     format_estimate,
     format_mean,
@@ -68,7 +69,7 @@ def results(result: dict) -> Table:
         *(f"{line}." for line in remarks_of.remarks(result)),
     ]
     head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
-    caption = f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)"
+    caption = f"{result['label']}: reasoning against control ({class_attrition(result)}; {result['confidence']:.0%} intervals)"
     return Table(caption, head, rows, range(1, 5), notes)
 
 
@@ -89,7 +90,8 @@ def nulls(result: dict) -> Table:
         for key, length in (("matched", "articles cut to length"), ("literal", "full-length articles")):
             group = literal[key]
             alone = format_estimate(group["auroc"]["token_len"])
-            why = f"{group['n']} articles of {group['tokens']:.0f} tokens; prompt length alone {alone}"
+            of = f" of {group['of']}" if "of" in group else ""
+            why = f"{group['n']}{of} articles of {group['tokens']:.0f} tokens; prompt length alone {alone}"
             rows.append([f"REV with {length}", format_estimate(group["auroc"]["rev"]), why])
     smallest = ", ".join(
         f"{label} from {format_number(result['detectable'][key]['value'], '.2f') or 'none'}" for key, label in ESTIMATES.items()

@@ -87,7 +87,7 @@ def show_outcome(folder: Path, new: bool, everything: bool = False, console: Con
         verdict, *lines = verdict_lines(result)
         print_line(console, verdict, "bold")
         for line in (*lines, *("" if everything else results_of.remarks(result))):
-            print_line(console, line)
+            print_line(console, line, COLORS["open"] if line.startswith("Mind:") else "")
         if everything:
             for build in tables.MODEL_TABLES:
                 if (table := build(result)).rows or table.notes:  # an earlier version has fewer

@@ -1,9 +1,11 @@
 """The verdict on one model, in sentences for a reader who reads no further."""
 
-from wor.report.formatting import format_estimate
+from wor.report.formatting import ROLES, class_attrition, format_estimate, measure_label
 
 BASELINE = "prompt length, answer length, log-probability and perplexity"
 REV = "the measure of effort (REV)"
+MANY, FEW = 0.1, 0.1  # shares of a class: windows that loop from here on, complete texts up to here
+MAX_NAMED = 3  # imbalanced covariates
 
 
 def verdict_lines(result: dict) -> list[str]:
@@ -20,7 +22,7 @@ def verdict_lines(result: dict) -> list[str]:
     lines.append(
         f"AUROC of REV {format_estimate(auroc)}; dAUC over the baseline "
         f"{format_estimate(result['added']['rev']['delta'], sign=True)}; partial r "
-        f"{format_estimate(result['partial']['rev']['clustered'], sign=True)}; {result['n']['used']} items."
+        f"{format_estimate(result['partial']['rev']['clustered'], sign=True)}; {class_attrition(result)} items."
     )
     if "twin" in result:  # of an earlier version
         lines.append(f"Untrained twin: {result['twin']['verdict']}.")
@@ -28,8 +30,42 @@ def verdict_lines(result: dict) -> list[str]:
         lines.append(f"Null models: {result['null_models']['verdict']}.")
     if _side(auroc, 0.5) == "below":
         lines.append("Mind: dAUC has no sign. It counts a REV that is lower in reasoning as a gain too.")
+    lines += quality_lines(result)
     lines.append(": ".join(filter(None, [registration["kind"].capitalize(), "; ".join(registration["reasons"])])) + ".")
     return lines
+
+
+def quality_lines(result: dict) -> list[str]:
+    """Return what is wrong with the texts and the classes; nothing for an earlier version."""
+    quality = result.get("quality")
+    if not quality:
+        return []
+    lines = []
+    groups = [name for name in (*ROLES, "calibration") if quality[name]["n"]]
+    if any(quality[name]["repeating"] / quality[name]["n"] > MANY for name in groups):
+        lines.append(
+            f"Mind: {_counts(quality, 'repeating', groups)} windows loop or copy: over {quality['max_repeat']:.0%} of their "
+            "tokens complete a run of four that stood before. They are left out."
+        )
+    if scarce := [name for name in ROLES if quality[name]["n"] and quality[name]["closed"] / quality[name]["n"] <= FEW]:
+        lines.append(
+            f"Mind: only {_counts(quality, 'closed', scarce)} texts reach their answer or closing phrase within the tokens that "
+            "they may have. The other windows end in the middle of the work."
+        )
+    if quality["unequal_attrition"]:
+        left_out = "; ".join(f"{n} {reason}" for reason, n in result["excluded"].items())
+        lines.append(f"Mind: the classes lose different shares of their items, so what is left was selected ({left_out}).")
+    imbalanced = {name: entry["smd"] for name, entry in result["balance"].items() if entry.get("imbalanced")}
+    if imbalanced:
+        largest = sorted(imbalanced, key=lambda name: -abs(imbalanced[name]))
+        named = ", ".join(f"{measure_label(name)} {imbalanced[name]:+.2f} sd" for name in largest[:MAX_NAMED])
+        more = f" and {len(largest) - MAX_NAMED} more" if len(largest) > MAX_NAMED else ""
+        lines.append(f"Mind: the classes are imbalanced in {named}{more}.")
+    return lines
+
+
+def _counts(quality: dict, key: str, groups: list[str]) -> str:
+    return ", ".join(f"{quality[name][key]} of {quality[name]['n']} {name}" for name in groups)
 
 
 def _side(estimate: dict, null: float) -> str:

@@ -94,7 +94,14 @@ def roc(tables: dict[str, pd.DataFrame]) -> Chart | None:
     picture = (chance.encode(x="fpr:Q", y="tpr:Q") + lines).properties(width=280, height=280)
     subject = "REV, " if by == "series" else ""
     about = f"Curves of {', '.join(names)}; areas in the table of results."
-    return make_chart(f"ROC: {subject}reasoning against control", about, picture)
+    counts = [f"{series}: {_attrition(items)}" if len(tables) > 1 else _attrition(items) for series, items in tables.items()]
+    return make_chart(f"ROC: {subject}reasoning against control", about, picture, f"Items with a REV: {'; '.join(counts)}.")
+
+
+def _attrition(items: pd.DataFrame) -> str:
+    scored = items[items["rev"].notna()]
+    used, of = ({role: int((rows["role"] == role).sum()) for role in formatting.ROLES} for rows in (scored, items))
+    return formatting.format_attrition(used, of)
 
 
 def dose(items: pd.DataFrame) -> Chart | None:
