@@ -7,15 +7,18 @@ import numpy as np
 import pandas as pd
 
 from wor import paths, storage
-from wor.measures import specifications, table
+from wor.measures import calibration_draws, specifications, table
+from wor.statistics import bootstrap
 
 
 def main(params, log):
     for model in params.models:
         reference = storage.read_records(paths.REFERENCE / model)
         calibration = table.calibrate(*reference, params)
-        storage.write_json(paths.METRICS / f"{model}_calibration.json", calibration.as_dict())
-        storage.write_csv(paths.metrics(model, "calibration"), table.measure_items(*reference, calibration, params))
+        left_out = calibration_draws.measure_left_out(reference, calibration, params)
+        described = {"left_out": calibration_draws.describe_left_out(left_out)}
+        storage.write_json(paths.METRICS / f"{model}_calibration.json", calibration.as_dict() | described)
+        storage.write_csv(paths.metrics(model, "calibration"), left_out)
         records = [storage.read_records(paths.activations(model, dataset)) for dataset in params.datasets]
         for dataset, record in zip(params.datasets, records, strict=True):
             measured = table.measure_items(*record, calibration, params)
@@ -26,15 +29,33 @@ def main(params, log):
         measured = table.measure_items(frame, arrays, calibration, params)
         measured.insert(1, "temperature", frame["temperature"].to_numpy())
         storage.write_csv(paths.metrics(model, "temperatures"), measured)
-        _write_specifications(model, reference, records, params)
+        items = _concatenate(records)
+        _write_specifications(model, reference, items, params)
+        _write_draws(model, reference, items, params)
         _write_nulls(model, calibration, params)
 
 
-def _write_specifications(model, reference, records, params):
-    """Write the input of the specification curve and of the comparison with single heads."""
+def _concatenate(records):
     frame = pd.concat([frame for frame, _ in records], ignore_index=True)
-    arrays = {name: np.concatenate([arrays[name] for _, arrays in records]) for name in records[0][1]}
-    rows, scores = specifications.specification_scores(reference, (frame, arrays), params)
+    return frame, {name: np.concatenate([arrays[name] for _, arrays in records]) for name in records[0][1]}
+
+
+def _write_draws(model, reference, items, params):
+    """Write REV and what else calibration changes, under draws of the calibration sample."""
+    frame = reference[0]
+    # Another seed than that of the draws of evaluation items: the two samples are independent.
+    settings, seed = params.statistics, params.seed + 1
+    draws = min(settings.calibration_draws, settings.bootstrap_draws)
+    weights = bootstrap.cluster_weights(frame["cluster"], frame["dataset"], draws, seed)
+    scores = calibration_draws.scores_by_draw(reference, items, weights, params)
+    arrays = {name: values.T.astype(np.float32) for name, values in scores.items() if not name.endswith("_z")}
+    storage.write_records(paths.draws(model), items[0][["item_id"]], arrays)
+
+
+def _write_specifications(model, reference, items, params):
+    """Write the input of the specification curve and of the comparison with single heads."""
+    frame, arrays = items
+    rows, scores = specifications.specification_scores(reference, items, params)
     storage.write_csv(paths.METRICS / f"{model}_settings.csv", rows)
     storage.write_records(
         paths.settings(model), frame[["item_id"]], {"scores": scores.T, "entropy_heads": arrays["entropy_heads"]}

@@ -41,9 +41,17 @@ def main(params, log):
     storage.write_json(paths.SUMMARY, headline.study_headline([headline.model_headline(result) for result in results.values()]))
 
 
+def _read_draws(model, table):
+    """Return the scores under draws of the calibration sample, with rows as in ``table``."""
+    frame, draws = storage.read_records(paths.draws(model))
+    if frame["item_id"].tolist() != table["item_id"].tolist():
+        raise ValueError(f"the draws of {model} are not of the items of its tables")
+    return draws
+
+
 def _analyse(model, prompts, params, log):
     table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
-    evaluation = Evaluation(table, params)
+    evaluation = Evaluation(table, params, _read_draws(model, table))
     result = separation.analyse_separation(evaluation, prompts)
     frame, arrays = storage.read_records(paths.settings(model))
     row_of = {name: index for index, name in enumerate(frame["item_id"])}

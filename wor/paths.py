@@ -63,6 +63,11 @@ def metrics(model: str, dataset: str) -> Path:
     return METRICS / f"{model}_{dataset}.csv"
 
 
+def draws(model: str) -> Path:
+    """Scores of the evaluation items under draws of the calibration sample."""
+    return METRICS / f"{model}_draws"
+
+
 def settings(model: str) -> Path:
     """Every other way to set the measures: see measures.settings."""
     return METRICS / f"{model}_settings"

@@ -38,7 +38,7 @@ TINY = {
     "robustness": {"temperatures": [0.0, 0.7], "n": 2},
     "nulls": {"twin_n": 10, "twin_calibration": 4, "literal_n": 10},
     "heads": {"shares": [0.0, 0.5], "random_draws": 2, "n_rank": 1, "n_test": 2, "span": 8},
-    "statistics": {"bootstrap_draws": 100, "permutations": 99, "folds": 2, "repeats": 2},
+    "statistics": {"bootstrap_draws": 100, "calibration_draws": 100, "permutations": 99, "folds": 2, "repeats": 2},
     "compute": {"threads": 1},
 }
 

@@ -325,6 +325,8 @@ class Heads(Strict):
 class Statistics(Strict):
     bootstrap_draws: Annotated[int, Field(ge=100)]
     """Number of bootstrap draws. Each draws whole clusters."""
+    calibration_draws: Annotated[int, Field(ge=100)]
+    """Number of joint draws of calibration and evaluation clusters, at most bootstrap_draws."""
     permutations: Annotated[int, Field(ge=99)]
     """Number of shuffles of each permutation test."""
     folds: Annotated[int, Field(ge=2)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:  # `wor` starts without pandas
     import pandas as pd
+
+# What stages store: one row per item, and arrays whose first axis is the items.
+Records: TypeAlias = "tuple[pd.DataFrame, dict[str, np.ndarray]]"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from wor.config.params import Measures
 from wor.measures import ape, apl, dtr, rev, sib
-from wor.measures.item_arrays import ItemArrays
+from wor.measures.item_arrays import ItemArrays, Records
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,9 @@ class Measure:
     item without one of ``required_arrays`` gets no such column: ``jsd`` exists on evaluation items
     only. A ``component`` is a part of REV, with its sign and weight in ``params.rev``. Every other
     measure is a rival of REV, with a fixed direction: higher in reasoning.
+
+    A measure that calibration items change also has ``compute_by_draw(calibration, items, weights,
+    params.measures)``: the measure under each draw of the calibration items, [draws, items].
     """
 
     name: str  # the column of the tables; also in prereg.yaml
@@ -24,10 +29,11 @@ class Measure:
     compute: Callable[[ItemArrays, Measures], float]
     required_arrays: tuple[str, ...]
     component: bool = False
+    compute_by_draw: Callable[[Records, Records, np.ndarray, Measures], np.ndarray] | None = None
 
 
 MEASURES = (
-    Measure("apl", "APL", apl.compute, ("kl",), component=True),
+    Measure("apl", "APL", apl.compute, ("kl",), component=True, compute_by_draw=apl.compute_by_draw),
     Measure("ape", "APE", ape.compute, ("entropy", "entropy_no_sink"), component=True),
     Measure("sib", "SIB", sib.compute, ("cosine",), component=True),
     Measure("dtr", "DTR", dtr.compute, ("jsd",)),

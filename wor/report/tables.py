@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wor.analysis.headline import judged_auroc
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
 from wor.measures.registry import MEANINGS
@@ -49,7 +50,8 @@ def results(result: dict) -> Table:
     rows: list[list[Cell]] = [
         [
             measure_term(key),
-            format_estimate(result["auroc"][key]["bootstrap"]),
+            format_estimate(judged_auroc(result, key)),
+            _known_calibration(result, key),
             format_estimate(result["added"][key]["delta"], sign=True),
             format_estimate(result["partial"][key]["clustered"], sign=True),
             format_p(result["holm"].get(f"partial_{key}")),
@@ -57,17 +59,32 @@ def results(result: dict) -> Table:
         ]
         for key in result["added"]
     ]
-    rows.append(["baseline alone", format_estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
+    rows.append(["baseline alone", format_estimate(result["added"]["rev"]["baseline"]), *[""] * 5])
+    joint = "joint" in result["auroc"]["rev"]
     notes = [
-        "AUROC: BCa interval from a bootstrap of whole clusters.",
+        "AUROC: interval from joint draws of whole calibration and evaluation clusters, with thresholds and scales anew in "
+        "each. Beside it the BCa interval that takes these as known. The reference means are taken as known in both."
+        if joint
+        else "AUROC: BCa interval from a bootstrap of whole clusters.",
         "dAUC: gain over a cross-fitted logistic regression on prompt length, tokens before the answer, log-probability and "
         "perplexity.",
         "Partial r: correlation with the class, given prompt length and perplexity. p is corrected after Holm.",
         *(f"{line}." for line in remarks_of.remarks(result)),
     ]
-    head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
+    head = ["measure", "AUROC", "calibration known", "dAUC", "partial r", "p (Holm)", "preset direction"]
+    if not joint:
+        head, rows = head[:2] + head[3:], [row[:2] + row[3:] for row in rows]
     caption = f"{result['label']}: reasoning against control ({result['confidence']:.0%} intervals)"
-    return Table(caption, head, rows, range(1, 5), notes)
+    return Table(caption, head, rows, range(1, len(head) - 1), notes)
+
+
+def _known_calibration(result: dict, key: str) -> str:
+    """Return the interval of an AUROC that takes calibration as known, where it is another one."""
+    methods = result["auroc"][key]
+    bounds = [[methods[method][end] for end in ("low", "high")] for method in ("bootstrap", "joint") if method in methods]
+    if len(bounds) < 2 or bounds[0] == bounds[1] or None in bounds[0]:
+        return ""
+    return f"[{bounds[0][0]:.2f}, {bounds[0][1]:.2f}]"
 
 
 def nulls(result: dict) -> Table:
