@@ -11,7 +11,7 @@ from wor.pipeline import observation, selection, session
 def main(params, log, model, dataset):
     items = selection.activations_items(read_items(paths.items(dataset)), dataset)
     run = session.start_session(params, model, log)
-    reference = observation.read_reference(paths.REFERENCE / model)
+    reference = observation.read_reference(paths.REFERENCE / model, params)
     responses = observation.generate_responses(run, items, [params.temperature] * len(items))
     frame, arrays = observation.observe_all(run, responses, reference, lens=True)
     storage.write_records(paths.activations(model, dataset), frame, arrays)

@@ -63,6 +63,11 @@ def metrics(model: str, dataset: str) -> Path:
     return METRICS / f"{model}_{dataset}.csv"
 
 
+def held_out(model: str) -> Path:
+    """Responses to the held-out reasoning items of the reference."""
+    return REFERENCE / model / "reasoning"
+
+
 def draws(model: str) -> Path:
     """Scores of the evaluation items under draws of the calibration sample."""
     return METRICS / f"{model}_draws"

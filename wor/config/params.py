@@ -278,6 +278,8 @@ class Rev(Strict):
 class Reference(Strict):
     temperature: Temperature
     """Sampling temperature of the calibration runs. It does not follow temperature."""
+    reasoning_n: Annotated[int, Field(ge=2)]
+    """Maximum number of held-out reasoning items that the balanced reference is made from."""
 
 
 class Ablation(Strict):
@@ -286,7 +288,9 @@ class Ablation(Strict):
     part: Literal["mlp", "attention", "layer"]
     """The component that is removed, layer by layer."""
     stand_in: Literal["mean", "zero", "resample"]
-    """The replacement: mean over calibration controls, zeros, or one of their positions."""
+    """The replacement: the reference mean, zeros, or the output at one reference position."""
+    reference: Literal["balanced", "control"]
+    """Held-out items behind means and positions: both classes, half each, or controls alone."""
 
 
 class Robustness(Strict):

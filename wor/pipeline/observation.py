@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,16 @@ from wor.engine.generate import generate
 from wor.engine.model import LM
 from wor.engine.observe import PromptAndContinuation, TokenScores, observe, score_tokens
 from wor.engine.parallel import map_items
-from wor.engine.reference import MIN_SAMPLES, Reference, pool_summaries, summarise_run
+from wor.engine.reference import MIN_SAMPLES, Reference, balance, pool_summaries, summarise_run
 from wor.errors import UserError
+from wor.pipeline.selection import ROLES
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 
 GENERATION_BATCH = 64  # items that are generated in one batch
 SHARD_SIZE = 16  # observed items that a killed stage may lose
-MIN_CONTROLS = 2
+MIN_PER_CLASS = 2
+UNSCORED = TokenScores(math.nan, math.nan, np.zeros(0), np.zeros(0))
 
 Request = tuple[str, list[int], float]  # item ID, prompt's token IDs, temperature
 
@@ -51,13 +53,29 @@ class Response:
     exclusion_reason: str
 
 
-def write_reference(folder: Path, reference: Reference) -> None:
-    storage.write_arrays(folder / "reference.safetensors", {name: part.numpy() for name, part in vars(reference).items()})
+def write_references(folder: Path, references: Mapping[str, Reference]) -> None:
+    """Write the references of both classes to one file."""
+    parts = {f"{role}.{name}": part for role, reference in references.items() for name, part in vars(reference).items()}
+    storage.write_arrays(folder / "reference.safetensors", {name: part.numpy() for name, part in parts.items()})
 
 
-def read_reference(folder: Path) -> Reference:
-    arrays = storage.read_arrays(folder / "reference.safetensors")
-    return Reference(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+def read_references(folder: Path) -> dict[str, Reference]:
+    """Return the references that `write_references` wrote, by role."""
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for name, array in storage.read_arrays(folder / "reference.safetensors").items():
+        role, _, field = name.partition(".")
+        parts.setdefault(role, {})[field] = torch.from_numpy(array)
+    return {role: Reference(**fields) for role, fields in parts.items()}
+
+
+def read_reference(folder: Path, params: Params) -> Reference:
+    """Return the study's reference: that of ``params.ablation.reference``."""
+    return select_reference(read_references(folder), params.ablation.reference)
+
+
+def select_reference(references: Mapping[str, Reference], kind: str) -> Reference:
+    """Return the reference of controls alone, or the balanced one of both classes."""
+    return balance([references[role] for role in sorted(references)]) if kind == "balanced" else references["control"]
 
 
 def generate_responses(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> list[Response]:
@@ -117,21 +135,28 @@ def _load_response(item: Item, row: pd.Series, paraphrases: int) -> Response:
 
 
 def responses_with_window(responses: Sequence[Response]) -> list[Response]:
-    """Return the calibration controls' responses that have a window. Raises UserError below two."""
+    """Return the held-out items' responses that have a window.
+
+    Raises UserError for fewer than two of a class.
+    """
     usable = [response for response in responses if not response.exclusion_reason]
-    if len(usable) < MIN_CONTROLS:
-        raise UserError("calibration controls", f"{len(usable)} have a window", "Raise the control's n, or lower window.min")
+    for role in ROLES:
+        number = sum(response.item.role == role for response in usable)
+        if number < MIN_PER_CLASS:
+            remedy = "Raise dataset_specs.*.n of that role, or lower window.min"
+            raise UserError(f"held-out {role} items", f"{number} have a window", remedy)
     return usable
 
 
-def compute_reference(run: Session, responses: Sequence[Response]) -> Reference:
-    """Return the reference, averaged over the windows of responses to calibration controls."""
-    samples = math.ceil(MIN_SAMPLES / len(responses))
+def compute_references(run: Session, responses: Sequence[Response]) -> dict[str, Reference]:
+    """Return a reference per role, averaged over the windows of responses to held-out items."""
+    roles = np.array([response.item.role for response in responses])
+    samples = math.ceil(MIN_SAMPLES / min(int((roles == role).sum()) for role in ROLES))
     work = partial(_average, samples=samples)
     _, summaries = run.shards.run(
         "averaged", GENERATION_BATCH, responses, _length, _describe, [samples], work, lambda shard: [*map(_length, shard)]
     )
-    return pool_summaries(summaries)
+    return {role: pool_summaries({name: part[roles == role] for name, part in summaries.items()}) for role in ROLES}
 
 
 def _average(lm: LM, responses: list[Response], advance: Callable, samples: int) -> Records:
@@ -141,6 +166,11 @@ def _average(lm: LM, responses: list[Response], advance: Callable, samples: int)
     summaries = map_items(lm, average, responses, advance)
     frame = pd.DataFrame({"item_id": [response.item.item_id for response in responses]})
     return frame, {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
+
+
+def describe_responses(lm: LM, responses: Sequence[Response]) -> pd.DataFrame:
+    """Return the rows of `observe_all` for responses that are not observed, without scores."""
+    return pd.DataFrame([_row(lm, response, UNSCORED) for response in responses])
 
 
 def observe_all(run: Session, responses: Sequence[Response], reference: Reference, lens: bool) -> Records:

@@ -71,8 +71,9 @@ class _Counter:
 
     def count_reference(self) -> None:
         controls = selection.calibration_controls(self.items)
-        self._generate(controls)
-        self._average(controls)
+        both = [*controls, *selection.reference_reasoning(self.items, self.params)]
+        self._generate(both)
+        self._average(both)
         self._observe(controls, lens=False)
 
     def count_activations(self, dataset: str) -> None:
@@ -90,8 +91,9 @@ class _Counter:
             self._generate(self.full_length)
             self._observe(self.full_length, lens=True)
         controls = selection.calibration_controls(self.items)[: self.params.nulls.twin_calibration]
+        reasoning = selection.reference_reasoning(self.items, self.params)[: self.params.nulls.twin_calibration]
         twin_items = [*controls, *selection.twin_items(self.items, self.params)]
-        self._average(controls)
+        self._average([*controls, *reasoning])
         self._observe(twin_items, lens=False, paraphrases=1)
         self.work.items += twin_items
         self.work.twins = 1
