@@ -3,29 +3,32 @@
 No model runs in this stage.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from wor import paths, storage
 from wor.measures import calibration_draws, specifications, table
+from wor.measures.item_arrays import Records, with_prediction_entropy
 from wor.statistics import bootstrap
 
 
 def main(params, log):
     for model in params.models:
-        reference = storage.read_records(paths.REFERENCE / model)
+        reference = _read(paths.REFERENCE / model)
         calibration = table.calibrate(*reference, params)
         left_out = calibration_draws.measure_left_out(reference, calibration, params)
         described = {"left_out": calibration_draws.describe_left_out(left_out)}
         storage.write_json(paths.METRICS / f"{model}_calibration.json", calibration.as_dict() | described)
         storage.write_csv(paths.metrics(model, "calibration"), left_out)
-        records = [storage.read_records(paths.activations(model, dataset)) for dataset in params.datasets]
+        records = [_read(paths.activations(model, dataset)) for dataset in params.datasets]
         for dataset, record in zip(params.datasets, records, strict=True):
             measured = table.measure_items(*record, calibration, params)
             storage.write_csv(paths.metrics(model, dataset), measured)
             storage.write_csv(paths.METRICS / f"{model}_{dataset}_layers.csv", table.layer_table(*record))
             log.info(f"{model} on {dataset}: {int(measured['rev'].notna().sum())} of {len(measured)} items have a REV")
-        frame, arrays = storage.read_records(paths.TEMPERATURES / model)
+        frame, arrays = _read(paths.TEMPERATURES / model)
         measured = table.measure_items(frame, arrays, calibration, params)
         measured.insert(1, "temperature", frame["temperature"].to_numpy())
         storage.write_csv(paths.metrics(model, "temperatures"), measured)
@@ -33,6 +36,10 @@ def main(params, log):
         _write_specifications(model, reference, items, params)
         _write_draws(model, reference, items, params)
         _write_nulls(model, calibration, params)
+
+
+def _read(folder: Path) -> Records:
+    return with_prediction_entropy(storage.read_records(folder))
 
 
 def _concatenate(records):
@@ -65,9 +72,9 @@ def _write_specifications(model, reference, items, params):
 def _write_nulls(model, calibration, params):
     """Write the full-length controls on the model's own scale, and the twin on the twin's scale."""
     if params.control.match != "none":
-        literal = storage.read_records(paths.NULLS / model / "literal")
+        literal = _read(paths.NULLS / model / "literal")
         storage.write_csv(paths.metrics(model, "literal"), table.measure_items(*literal, calibration, params))
-    frame, arrays = storage.read_records(paths.NULLS / model / "twin")
+    frame, arrays = _read(paths.NULLS / model / "twin")
     is_calibration = ((frame["role"] == "control") & (frame["split"] == "calibration")).to_numpy()
     twin_reference, twin = (
         (frame[mask].reset_index(drop=True), {name: array[mask] for name, array in arrays.items()})

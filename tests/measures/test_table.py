@@ -44,6 +44,7 @@ def records(n, reasons=(), seed=0):
         "kl": np.exp(rng.normal(-3, 1, (n, 6, 8))),
         "jsd": np.sort(rng.uniform(0, 1, (n, 6, 8)), axis=1)[:, ::-1],
         "cosine": rng.uniform(0.9, 1, (n, 3, 7)),
+        "prediction_entropy": rng.uniform(0, 3, (n, 8)),
     }
     arrays["jsd"][:, -1] = 0
     for index, reason in enumerate(reasons):

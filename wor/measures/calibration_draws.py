@@ -9,10 +9,10 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import rev
-from wor.measures.item_arrays import Records
+from wor.measures.item_arrays import Records, iterate_items
 from wor.measures.moments import moments_by_draw
-from wor.measures.registry import COMPONENTS, MEASURES
-from wor.measures.table import Calibration, measure_items, raw_measures
+from wor.measures.registry import COMPONENTS, MEASURES, Measure
+from wor.measures.table import Calibration, measure_items
 
 
 def scores_by_draw(calibration: Records, items: Records, weights: np.ndarray, params: Params) -> dict[str, np.ndarray]:
@@ -22,21 +22,27 @@ def scores_by_draw(calibration: Records, items: Records, weights: np.ndarray, pa
     items], say how often each is in each draw. NaN where a draw gives no threshold or no scale.
     """
     settings = params.measures
-    no_thresholds = np.full(calibration[1]["kl"].shape[1], np.nan)
-    tables = [raw_measures(*records, no_thresholds, params) for records in (calibration, items)]
     changed, z = {}, {}
     for measure in MEASURES:
+        if not set(measure.required_arrays) <= items[1].keys():
+            continue
         if measure.compute_by_draw:
             values = [measure.compute_by_draw(calibration, records, weights, settings) for records in (calibration, items)]
             changed[measure.name] = values[1]
         elif measure.component:
-            values = [table[measure.name].to_numpy(float) for table in tables]
+            values = [_compute(measure, records, params) for records in (calibration, items)]
         if measure.component:
             mean, deviation = moments_by_draw(values[0], weights)
             deviation = np.where(deviation > 0, deviation, np.nan)
             z[measure.name] = (values[1] - mean[:, None]) / deviation[:, None]
     signs, scale = ({name: getattr(getattr(params.rev, name), part) for name in COMPONENTS} for part in ("sign", "weight"))
     return {"rev": rev.rev(z, signs, scale), **{f"{name}_z": values for name, values in z.items()}, **changed}
+
+
+def _compute(measure: Measure, records: Records, params: Params) -> np.ndarray:
+    """Return a measure that calibration does not change."""
+    no_thresholds = np.full(records[1]["kl"].shape[1], np.nan)
+    return np.array([measure.compute(item, params.measures) for item in iterate_items(*records, no_thresholds)])
 
 
 def measure_left_out(calibration: Records, fixed: Calibration, params: Params) -> pd.DataFrame:
