@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from wor import paths, storage
-from wor.measures import calibration_draws, specifications, table
+from wor.measures import calibration_draws, specifications, stand_ins, table
 from wor.measures.item_arrays import Records, with_prediction_entropy
 from wor.statistics import bootstrap
 
@@ -35,6 +35,8 @@ def main(params, log):
         items = _concatenate(records)
         _write_specifications(model, reference, items, params)
         _write_draws(model, reference, items, params)
+        scores = stand_ins.stand_in_scores(reference, items, params)
+        storage.write_csv(paths.METRICS / f"{model}_stand_ins.csv", scores)
         _write_nulls(model, calibration, params)
 
 

@@ -17,7 +17,8 @@ def main(params, log, model):
     folder = paths.REFERENCE / model
     observation.write_references(folder, references)
     reference = observation.select_reference(references, params.ablation.reference)
-    frame, arrays = observation.observe_all(run, responses[: len(controls)], reference, lens=False)
+    others = observation.Others(references, selection.stand_ins_items(controls, params))
+    frame, arrays = observation.observe_all(run, responses[: len(controls)], reference, lens=False, others=others)
     storage.write_records(folder, frame, arrays)
     storage.write_records(paths.held_out(model), observation.describe_responses(run.lm, responses[len(controls) :]), {})
     return run.finish()

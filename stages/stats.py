@@ -3,7 +3,17 @@
 import pandas as pd
 
 from wor import paths, storage
-from wor.analysis import contrasts, criteria, estimates, headline, hypotheses, robustness, separation, specification_curve
+from wor.analysis import (
+    contrasts,
+    criteria,
+    estimates,
+    headline,
+    hypotheses,
+    robustness,
+    separation,
+    specification_curve,
+    stand_ins,
+)
 from wor.analysis.evaluation import Evaluation
 from wor.config.preregistration import load_preregistration
 from wor.data import items
@@ -70,6 +80,7 @@ def _analyse(model, prompts, params, log):
     storage.write_csv(paths.STATS / f"{model}_specifications.csv", curve)
     result["specification_curve"] = specification_curve.summarise_curve(curve)
     log.info(f"{model}: {len(curve)} settings in the specification curve")
+    result["stand_ins"] = stand_ins.stand_in_effects(evaluation, storage.read_csv(paths.METRICS / f"{model}_stand_ins.csv"))
     result["temperatures"] = robustness.temperature_curve(storage.read_csv(paths.metrics(model, "temperatures")), params)
     accuracy = storage.read_csv(paths.HEADS / model / "accuracy.csv")
     result["heads"] = robustness.head_curve(accuracy, params)

@@ -6,10 +6,19 @@ import pytest
 
 from tests.helpers.planted import table as planted
 from wor.analysis import contrasts, estimates, robustness, separation
+from wor.analysis import stand_ins as stand_in_effects
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
 
 KEY = ["model", "quantity", "of", "method"]
+
+
+def stand_ins(frame):
+    """Return APL under two stand-ins, one for some items only, and SIB under two centres."""
+    some = frame["apl"].where(frame.index % 3 > 0)
+    return pd.DataFrame(
+        {"item_id": frame["item_id"], "apl_balanced": frame["apl"], "apl_own": some + 0.1, "sib_balanced": frame["sib"]}
+    ).assign(sib_none=frame["sib"] + frame["ape"])
 
 
 def results(frame, params, full_length=None):
@@ -30,6 +39,7 @@ def results(frame, params, full_length=None):
         "correctness": contrasts.correctness(evaluation),
         "twin": contrasts.compare_with_twin(evaluation, planted(n=40, seed=5)),
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
+        "stand_ins": stand_in_effects.stand_in_effects(evaluation, stand_ins(frame)),
         "temperatures": robustness.temperature_curve(temperatures, params),
         "heads": robustness.head_curve(accuracy, params),
         "head_differences": robustness.head_differences(accuracy, params),

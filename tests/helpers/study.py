@@ -35,6 +35,7 @@ TINY = {
     "max_new_tokens": 24,
     # 12, 12 and 22 items for evaluation
     "dataset_specs": {"gsm-symbolic": {"n": 20}, "syllogism": {"n": 25}, "wiki": {"n": 36}},
+    "stand_ins": {"names": ["control", "own", "resample", "zero"], "n": 12, "layer_step": 2},
     "robustness": {"temperatures": [0.0, 0.7], "n": 2},
     "nulls": {"twin_n": 10, "twin_calibration": 4, "literal_n": 10},
     "heads": {"shares": [0.0, 0.5], "random_draws": 2, "n_rank": 1, "n_test": 2, "span": 8},

@@ -102,7 +102,7 @@ def test_a_measure_that_is_the_same_everywhere_leaves_rev_undefined_with_a_reaso
 
 def test_the_window_s_covariates_are_columns_of_the_table(settings):
     frame, arrays = records(4)
-    measured = table.raw_measures(frame, arrays, np.ones(6), settings)
+    measured = table.raw_measures(frame, arrays, table.Calibration(np.ones(6), {}, 0), settings)
     for index, row in frame.iterrows():
         expected = row["token_logprob"][:8].mean(), row["token_entropy"][:8].mean(), 0.5
         assert measured.loc[index, ["window_logprob", "window_entropy", "digit_share"]].tolist() == pytest.approx(expected)

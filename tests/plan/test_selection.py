@@ -46,7 +46,7 @@ def taken(monkeypatch):
         item_ids.extend(item.item_id for item in items)
         return respond(items, generated=True)
 
-    def observe_all(run, responses, reference, lens):
+    def observe_all(run, responses, reference, lens, others=None):
         item_ids.extend(response.item.item_id for response in responses if not response.generated)
         return pd.DataFrame(index=range(len(responses))), {}
 
@@ -63,6 +63,7 @@ def taken(monkeypatch):
         (observation, "observe_all", observe_all),
         (observation, "compute_references", lambda run, responses: {}),
         (observation, "select_reference", lambda references, kind: None),
+        (observation, "read_references", lambda folder: {}),
         (observation, "read_reference", lambda folder, params: SimpleNamespace(head=None)),
         (observation, "write_references", lambda folder, references: None),
         (observation, "responses_with_window", lambda responses: responses),

@@ -19,7 +19,7 @@ from wor.engine import cost
 from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
-from wor.engine.observe import PromptAndContinuation, TokenScores, observe, score_tokens
+from wor.engine.observe import Alternatives, PromptAndContinuation, TokenScores, observe, score_tokens
 from wor.engine.parallel import map_items
 from wor.engine.reference import MIN_SAMPLES, Reference, balance, pool_summaries, summarise_run
 from wor.errors import UserError
@@ -30,6 +30,7 @@ from wor.pipeline.shards import Records
 GENERATION_BATCH = 64  # items that are generated in one batch
 SHARD_SIZE = 16  # observed items that a killed stage may lose
 MIN_PER_CLASS = 2
+RESAMPLE_DRAWS = 3  # of reference positions, whose effects are averaged
 UNSCORED = TokenScores(math.nan, math.nan, np.zeros(0), np.zeros(0))
 
 Request = tuple[str, list[int], float]  # item ID, prompt's token IDs, temperature
@@ -173,19 +174,44 @@ def describe_responses(lm: LM, responses: Sequence[Response]) -> pd.DataFrame:
     return pd.DataFrame([_row(lm, response, UNSCORED) for response in responses])
 
 
-def observe_all(run: Session, responses: Sequence[Response], reference: Reference, lens: bool) -> Records:
+@dataclass(frozen=True)
+class Others:
+    """What `observe_all` needs to observe stand-ins and centres beside the study's own.
+
+    ``item_ids`` are the items for the stand-ins. Every item is for the centres.
+    """
+
+    references: Mapping[str, Reference]
+    item_ids: frozenset[str]
+
+
+def observe_all(
+    run: Session, responses: Sequence[Response], reference: Reference, lens: bool, others: Others | None = None
+) -> Records:
     """Return one row per response, and arrays padded with NaN to the largest possible window.
 
-    ``lens`` adds the logit lens, which DTR is made from.
+    ``lens`` adds the logit lens, which DTR is made from. ``others`` adds the arrays kl_NAME and
+    cosine_NAME of `engine.observe.Alternatives`.
     """
-    settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
-    work = partial(_observe, params=run.params, reference=reference, lens=lens)
+    sections = {"window", "paraphrase", "ablation", "max_new_tokens", "seed"} | ({"stand_ins"} if others else set())
+    settings = run.params.model_dump(mode="json", include=sections)
+    work = partial(_observe, params=run.params, reference=reference, lens=lens, others=others)
     response_cost = partial(_observation_cost, run.lm, lens=lens)
     settings_id = [settings, lens, _digest(reference)]
+    if others:
+        settings_id += [sorted(others.item_ids), *map(_digest, others.references.values())]
     return run.shards.run("observed", SHARD_SIZE, responses, _length, _describe, settings_id, work, response_cost)
 
 
-def _observe(lm: LM, responses: list[Response], advance: Callable, params: Params, reference: Reference, lens: bool) -> Records:
+def _observe(
+    lm: LM,
+    responses: list[Response],
+    advance: Callable,
+    params: Params,
+    reference: Reference,
+    lens: bool,
+    others: Others | None = None,
+) -> Records:
     ablation = params.ablation
 
     def observe_response(lm: LM, pair: tuple[Response, list[list[int]]]) -> tuple[dict[str, np.ndarray], TokenScores]:
@@ -195,13 +221,33 @@ def _observe(lm: LM, responses: list[Response], advance: Callable, params: Param
             return {}, score_tokens(lm, sequence)
         width = sequence.end - sequence.start
         replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
-        return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens)
+        alternatives = _alternatives(lm, others, params, name, width) if others else None
+        return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens, alternatives)
 
     # Encoded here, as the tokenizer is not thread-safe.
     paraphrases = [[lm.encode(lm.render(prompt)) for prompt in response.item.paraphrases] for response in responses]
     pairs = list(zip(responses, paraphrases, strict=True))
     arrays, scores = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
-    return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens)
+    return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens, others is not None)
+
+
+def _alternatives(lm: LM, others: Others, params: Params, item_id: str, width: int) -> Alternatives:
+    """Return what one item is observed with beside the study's own stand-in and centre."""
+    part, seed, references = params.ablation.part, params.seed, others.references
+    sources = {name: select_reference(references, name) for name in ("balanced", "control")}
+    study = sources[params.ablation.reference]
+    stand_ins: dict[str, list[torch.Tensor]] = {}
+    for name in params.other_stand_ins() if item_id in others.item_ids else []:
+        if name == "resample":
+            names = [item_id, *(f"{item_id}\x1f{draw}" for draw in range(1, RESAMPLE_DRAWS))]
+            stand_ins[name] = [study.replacement(part, "resample", width, seed, each) for each in names]
+        elif name == "own":
+            stand_ins[name] = []
+        else:
+            stand_ins[name] = [sources.get(name, study).replacement(part, "zero" if name == "zero" else "mean", width)]
+    beliefs = {name: source.belief for name, source in sources.items()} | {"none": torch.zeros_like(study.belief)}
+    centres = {name: beliefs[name] for name in params.other_centres()}
+    return Alternatives(stand_ins, params.stand_ins.layers(lm.n_layers), centres)
 
 
 def _observation_cost(lm: LM, responses: list[Response], lens: bool) -> list[float]:
@@ -232,12 +278,15 @@ def _digest(reference: Reference) -> str:
     return digest.hexdigest()
 
 
-def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool) -> dict[str, np.ndarray]:
+def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool, others: bool) -> dict[str, np.ndarray]:
     width = params.max_new_tokens if params.window.rule == "full" else params.window.size
     shapes = dict.fromkeys(("entropy", "entropy_no_sink", "kl"), (lm.n_layers, width))
     shapes |= {"entropy_heads": (lm.n_layers, lm.n_heads), "cosine": (params.paraphrase.n, lm.n_layers + 1)}
     if lens:
         shapes["jsd"] = (lm.n_layers, width)
+    if others:
+        shapes |= dict.fromkeys(map("kl_{}".format, params.other_stand_ins()), (len(params.stand_ins.layers(lm.n_layers)), width))
+        shapes |= dict.fromkeys(map("cosine_{}".format, params.other_centres()), shapes["cosine"])
     padded = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
     for index, arrays in enumerate(observed):
         for name, array in arrays.items():

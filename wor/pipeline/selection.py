@@ -35,6 +35,11 @@ def activations_items(items: Sequence[AnyItem], dataset: str) -> list[AnyItem]:
     return evaluation_items(item for item in items if item.dataset == dataset)
 
 
+def stand_ins_items(items: Sequence[AnyItem], params: Params) -> frozenset[str]:
+    """Return the IDs of the items, of one dataset and side, on which stand-ins are exchanged."""
+    return frozenset(item.item_id for item in items[: params.stand_ins.n])
+
+
 def temperatures_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
     """Return the first evaluation items of each dataset. Each is generated at every temperature."""
     return [item for dataset in params.datasets for item in activations_items(items, dataset)[: params.robustness.n]]

@@ -12,7 +12,7 @@ from wor.engine.unembed import LENS_LAYERS
 from wor.machine import resources
 from wor.machine.memory import memory_budget
 from wor.pipeline import graph, selection
-from wor.pipeline.observation import GENERATION_BATCH
+from wor.pipeline.observation import GENERATION_BATCH, RESAMPLE_DRAWS
 from wor.plan.shape import Shape
 
 
@@ -75,11 +75,13 @@ class _Counter:
         self._generate(both)
         self._average(both)
         self._observe(controls, lens=False)
+        self._exchange_stand_ins(controls)
 
     def count_activations(self, dataset: str) -> None:
         items = selection.activations_items(self.items, dataset)
         self._generate(items)
         self._observe(items, lens=True)
+        self._exchange_stand_ins(items)
 
     def count_temperatures(self) -> None:
         items = selection.temperatures_items(self.items, self.params) * len(self.params.robustness.temperatures)
@@ -138,6 +140,16 @@ class _Counter:
             if lens:
                 flops["lens"] += shape.unembedding(width * shape.layers)
             self.work.tokens += sum(others) + length
+
+    def _exchange_stand_ins(self, items: Sequence[PlannedItem]) -> None:
+        params, shape = self.params, self.shape
+        layers = params.stand_ins.layers(shape.layers)
+        width = windows.max_window_length(params.window, self.work.steps)
+        passes = sum(RESAMPLE_DRAWS if name == "resample" else 1 for name in params.other_stand_ins())
+        copies = sum(shape.layers - 1 - layer for layer in layers)
+        for item in items[: params.stand_ins.n]:
+            window = shape.window(width, item.tokens + self.work.steps, copies) + shape.unembedding(width * len(layers))
+            self.work.flops["ablate"] += passes * window
 
 
 def peak_memory(work: Work, shape: Shape, placement: Placement, params: Params) -> int:

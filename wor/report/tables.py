@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wor.analysis.estimates import STAND_IN
 from wor.analysis.headline import judged_auroc
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
@@ -129,6 +130,28 @@ def rivals(result: dict) -> Table:
     return Table("REV against its rivals", ["difference", "AUROC", "p (Holm)"], rows, [1, 2], notes)
 
 
+def stand_ins(result: dict) -> Table:
+    """Return what another stand-in of APL and another centre of SIB do; empty for old results."""
+    rows: list[list[Cell]] = [
+        [
+            f"{measure_label(score)}, {STAND_IN[score]} {name}" + ("" if "difference" in entry else " (this run's)"),
+            format_estimate(entry["auroc"]),
+            format_estimate(entry.get("difference"), sign=True),
+            format_estimate(entry["delta_auc"], sign=True),
+            str(entry["auroc"]["n"]),
+        ]
+        for score, entries in result.get("stand_ins", {}).items()
+        for name, entry in entries.items()
+    ]
+    notes = [
+        "Stand-in: what replaces an ablated part (APL); own is the mean over the item's window. Centre: what is subtracted from "
+        "beliefs (SIB). Difference: AUROC minus that of this run's choice on the same items. APL is over the layers of "
+        "stand_ins.layer_step, and each stand-in has thresholds of its own.",
+    ]
+    head = ["", "AUROC", "difference", "dAUC", "n"]
+    return Table("Stand-ins and centres exchanged", head, rows, range(1, 5), notes if rows else [])
+
+
 def balance(result: dict) -> Table:
     rows: list[list[Cell]] = [
         [
@@ -208,7 +231,7 @@ def excluded(result: dict) -> Table:
     return Table("Items left out of the statistics", ["class", "why", "items"], rows, [2], notes)
 
 
-MODEL_TABLES = (results, nulls, hypotheses, rivals, balance, spread, answers, excluded, dose, heads)
+MODEL_TABLES = (results, nulls, hypotheses, rivals, stand_ins, balance, spread, answers, excluded, dose, heads)
 
 
 def model_card(iteration: Iteration, key: str) -> Table:
