@@ -13,7 +13,7 @@ def main(params, log, model):
     study_items = selection.read_study_items(params)
     items = selection.designs_items(study_items, params)
     run = session.start_session(params, model, log)
-    reference = observation.read_reference(paths.REFERENCE / model)
+    reference = observation.read_reference(paths.REFERENCE / model, params)
     frames = pd.concat([storage.read_records(paths.activations(model, dataset))[0] for dataset in params.datasets])
     own = observation.load_responses(items["own"], frames, paraphrases=0)
     gold = designs.gold_responses(run, items["gold"])

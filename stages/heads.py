@@ -13,7 +13,7 @@ def main(params, log, model):
     study_items, folder = selection.read_study_items(params), paths.HEADS / model
     items = selection.heads_items(study_items, params)
     run = session.start_session(params, model, log)
-    heads = observation.read_reference(paths.REFERENCE / model).head
+    heads = observation.read_reference(paths.REFERENCE / model, params).head
     kl = head_removal.measure_heads(run, items["calibration"], heads)
     ranking = head_removal.rank_heads(items["calibration"], kl)
     accuracy = head_removal.score_without_heads(run, items["evaluation"], ranking, heads)

@@ -1,6 +1,6 @@
-"""Stage reference: average the outputs of the model's components over calibration controls.
+"""Stage reference: average the outputs of the model's components over held-out items.
 
-Also observes these controls, whose KLs calibrate APL.
+Averages each class by itself. Observes the controls, whose KLs calibrate APL.
 """
 
 from wor import paths, storage
@@ -8,12 +8,17 @@ from wor.pipeline import observation, selection, session
 
 
 def main(params, log, model):
-    controls = selection.calibration_controls(selection.read_study_items(params))
+    items = selection.read_study_items(params)
+    controls, reasoning = selection.calibration_controls(items), selection.reference_reasoning(items, params)
+    held_out = [*controls, *reasoning]
     run = session.start_session(params, model, log)
-    responses = observation.generate_responses(run, controls, [params.reference.temperature] * len(controls))
-    reference = observation.compute_reference(run, observation.responses_with_window(responses))
+    responses = observation.generate_responses(run, held_out, [params.reference.temperature] * len(held_out))
+    references = observation.compute_references(run, observation.responses_with_window(responses))
     folder = paths.REFERENCE / model
-    observation.write_reference(folder, reference)
-    frame, arrays = observation.observe_all(run, responses, observation.read_reference(folder), lens=False)
+    observation.write_references(folder, references)
+    reference = observation.select_reference(references, params.ablation.reference)
+    others = observation.Others(references, selection.stand_ins_items(controls, params))
+    frame, arrays = observation.observe_all(run, responses[: len(controls)], reference, lens=False, others=others)
     storage.write_records(folder, frame, arrays)
+    storage.write_records(paths.held_out(model), observation.describe_responses(run.lm, responses[len(controls) :]), {})
     return run.finish()

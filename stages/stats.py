@@ -15,6 +15,7 @@ from wor.analysis import (
     robustness,
     separation,
     specification_curve,
+    stand_ins,
 )
 from wor.analysis.evaluation import Evaluation
 from wor.config.preregistration import load_preregistration
@@ -53,9 +54,17 @@ def main(params, log):
     storage.write_json(paths.SUMMARY, headline.study_headline([headline.model_headline(result) for result in results.values()]))
 
 
+def _read_draws(model, table):
+    """Return the scores under draws of the calibration sample, with rows as in ``table``."""
+    frame, draws = storage.read_records(paths.draws(model))
+    if frame["item_id"].tolist() != table["item_id"].tolist():
+        raise ValueError(f"the draws of {model} are not of the items of its tables")
+    return draws
+
+
 def _analyse(model, prompts, params, log):
     table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
-    evaluation = Evaluation(table, params)
+    evaluation = Evaluation(table, params, _read_draws(model, table))
     result = separation.analyse_separation(evaluation, prompts)
     calibration = storage.read_csv(paths.metrics(model, "calibration"))
     result["quality"] = describe.generation_quality(table, calibration, params.window.max_repeat)
@@ -79,6 +88,7 @@ def _analyse(model, prompts, params, log):
     storage.write_csv(paths.STATS / f"{model}_specifications.csv", curve)
     result["specification_curve"] = specification_curve.summarise_curve(curve)
     log.info(f"{model}: {len(curve)} settings in the specification curve")
+    result["stand_ins"] = stand_ins.stand_in_effects(evaluation, storage.read_csv(paths.METRICS / f"{model}_stand_ins.csv"))
     result["temperatures"] = robustness.temperature_curve(storage.read_csv(paths.metrics(model, "temperatures")), params)
     accuracy = storage.read_csv(paths.HEADS / model / "accuracy.csv")
     result["heads"] = robustness.head_curve(accuracy, params)

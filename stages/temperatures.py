@@ -10,7 +10,7 @@ def main(params, log, model):
     temperatures = [temperature for temperature in params.robustness.temperatures for _ in subset]
     run = session.start_session(params, model, log)
     responses = observation.generate_responses(run, items, temperatures)
-    reference = observation.read_reference(paths.REFERENCE / model)
+    reference = observation.read_reference(paths.REFERENCE / model, params)
     frame, arrays = observation.observe_all(run, responses, reference, lens=False)
     storage.write_records(paths.TEMPERATURES / model, frame.assign(temperature=temperatures), arrays)
     return run.finish()

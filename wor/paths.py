@@ -69,6 +69,16 @@ def design_exclusions(model: str) -> Path:
     return DESIGNS / model / "excluded.json"
 
 
+def held_out(model: str) -> Path:
+    """Responses to the held-out reasoning items of the reference."""
+    return REFERENCE / model / "reasoning"
+
+
+def draws(model: str) -> Path:
+    """Scores of the evaluation items under draws of the calibration sample."""
+    return METRICS / f"{model}_draws"
+
+
 def settings(model: str) -> Path:
     """Every other way to set the measures: see measures.settings."""
     return METRICS / f"{model}_settings"

@@ -8,10 +8,19 @@ from tests.analysis.test_designs import make_table as planted_designs
 from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
 from wor.analysis import contrasts, designs, estimates, null_models, robustness, separation
+from wor.analysis import stand_ins as stand_in_effects
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
 
 KEY = ["model", "quantity", "of", "method"]
+
+
+def stand_ins(frame):
+    """Return APL under two stand-ins, one for some items only, and SIB under two centres."""
+    some = frame["apl"].where(frame.index % 3 > 0)
+    return pd.DataFrame(
+        {"item_id": frame["item_id"], "apl_balanced": frame["apl"], "apl_own": some + 0.1, "sib_balanced": frame["sib"]}
+    ).assign(sib_none=frame["sib"] + frame["ape"])
 
 
 def results(frame, params, full_length=None):
@@ -35,6 +44,7 @@ def results(frame, params, full_length=None):
         "null_models": null_models.compare_with_nulls(evaluation, nulls, head_entropies(nulls)),
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
         "designs": designs.analyse_designs(planted_designs(params), {}, evaluation),
+        "stand_ins": stand_in_effects.stand_in_effects(evaluation, stand_ins(frame)),
         "temperatures": robustness.temperature_curve(temperatures, params),
         "heads": robustness.head_curve(accuracy, params),
         "head_differences": robustness.head_differences(accuracy, params),

@@ -11,6 +11,7 @@ from wor import storage
 from wor.analysis import separation
 from wor.analysis.evaluation import Evaluation
 from wor.measures.covariates import WINDOW_COVARIATES
+from wor.statistics.result import Estimate
 
 
 def analyse(frame, params):
@@ -146,3 +147,36 @@ def test_a_score_that_separates_perfectly_points_as_hypothesised_with_a_note(qui
     assert result["auroc"]["apl"]["bootstrap"]["value"] == 1
     assert "no BCa interval" in result["auroc"]["apl"]["bootstrap"]["note"]
     assert result["direction"]["apl"] == "as hypothesised"
+
+
+def test_the_joint_interval_counts_what_calibration_changes(quick):
+    frame = planted(effect=0.8, n=120)
+    rev = frame["rev"].to_numpy()
+    noise = np.random.default_rng(5).normal(size=(120, 200))
+    names = {name: name for name in frame["item_id"]}
+    widths = []
+    for spread in (0.0, 1.0):
+        draws = {"rev": (rev[:, None] + spread * noise).astype(np.float32)}
+        result = separation.analyse_separation(Evaluation(frame, quick, draws), names)["auroc"]
+        assert result["rev"]["joint"]["value"] == result["rev"]["bootstrap"]["value"]
+        widths.append(result["rev"]["joint"]["high"] - result["rev"]["joint"]["low"])
+    known = result["rev"]["percentile"]["high"] - result["rev"]["percentile"]["low"]
+    assert widths[0] == pytest.approx(known, rel=0.15)
+    assert widths[1] > 1.2 * widths[0]
+    assert result["ape"]["joint"].pop("note") == "calibration does not change this score"
+    assert result["ape"]["joint"] == result["ape"]["bootstrap"]
+    assert "joint" not in result["token_len"]
+
+
+def test_draws_without_a_score_are_counted_and_left_out(quick):
+    frame = planted(effect=0.8, n=120)
+    frame.loc[3, "rev"] = math.nan
+    draws = np.repeat(frame["rev"].to_numpy()[:, None], 200, axis=1)
+    draws[:, :5] = math.nan
+    evaluation = Evaluation(frame, quick, {"rev": draws})
+    assert evaluation.score_draws("rev").shape == (200, 119)
+    assert np.array_equal(evaluation.score_draws("rev")[9], evaluation.score("rev"))
+    assert evaluation.score_draws("ape").shape == (200, 119)
+    joint = separation.joint_auroc(evaluation, "rev", Estimate(0.7, n=119))
+    assert joint.note == "5 of 200 joint draws give no rev"
+    assert 0.5 < joint.low < joint.high < 1

@@ -70,6 +70,21 @@ def assert_close(actual, expected, tolerance):
 
 @pytest.mark.parametrize("shape", [(4, 32), (4, len(WINDOW), 32)], ids=["constant", "by position"])
 @pytest.mark.parametrize("component", ["mlp", "attention", "layer"])
+def test_some_layers_are_rows_of_all(lm):
+    clean = capture(lm, list(range(3, 33)), Span(18, 27))
+    replacement = torch.randn(lm.n_layers, lm.width, generator=torch.Generator().manual_seed(1))
+    everything = ablate.layer_kl(lm, clean, "layer", replacement)
+    for layers in ([0, 2], range(1, 4, 2), [3]):
+        assert torch.allclose(ablate.layer_kl(lm, clean, "layer", replacement, layers), everything[list(layers)], atol=1e-6)
+
+
+def test_a_window_mean_is_that_of_the_components_outputs(lm):
+    clean = capture(lm, list(range(3, 33)), Span(18, 27))
+    assert torch.allclose(ablate.window_mean(clean, "mlp"), clean.mlp_out.mean(1))
+    layer = clean.hidden[1:] - clean.hidden[:-1]
+    assert torch.allclose(ablate.window_mean(clean, "layer"), layer.mean(1), atol=1e-5)
+
+
 def test_layer_ablation_equals_full_passes(lm, lm64, component, shape):
     replacement = draw(*shape)
     for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from wor.engine.capture import Span, registered_hooks
-from wor.engine.observe import PromptAndContinuation, observe
+from wor.engine import ablate
+from wor.engine.capture import Span, capture, registered_hooks
+from wor.engine.observe import Alternatives, PromptAndContinuation, observe
 
 SEQUENCES = [
     PromptAndContinuation([5, 9, 2, 7, 11, 3], [4, 8, 15, 16, 23, 42, 6, 1], start=2, end=6),
@@ -109,3 +110,20 @@ def test_without_a_replacement_all_but_the_ablations_is_the_same(case, lm64):
     for name, array in others.items():
         assert (array == arrays[name]).all()
     assert again.continuation == scores.continuation
+
+
+def test_alternatives_are_what_another_choice_would_have_given(case, lm64):
+    """Check against an observation with that choice as the study's own."""
+    sequence, arrays, _, (replacement, belief, paraphrase) = case
+    clean = capture(lm64, sequence.ids, sequence.predictions)
+    own, zero, centre = ablate.window_mean(clean, "mlp"), torch.zeros_like(replacement), 2 * belief
+    stand_ins = {"own": [], "zero": [zero], "several": [zero, replacement]}
+    alternatives = Alternatives(stand_ins, range(0, lm64.n_layers, 2), {"other": centre})
+    result, _ = observe(lm64, sequence, [paraphrase], "mlp", replacement, belief, lens=True, alternatives=alternatives)
+    for name in arrays:
+        assert result[name] == pytest.approx(arrays[name])
+    by_own, by_zero = (observe(lm64, sequence, [paraphrase], "mlp", part, centre, lens=False)[0] for part in (own, zero))
+    assert result["kl_own"] == pytest.approx(by_own["kl"][::2], abs=1e-6)
+    assert result["kl_zero"] == pytest.approx(by_zero["kl"][::2], abs=1e-6)
+    assert result["kl_several"] == pytest.approx((by_zero["kl"] + arrays["kl"])[::2] / 2, abs=1e-6)
+    assert result["cosine_other"] == pytest.approx(by_zero["cosine"], abs=1e-6)

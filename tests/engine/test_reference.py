@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from wor.engine.capture import Span, capture
-from wor.engine.reference import pool_summaries, summarise_run
+from wor.engine.reference import balance, pool_summaries, summarise_run
 
 CASES = [(list(range(3, 33)), Span(18, 27)), (list(range(40, 60)), Span(8, 20))]
 
@@ -72,3 +72,22 @@ def test_resampling_is_keyed_by_seed_and_name(reference):
     # Attention and MLP are sampled at the same positions, so a layer's whole update did occur.
     layer = reference.replacement("layer", "resample", 7, seed=1, name="a")
     assert torch.equal(layer, reference.replacement("attention", "resample", 7, seed=1, name="a") + mlp)
+
+
+def test_a_balanced_reference_weighs_classes_alike_and_positions_alike_within_them(lm, passes):
+    """Check against a plain float64 mean over every window position of each class."""
+    classes = [passes, [capture(lm, list(range(5, 64)), Span(20, 59))]]
+    references = []
+    for members, samples in zip(classes, (3, 4), strict=True):
+        summaries = [summarise_run(clean, samples) for clean in members]
+        references.append(pool_summaries({name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}))
+    balanced = balance(references)
+    for name, attribute in (("mlp", "mlp_out"), ("attention", "attention_out"), ("head", "head_out"), ("belief", "hidden")):
+        means = [
+            np.concatenate([getattr(clean, attribute).double().numpy() for clean in members], axis=1).mean(1)
+            for members in classes
+        ]
+        assert np.allclose(getattr(balanced, name), (means[0] + means[1]) / 2, atol=1e-6)
+    assert len(balanced.mlp_samples) == 8  # four of each class
+    for part, reference in zip((balanced.mlp_samples[:4], balanced.mlp_samples[4:]), references, strict=True):
+        assert all((reference.mlp_samples == sample).flatten(1).all(1).any() for sample in part)

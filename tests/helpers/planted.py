@@ -82,6 +82,7 @@ def activations(
         "entropy_heads": 0.5 + 0.1 * noise(LAYERS, HEADS),
         "cosine": 0.5 + 0.05 * item(sib, 2, LAYERS + 1) + 0.002 * noise(2, LAYERS + 1),
         "jsd": rng.uniform(size=(n, LAYERS, WINDOW)),
+        "prediction_entropy": np.exp(noise(WINDOW)),
     }
     return records, {name: array.astype(np.float32) for name, array in arrays.items()}
 

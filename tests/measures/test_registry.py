@@ -7,7 +7,7 @@ import pytest
 from wor.analysis import hypotheses
 from wor.config import preregistration
 from wor.config.params import Rev
-from wor.measures import ape, apl, dtr, sib
+from wor.measures import ape, apl, apl_given_entropy, dtr, sib
 from wor.measures.item_arrays import ItemArrays
 from wor.measures.registry import COMPONENTS, LABELS, MEANINGS, MEASURES, SCORES, compute_measures
 
@@ -23,9 +23,11 @@ def item():
         "kl": np.exp(rng.normal(-3, 1, (LAYERS, WINDOW))),
         "cosine": rng.uniform(0.9, 1, (3, LAYERS + 1)),
         "jsd": rng.uniform(0, 1, (LAYERS, WINDOW)),
+        "prediction_entropy": rng.uniform(0, 3, WINDOW),
     }
     arrays["jsd"][-1] = 0
-    return ItemArrays(arrays, 80, np.full(LAYERS, 0.05))
+    calibration = {"kl": np.exp(rng.normal(-3, 1, (9, LAYERS, WINDOW))), "prediction_entropy": rng.uniform(0, 3, (9, WINDOW))}
+    return ItemArrays(arrays, 80, np.full(LAYERS, 0.05), apl_given_entropy.fit_by_draw(calibration, np.ones((1, 9)), 1.0))
 
 
 def test_each_measure_is_its_function_of_the_stored_arrays(item, settings):
@@ -35,13 +37,15 @@ def test_each_measure_is_its_function_of_the_stored_arrays(item, settings):
         "ape": ape.ape(arrays["entropy"], 80),
         "sib": sib.sib(arrays["cosine"], LAYERS // 2),
         "dtr": dtr.dtr(arrays["jsd"], rule.dtr_g, rule.dtr_rho),
+        "apl_given_entropy": apl_given_entropy.compute(item, rule),
     }
     no_sink = rule.model_copy(update={"ape": "no_sink"})
     assert compute_measures(item, no_sink)["ape"] == ape.ape(arrays["entropy_no_sink"], 80, skipped_keys=1)
 
 
 def test_a_measure_without_its_material_has_no_column(item, settings):
-    without = ItemArrays({name: array for name, array in item.arrays.items() if name != "jsd"}, 80, item.thresholds)
+    stored = {name: array for name, array in item.arrays.items() if name not in ("jsd", "prediction_entropy")}
+    without = ItemArrays(stored, 80, item.thresholds)
     assert list(compute_measures(without, settings.measures)) == list(COMPONENTS)
 
 
@@ -62,7 +66,8 @@ def test_a_hypothesis_can_be_of_every_measure():
     pattern = preregistration.Hypothesis.model_json_schema()["properties"]["quantity"]["pattern"]
     for kind, names in hypotheses.NAMES.items():
         assert all(re.match(pattern, f"{kind}.{name}") for name in names)
-    assert {measure.name for measure in MEASURES} < set(hypotheses.NAMES["rival"])
+    assert {measure.name for measure in MEASURES if not measure.variant} < set(hypotheses.NAMES["rival"])
+    assert {measure.name for measure in MEASURES} < set(hypotheses.NAMES["auroc"])
 
 
 def test_every_score_has_a_meaning_of_one_sentence():

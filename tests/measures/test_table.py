@@ -46,6 +46,7 @@ def records(n, reasons=(), seed=0):
         "kl": np.exp(rng.normal(-3, 1, (n, 6, 8))),
         "jsd": np.sort(rng.uniform(0, 1, (n, 6, 8)), axis=1)[:, ::-1],
         "cosine": rng.uniform(0.9, 1, (n, 3, 7)),
+        "prediction_entropy": rng.uniform(0, 3, (n, 8)),
     }
     arrays["jsd"][:, -1] = 0
     for index, reason in enumerate(reasons):
@@ -103,7 +104,7 @@ def test_a_measure_that_is_the_same_everywhere_leaves_rev_undefined_with_a_reaso
 
 def test_the_window_s_covariates_are_columns_of_the_table(settings):
     frame, arrays = records(4)
-    measured = table.raw_measures(frame, arrays, np.ones(6), settings)
+    measured = table.raw_measures(frame, arrays, table.Calibration(np.ones(6), {}, 0), settings)
     for index, row in frame.iterrows():
         expected = row["token_logprob"][:8].mean(), row["token_entropy"][:8].mean(), 0.5
         assert measured.loc[index, ["window_logprob", "window_entropy", "digit_share"]].tolist() == pytest.approx(expected)

@@ -46,7 +46,7 @@ def taken(monkeypatch):
         item_ids.extend(item.item_id for item in items)
         return respond(items, generated=True)
 
-    def observe_all(run, responses, reference, lens, ablated=True):
+    def observe_all(run, responses, reference, lens, ablated=True, others=None):
         item_ids.extend(response.item.item_id for response in responses if not response.generated)
         return pd.DataFrame(index=range(len(responses))), {}
 
@@ -61,11 +61,15 @@ def taken(monkeypatch):
         (observation, "generate_responses", generate_responses),
         (observation, "load_responses", lambda items, frame, paraphrases: respond(items, generated=False)),
         (observation, "observe_all", observe_all),
-        (observation, "compute_reference", lambda run, responses: None),
+        (observation, "compute_references", lambda run, responses: {}),
         (designs, "copy_responses", lambda run, responses: responses),
         (designs, "gold_responses", lambda run, items: respond(items, generated=False)),
-        (observation, "read_reference", lambda folder: SimpleNamespace(head=None)),
-        (observation, "write_reference", lambda folder, reference: None),
+        (observation, "select_reference", lambda references, kind: None),
+        (observation, "read_references", lambda folder: {}),
+        (observation, "read_reference", lambda folder, params: SimpleNamespace(head=None)),
+        (observation, "write_references", lambda folder, references: None),
+        (observation, "responses_with_window", lambda responses: responses),
+        (observation, "describe_responses", lambda lm, responses: None),
         (head_removal, "measure_heads", take),
         (head_removal, "score_without_heads", take),
         (storage, "write_records", lambda *arguments: None),

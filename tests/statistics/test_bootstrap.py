@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from wor.statistics import auc, bootstrap
 
@@ -133,3 +134,16 @@ def test_few_clusters_widen_the_interval():
         result = bootstrap.auroc_interval(LABEL, score, bootstrap.cluster_weights(cluster, LABEL, 2000, seed=6))
         widths.append(result.high - result.low)
     assert widths[0] > 1.5 * widths[1]
+
+
+def test_joint_draws_are_the_aurocs_of_each_draws_scores_and_items():
+    scores = np.round(SCORE + RNG.normal(size=(40, 60)), 1)  # with ties
+    scores[7, 3] = np.nan
+    weights = bootstrap.cluster_weights(CLUSTER, LABEL, 50, seed=1)
+    samples = bootstrap.joint_auroc(LABEL, scores, weights)
+    assert np.isnan(samples[7])
+    for draw in set(range(40)) - {7}:
+        assert samples[draw] == pytest.approx(roc_auc_score(LABEL, scores[draw], sample_weight=weights[draw]))
+    same = np.broadcast_to(SCORE, (50, 60))
+    plain = bootstrap.weighted_auroc(LABEL, weights, bootstrap.pairwise_wins(LABEL, SCORE))
+    assert bootstrap.joint_auroc(LABEL, same, weights) == pytest.approx(plain)

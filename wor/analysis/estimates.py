@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 COLUMNS = ["model", "quantity", "of", "method", "value", "low", "high", "p", "n", "reason", "note"]
+STAND_IN = {"apl": "stand-in", "sib": "centre"}
 BOOTSTRAP = "bootstrap"  # the stratified cluster bootstrap
 
 
@@ -52,6 +53,11 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
                 for name, estimate in parts[key].items():
                     of = f"{name} by {outcome} ({dataset})"
                     yield quantity if key == quantity else "partial_r", of, method, estimate
+    for score, entries in result.get("stand_ins", {}).items():
+        for name, parts in entries.items():
+            for quantity, key in (("auroc", "auroc"), ("auroc_difference", "difference"), ("delta_auc", "delta_auc")):
+                if key in parts:
+                    yield quantity, f"{score} ({STAND_IN[score]} {name})", BOOTSTRAP, parts[key]
     yield from _design_estimates(result["designs"])
     for row in result["temperatures"]["by_temperature"]:
         for name, quantity in (("reasoning", "mean_rev"), ("control", "mean_rev"), ("auroc", "auroc")):

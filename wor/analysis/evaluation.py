@@ -1,7 +1,7 @@
 """The evaluation items of one model, as every part of the analysis sees them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,11 +19,13 @@ PARTIAL_GIVEN = ["token_len", "perplexity"]
 class Evaluation:
     """The metrics tables of all datasets, one row per item. Only items with a REV are ``scored``.
 
-    All estimates share ``weights`` and ``baseline``, so that intervals are paired.
+    All estimates share ``weights`` and ``baseline``, so that intervals are paired. ``draws`` has
+    the scores that calibration changes, by name: [items, B], under B draws of that sample.
     """
 
     items: pd.DataFrame
     params: Params
+    draws: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
@@ -61,6 +63,17 @@ class Evaluation:
 
     def score(self, name: str) -> np.ndarray:
         return self.scored[name].to_numpy(float)
+
+    def score_draws(self, name: str) -> np.ndarray:
+        """Return a score of the scored items under each draw of the calibration sample: [B, N].
+
+        It goes with the first B rows of ``weights``. Rows are equal, and the score itself, for a
+        score that calibration does not change.
+        """
+        if name in self.draws:
+            return self.draws[name][self.items["rev"].notna().to_numpy()].T.astype(float)
+        shape = min(self.params.statistics.calibration_draws, len(self.weights)), len(self.scored)
+        return np.broadcast_to(self.score(name), shape)
 
     def fit_baseline(self, index: np.ndarray, weights: np.ndarray, repeats: int) -> Baseline:
         """Return the covariates' fit on the scored items at ``index``."""

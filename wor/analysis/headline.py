@@ -10,6 +10,16 @@ def model_headline(result: dict) -> dict:
     return {"AUROC": auroc, "dAUC": delta["value"], "low": delta["low"], "high": delta["high"], "partial_r": partial, "n": n}
 
 
+def judged_auroc(result: dict, name: str) -> dict:
+    """Return a score's AUROC with the interval that judgements read: joint, in older results BCa.
+
+    The joint interval draws calibration and evaluation clusters. The BCa interval, under the key
+    bootstrap, takes thresholds and scales as known.
+    """
+    methods = result["auroc"][name]
+    return methods.get("joint", methods["bootstrap"])
+
+
 def study_headline(models: list[dict]) -> dict:
     """Return one model's headline, to 4 decimals, or several models' means and total n.
 

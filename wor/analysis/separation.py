@@ -1,6 +1,7 @@
 """Whether REV separates the classes, and whether it does so beyond the covariates."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -11,7 +12,7 @@ from wor.config.params import Params
 from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import COMPONENTS, SCORES
 from wor.statistics import auc, baseline, bootstrap, multiple_testing, nulls, partial, power
-from wor.statistics.result import undefined
+from wor.statistics.result import Estimate, undefined
 
 SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES]
 AUROC_METHODS = ("bootstrap", "percentile", "delong", "permuted")
@@ -41,6 +42,8 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         permuted = nulls.permuted_auroc(label, score, cluster, settings.permutations, seed, confidence)
         estimates = (bca, percentile, delong, permuted)
         separation[name] = {method: value.as_dict() for method, value in zip(AUROC_METHODS, estimates, strict=True)}
+        if name in SCORES:
+            separation[name]["joint"] = joint_auroc(evaluation, name, bca).as_dict()
     correlations = {name: _partial_correlations(evaluation, evaluation.score(name)) for name in SCORES}
     gains = {name: evaluation.baseline.incremental_value(evaluation.score(name)) for name in SCORES}
     texts = [prompts[name] for name in evaluation.scored["item_id"]]
@@ -60,6 +63,24 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
     }
 
 
+def joint_auroc(evaluation: Evaluation, name: str, known: Estimate) -> Estimate:
+    """Return a score's AUROC with an interval from joint draws of calibration and evaluation.
+
+    Thresholds and scales are computed anew in each draw; the reference means are not. ``known`` is
+    the estimate that takes calibration as known. It is returned for a score that calibration does
+    not change, with a note.
+    """
+    if known.reason:
+        return known
+    if name not in evaluation.draws:
+        return replace(known, note="; ".join(filter(None, [known.note, "calibration does not change this score"])))
+    samples = bootstrap.joint_auroc(evaluation.label, evaluation.score_draws(name), evaluation.weights)
+    interval = bootstrap.percentile_interval(samples, evaluation.params.statistics.confidence)
+    missing = int(np.isnan(samples).sum())
+    note = f"{missing} of {len(samples)} joint draws give no {name}" if missing else ""
+    return Estimate(known.value, *interval, n=known.n, note=note)
+
+
 def _partial_correlations(evaluation: Evaluation, score: np.ndarray) -> dict[str, dict]:
     settings, label, given = evaluation.params.statistics, evaluation.label, evaluation.scored[PARTIAL_GIVEN].to_numpy(float)
     estimates = [
@@ -76,7 +97,10 @@ def _undefined_results(evaluation: Evaluation) -> dict:
     """Return the same keys, with every number undefined for the same reason."""
     missing = undefined(evaluation.why_unusable, len(evaluation.scored)).as_dict()
     return {
-        "auroc": {name: dict.fromkeys(AUROC_METHODS, missing) for name in SCORES_AND_COVARIATES},
+        "auroc": {
+            name: dict.fromkeys((*AUROC_METHODS, *(["joint"] if name in SCORES else [])), missing)
+            for name in SCORES_AND_COVARIATES
+        },
         "added": {name: dict.fromkeys(baseline.IncrementalValue.__dataclass_fields__, missing) for name in SCORES},
         "partial": {name: dict.fromkeys(PARTIAL_METHODS, missing) for name in SCORES},
         "holm": {},
@@ -90,7 +114,7 @@ def component_directions(separation: dict, params: Params) -> dict[str, str]:
     """Return whether each component points where its preset sign says. Signs are never flipped."""
     directions = {}
     for name in COMPONENTS:
-        estimate, sign = separation[name]["bootstrap"], getattr(params.rev, name).sign
+        estimate, sign = separation[name]["joint"], getattr(params.rev, name).sign
         if math.isnan(estimate["value"]):
             directions[name] = f"unknown: {estimate['reason']}"
             continue

@@ -281,6 +281,8 @@ class Rev(Strict):
 class Reference(Strict):
     temperature: Temperature
     """Sampling temperature of the calibration runs. It does not follow temperature."""
+    reasoning_n: Annotated[int, Field(ge=2)]
+    """Maximum number of held-out reasoning items that the balanced reference is made from."""
 
 
 class Ablation(Strict):
@@ -289,7 +291,28 @@ class Ablation(Strict):
     part: Literal["mlp", "attention", "layer"]
     """The component that is removed, layer by layer."""
     stand_in: Literal["mean", "zero", "resample"]
-    """The replacement: mean over calibration controls, zeros, or one of their positions."""
+    """The replacement: the reference mean, zeros, or the output at one reference position."""
+    reference: Literal["balanced", "control"]
+    """Held-out items behind means and positions: both classes, half each, or controls alone."""
+
+    @property
+    def stand_in_name(self) -> str:
+        """Return the name that ``stand_ins.names`` has for this stand-in."""
+        return self.reference if self.stand_in == "mean" else self.stand_in
+
+
+class StandIns(Strict):
+    """APL under other stand-ins, on some items and layers; SIB under every centre, on all items."""
+
+    names: list[Literal["balanced", "control", "own", "resample", "zero"]]
+    """Stand-ins beside ablation's: a reference mean, the own window's mean, positions, or zeros."""
+    n: Annotated[int, Field(ge=0)]
+    """Number of items per dataset, and of calibration controls. An AUROC needs 10 per class."""
+    layer_step: Annotated[int, Field(ge=1)]
+    """Every how manieth layer is ablated again."""
+
+    def layers(self, n_layers: int) -> range:
+        return range(0, n_layers, self.layer_step)
 
 
 class Robustness(Strict):
@@ -347,6 +370,8 @@ class Heads(Strict):
 class Statistics(Strict):
     bootstrap_draws: Annotated[int, Field(ge=100)]
     """Number of bootstrap draws. Each draws whole clusters."""
+    calibration_draws: Annotated[int, Field(ge=100)]
+    """Number of joint draws of calibration and evaluation clusters, at most bootstrap_draws."""
     permutations: Annotated[int, Field(ge=99)]
     """Number of shuffles of each permutation test."""
     folds: Annotated[int, Field(ge=2)]
@@ -410,6 +435,7 @@ class Params(Strict):
     rev: Rev
     reference: Reference
     ablation: Ablation
+    stand_ins: StandIns
     robustness: Robustness
     nulls: Nulls
     designs: Designs
@@ -421,6 +447,14 @@ class Params(Strict):
     def datasets_with_role(self, role: str) -> list[str]:
         """Return the study's datasets of a role, in the order of ``datasets``."""
         return [name for name in self.datasets if self.dataset_specs[name].role == role]
+
+    def other_stand_ins(self) -> list[str]:
+        """Return the stand-ins that are observed beside ablation's own."""
+        return [name for name in self.stand_ins.names if name != self.ablation.stand_in_name]
+
+    def other_centres(self) -> list[str]:
+        """Return the centres of beliefs that are observed beside the study's own."""
+        return [name for name in ("balanced", "control", "none") if name != self.ablation.reference]
 
     def spec(self, dataset: str) -> DatasetSpec:
         return self.dataset_specs[dataset]

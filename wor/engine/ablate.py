@@ -24,12 +24,25 @@ PatchedResiduals = Callable[[int], torch.Tensor]
 
 
 @torch.inference_mode()
-def layer_kl(lm: LM, clean: CleanRun, component: LayerComponent, replacement: torch.Tensor) -> torch.Tensor:
+def layer_kl(
+    lm: LM,
+    clean: CleanRun,
+    component: LayerComponent,
+    replacement: torch.Tensor,
+    layers: Sequence[int] | None = None,
+) -> torch.Tensor:
     """Return KL(clean || changed) after replacing one layer's component: ``[L, W]`` nats, >= 0.
 
     ``layer`` is mlp and attention at once. ``replacement`` is [L, D], or [L, W, D] by position.
+    ``layers``, ascending, are those to return rows of; all by default.
     """
-    return _kl(lm, clean, _layer_patches(lm, clean, component, replacement), copies=1)
+    return _kl(lm, clean, _layer_patches(lm, clean, component, replacement), copies=1, layers=layers)
+
+
+def window_mean(clean: CleanRun, component: LayerComponent) -> torch.Tensor:
+    """Return a component's output averaged over the run's own window: ``[L, D]``."""
+    outputs = {"mlp": (clean.mlp_out,), "attention": (clean.attention_out,), "layer": (clean.mlp_out, clean.attention_out)}
+    return sum((output.mean(1) for output in outputs[component]), start=torch.zeros(()))
 
 
 @torch.inference_mode()
@@ -153,15 +166,17 @@ def _patched_pass(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, 
     return final[0]
 
 
-def _kl(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, copies: int) -> torch.Tensor:
+def _kl(
+    lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, copies: int, layers: Sequence[int] | None = None
+) -> torch.Tensor:
     """Return the KL of each copy, ``copies`` for each layer: ``[L * copies, W]``."""
+    ablated = range(lm.n_layers) if layers is None else layers
 
     def kl_of_layers(batch: slice) -> torch.Tensor:
-        layers = range(lm.n_layers)[batch]
-        return unembed.kl(lm, clean.hidden[-1], _patched_pass(lm, clean, patched_residuals, layers))
+        return unembed.kl(lm, clean.hidden[-1], _patched_pass(lm, clean, patched_residuals, ablated[batch]))
 
     size = copies * _bytes_per_copy(lm, clean)
-    return torch.cat(memory.run_in_batches(lm, "ablate layers", lm.n_layers, size, kl_of_layers))
+    return torch.cat(memory.run_in_batches(lm, "ablate layers", len(ablated), size, kl_of_layers))
 
 
 def _bytes_per_copy(lm: LM, clean: CleanRun) -> int:

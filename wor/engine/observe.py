@@ -1,6 +1,6 @@
 """Run one item through the model, and return all that the measures need as small arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,6 +53,20 @@ class TokenScores(NamedTuple):
     entropies: np.ndarray
 
 
+@dataclass(frozen=True)
+class Alternatives:
+    """Other stand-ins and other centres, to see what the choice of either does.
+
+    stand_ins : by name the replacements whose KLs are averaged, see `Reference.replacement`. None
+    of them stands for the mean over the item's own window. layers : those that are ablated again.
+    centres : by name [L + 1, D], on which beliefs are centred.
+    """
+
+    stand_ins: Mapping[str, Sequence[torch.Tensor]]
+    layers: Sequence[int]
+    centres: Mapping[str, torch.Tensor]
+
+
 def observe(
     lm: LM,
     sequence: PromptAndContinuation,
@@ -61,6 +75,7 @@ def observe(
     replacement: torch.Tensor | None,
     belief: torch.Tensor,
     lens: bool,
+    alternatives: Alternatives | None = None,
 ) -> tuple[dict[str, np.ndarray], TokenScores]:
     """Return one item's arrays and scores. W window tokens, L layers, H heads, P paraphrases.
 
@@ -77,24 +92,36 @@ def observe(
     kl : [L, W] KL(clean || this layer's component replaced), nats.
     cosine : [P, L + 1] cosine between the centred window means of item and paraphrase.
     jsd : [L, W] logit-lens divergence from the final layer, bits.
+    kl_NAME, cosine_NAME : with each of the ``alternatives``; [layers, W] and [P, L + 1].
     """
     clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1)
     visible = torch.arange(clean.window.start, clean.window.end, device=lm.device) + 1
-    cosine, belief = torch.zeros(0, lm.n_layers + 1), belief.to(lm.device)
+    centres = {"cosine": belief}
+    if alternatives:
+        centres |= {f"cosine_{name}": centre for name, centre in alternatives.centres.items()}
+    cosines = dict.fromkeys(centres, torch.zeros(0, lm.n_layers + 1))
     if paraphrases:
         start, end = sequence.start, sequence.end
         others = [PromptAndContinuation(prompt, sequence.continuation, start, end) for prompt in paraphrases]
         sequences, windows = [other.ids_before_last for other in others], [other.predictions for other in others]
         beliefs = mean_beliefs(lm, clean, sequences, windows)
-        cosine = torch.cosine_similarity(clean.hidden.float().mean(1) - belief, beliefs - belief, dim=-1)
+        own = clean.hidden.float().mean(1)
+        for name, centre in centres.items():
+            centre = centre.to(lm.device)
+            cosines[name] = torch.cosine_similarity(own - centre, beliefs - centre, dim=-1)
     arrays = {
         "entropy": clean.entropy.mean(1),
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
         "entropy_heads": (clean.entropy / visible.log()).mean(-1),
-        "cosine": cosine,
+        **cosines,
     }
     if replacement is not None:
         arrays["kl"] = ablate.layer_kl(lm, clean, component, replacement)
+    if alternatives:
+        for name, stand_ins in alternatives.stand_ins.items():
+            replacements = stand_ins or [ablate.window_mean(clean, component)]
+            repeats = [ablate.layer_kl(lm, clean, component, stand_in, alternatives.layers) for stand_in in replacements]
+            arrays[f"kl_{name}"] = torch.stack(repeats).mean(0)
     if lens:
         arrays["jsd"] = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
     return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _token_scores(clean.scores, sequence)

@@ -1,5 +1,6 @@
-"""Frozen replacements for components, from calibration controls alone."""
+"""Frozen replacements for components, from held-out items alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,7 @@ MIN_SAMPLES = 64  # positions kept for `resample`, at least
 
 @dataclass(frozen=True)
 class Reference:
-    """Means over the window positions of calibration controls, and a sample of those positions.
+    """Means over the window positions of held-out items, and a sample of those positions.
 
     mlp, attention : [L, D] mean output. head : [L, H, Dh] mean before the output projection.
     belief : [L + 1, D] mean residual stream; 0 is the embedding.
@@ -65,3 +66,21 @@ def pool_summaries(summaries: dict[str, np.ndarray]) -> Reference:
     means = {name: summaries[name].sum(0) / total for name in ("mlp", "attention", "head", "belief")}
     samples = {f"{name}_samples": np.concatenate(summaries[f"{name}_samples"]) for name in ("mlp", "attention", "head")}
     return Reference(**{name: torch.from_numpy(array).float() for name, array in {**means, **samples}.items()})
+
+
+def balance(references: Sequence[Reference]) -> Reference:
+    """Return the mean of the references of several classes. Each class weighs alike.
+
+    Within a class each position weighs alike, so longer or more windows give a class no more
+    weight. Samples are as many of each class, evenly spread over those that it has.
+    """
+    fields: dict[str, torch.Tensor] = {}
+    for name in vars(references[0]):
+        parts = [getattr(reference, name) for reference in references]
+        if name.endswith("_samples"):
+            size = min(map(len, parts))
+            rows = [(torch.arange(size) * len(part)) // size for part in parts]
+            fields[name] = torch.cat([part[row] for part, row in zip(parts, rows, strict=True)])
+        else:
+            fields[name] = torch.stack(parts).double().mean(0).float()
+    return Reference(**fields)

@@ -14,7 +14,7 @@ def estimate_columns(estimate: dict, method: str) -> dict:
     value, low, high = (float("nan") if estimate[key] is None else estimate[key] for key in ("value", "low", "high"))
     note = estimate.get("note", "")
     # The note of an AUROC says that its interval is percentile in place of BCa.
-    interval = "" if pd.isna(low) else "percentile" if note else method
+    interval = "" if pd.isna(low) else "percentile" if note and method == "BCa" else method
     numbers = {"value": value, "low": low, "high": high, "n": estimate["n"]}
     return numbers | {"interval": interval, "reason": estimate["reason"], "note": note}
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
 from wor.analysis import criteria
+from wor.analysis.headline import judged_auroc
 from wor.config.params import Params
 from wor.figures import style
 from wor.figures.captions import caption
@@ -31,7 +32,7 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
         minima = [value for of_size, value in params.criteria.delta_auc.items() if criteria.is_about_size(size, of_size)]
         added = result["added"]["rev"]
         for quantity, estimate, method in (
-            (REV, result["auroc"]["rev"]["bootstrap"], "BCa"),
+            (REV, judged_auroc(result, "rev"), "joint with calibration" if "joint" in result["auroc"]["rev"] else "BCa"),
             (BASELINE, added["baseline"], "percentile"),
             (DELTA, added["delta"], "percentile"),
         ):

@@ -10,7 +10,8 @@ measure is this project's. ``params.ablation`` can name another part or another 
 import numpy as np
 
 from wor.config.params import Measures
-from wor.measures.item_arrays import ItemArrays
+from wor.measures.item_arrays import ItemArrays, Records
+from wor.measures.moments import moments_by_draw
 
 
 def layer_effects(kl: np.ndarray) -> np.ndarray:
@@ -26,12 +27,19 @@ def thresholds(calibration: np.ndarray, tau: float) -> np.ndarray:
 
     It is exp(mean + tau * sd) of the log effect (ddof 1) over items without NaN; NaN for under two.
     """
-    usable = calibration[~np.isnan(calibration).any(-1)]
-    if len(usable) < 2:
-        return np.full(calibration.shape[-1], np.nan)
+    return thresholds_by_draw(calibration, np.ones((1, len(calibration))), tau)[0]
+
+
+def thresholds_by_draw(calibration: np.ndarray, weights: np.ndarray, tau: float) -> np.ndarray:
+    """Return the `thresholds` of each draw of the calibration controls, [B, L] nats.
+
+    ``weights``, [B, N], say how often each control is in each draw.
+    """
+    usable = ~np.isnan(calibration).any(-1)
     # An effect can round to 0, which has no log; the smallest normal float replaces it.
-    logs = np.log(np.maximum(usable, np.finfo(np.float32).tiny))
-    return np.exp(logs.mean(0) + tau * logs.std(0, ddof=1))
+    logs = np.log(np.maximum(calibration[usable], np.finfo(np.float32).tiny))
+    moments = [moments_by_draw(layer, weights[:, usable]) for layer in logs.T]
+    return np.exp(np.stack([mean + tau * deviation for mean, deviation in moments], 1))
 
 
 def mean_log_effect(effects: np.ndarray) -> float:
@@ -49,6 +57,15 @@ def apl(effects: np.ndarray, threshold: np.ndarray) -> float:
 def compute(item: ItemArrays, settings: Measures) -> float:
     """Return `apl` of an item's stored KLs."""
     return apl(layer_effects(item.arrays["kl"]), item.thresholds)
+
+
+def compute_by_draw(calibration: Records, items: Records, weights: np.ndarray, settings: Measures) -> np.ndarray:
+    """Return `apl` of each item with the thresholds of each calibration draw: [B, N]."""
+    effects = layer_effects(items[1]["kl"])
+    limits = thresholds_by_draw(layer_effects(calibration[1]["kl"]), weights, settings.tau)
+    lengths = np.stack([(effects > limit).mean(-1) for limit in limits])
+    undefined = np.isnan(limits).any(-1)[:, None] | np.isnan(effects).any(-1)
+    return np.where(undefined, np.nan, lengths)
 
 
 def mean_depth(effects: np.ndarray) -> float:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:  # `wor` starts without pandas
     import pandas as pd
+
+# What stages store: one row per item, and arrays whose first axis is the items.
+Records: TypeAlias = "tuple[pd.DataFrame, dict[str, np.ndarray]]"
+
+
+@dataclass(frozen=True)
+class EntropyFit:
+    """Each layer's log KL as a spline of log entropy, under B draws of the calibration items.
+
+    knots : [K] log entropies, of the whole sample. coefficients : [B, K, L]. limits : [B, L], which
+    an item's mean residual exceeds in a layer that takes part. See `apl_given_entropy`.
+    """
+
+    knots: np.ndarray
+    coefficients: np.ndarray
+    limits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -22,18 +38,22 @@ class ItemArrays:
     ablation. ``cosine`` is [P, L + 1]. ``jsd``, [L, W] in bits, is each layer's logit lens against
     the last's, on evaluation items only. ``first_position``, from 0, is where the window's first
     token was predicted.
-    ``thresholds``, [L] in nats, come from calibration controls; see `apl.thresholds`.
+    ``prediction_entropy``, [W] in nats, is from `with_prediction_entropy`. ``thresholds``, [L] in
+    nats, come from calibration controls, and so does ``entropy_fit``; see `apl.thresholds`.
     """
 
     arrays: Mapping[str, np.ndarray]
     first_position: int
     thresholds: np.ndarray
+    entropy_fit: EntropyFit | None = None
 
 
-def iterate_items(frame: pd.DataFrame, arrays: Mapping[str, np.ndarray], thresholds: np.ndarray) -> Iterator[ItemArrays]:
+def iterate_items(
+    frame: pd.DataFrame, arrays: Mapping[str, np.ndarray], thresholds: np.ndarray, entropy_fit: EntropyFit | None = None
+) -> Iterator[ItemArrays]:
     """Yield each item of stored records, whose arrays have items as their first axis."""
     for index, position in enumerate(first_positions(frame)):
-        yield ItemArrays({name: array[index] for name, array in arrays.items()}, position, thresholds)
+        yield ItemArrays({name: array[index] for name, array in arrays.items()}, position, thresholds, entropy_fit)
 
 
 def first_positions(frame: pd.DataFrame) -> np.ndarray:
@@ -42,3 +62,17 @@ def first_positions(frame: pd.DataFrame) -> np.ndarray:
     ``window_start`` is the token's own position, from 0, in prompt and continuation.
     """
     return frame["window_start"].to_numpy() - 1
+
+
+def with_prediction_entropy(records: Records) -> Records:
+    """Return records with the array ``prediction_entropy``, [N, W]: of each window token's own.
+
+    Column w goes with column w of ``kl``. It is NaN beyond a window, or where there is none.
+    """
+    frame, arrays = records
+    entropy = np.full((len(frame), arrays["kl"].shape[-1]), np.nan)
+    windows = zip(frame["token_entropy"], frame["window_start"] - frame["token_len"], arrays["kl"], strict=True)
+    for row, (entropies, start, kl) in zip(entropy, windows, strict=True):
+        width = int((~np.isnan(kl[0])).sum())
+        row[:width] = entropies[start : start + width]
+    return frame, {**arrays, "prediction_entropy": entropy}

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from wor.config.params import Measures
-from wor.measures import ape, apl, dtr, rev, sib
-from wor.measures.item_arrays import ItemArrays
+from wor.measures import ape, apl, apl_given_entropy, dtr, rev, sib
+from wor.measures.item_arrays import ItemArrays, Records
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,11 @@ class Measure:
     ``compute(item, params.measures)`` returns a number, or NaN where the item has no window. An
     item without one of ``required_arrays`` gets no such column: ``jsd`` exists on evaluation items
     only. A ``component`` is a part of REV, with its sign and weight in ``params.rev``. Every other
-    measure is a rival of REV, with a fixed direction: higher in reasoning.
+    measure is a rival of REV or a ``variant`` of a component, with a fixed direction: higher in
+    reasoning.
+
+    A measure that calibration items change also has ``compute_by_draw(calibration, items, weights,
+    params.measures)``: the measure under each draw of the calibration items, [draws, items].
     """
 
     name: str  # the column of the tables; also in prereg.yaml
@@ -24,18 +30,28 @@ class Measure:
     compute: Callable[[ItemArrays, Measures], float]
     required_arrays: tuple[str, ...]
     component: bool = False
+    variant: bool = False
+    compute_by_draw: Callable[[Records, Records, np.ndarray, Measures], np.ndarray] | None = None
 
 
 MEASURES = (
-    Measure("apl", "APL", apl.compute, ("kl",), component=True),
+    Measure("apl", "APL", apl.compute, ("kl",), component=True, compute_by_draw=apl.compute_by_draw),
     Measure("ape", "APE", ape.compute, ("entropy", "entropy_no_sink"), component=True),
     Measure("sib", "SIB", sib.compute, ("cosine",), component=True),
     Measure("dtr", "DTR", dtr.compute, ("jsd",)),
+    Measure(
+        "apl_given_entropy",
+        "APL given entropy",
+        apl_given_entropy.compute,
+        ("kl", "prediction_entropy"),
+        variant=True,
+        compute_by_draw=apl_given_entropy.compute_by_draw,
+    ),
 )
 
 COMPONENTS = tuple(measure.name for measure in MEASURES if measure.component)
-RIVALS = tuple(measure.name for measure in MEASURES if not measure.component)
-SCORES = ["rev", *COMPONENTS, *RIVALS]  # the scores that a study reports on
+RIVALS = tuple(measure.name for measure in MEASURES if not (measure.component or measure.variant))
+SCORES = ["rev", *(measure.name for measure in MEASURES)]  # the scores that a study reports on
 HEADS = "heads"  # one more rival, without a value per item: a fit on the entropies of all heads
 LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in MEASURES}
 # What a score is, in one sentence: the first line of the module that computes it.

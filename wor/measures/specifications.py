@@ -10,7 +10,7 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import ape, apl, rev
-from wor.measures.item_arrays import first_positions, iterate_items
+from wor.measures.item_arrays import Records, first_positions, iterate_items
 from wor.measures.registry import COMPONENTS, MEASURES
 
 WINDOW_DIVISORS = (1, 2, 4)  # the window's last 1/k tokens
@@ -18,8 +18,6 @@ TAUS = (0.0, 1.0, 2.0)
 NORMALISATIONS = ("all_keys", "no_sink", "nats")
 ADJUSTABLE = ("apl", "ape")  # the components that vary between specifications
 COLUMNS = ["window", "tau", "normalisation", "components", "primary"]
-
-Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
 
 
 def last_tokens(frame: pd.DataFrame, arrays: dict[str, np.ndarray], width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -1,15 +1,15 @@
 """From the stored arrays of items to a table of measures, one row per item."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from wor.config.params import Params
-from wor.measures import ape, apl, rev
+from wor.measures import ape, apl, apl_given_entropy, rev
 from wor.measures.covariates import window_covariates
-from wor.measures.item_arrays import first_positions, iterate_items
+from wor.measures.item_arrays import EntropyFit, first_positions, iterate_items
 from wor.measures.registry import COMPONENTS, compute_measures
 
 ITEM_COLUMNS = [
@@ -21,11 +21,15 @@ ITEM_COLUMNS = [
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration controls fix: each layer's threshold, each component's mean and sd."""
+    """What calibration controls fix: each layer's threshold, each component's mean and sd.
+
+    Also how each layer's effect goes with entropy, where the records have it.
+    """
 
     thresholds: np.ndarray
     scales: dict[str, tuple[float, float]]
     n: int
+    entropy_fit: EntropyFit | None = None
 
     def as_dict(self) -> dict:
         scales = {name: {"mean": mean, "sd": deviation} for name, (mean, deviation) in self.scales.items()}
@@ -35,13 +39,14 @@ class Calibration:
 def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params) -> Calibration:
     """Return thresholds and scales from calibration controls alone."""
     effects = apl.layer_effects(arrays["kl"])
-    thresholds = apl.thresholds(effects, params.measures.tau)
-    raw = raw_measures(frame, arrays, thresholds, params)
-    scales = {name: rev.calibration_scale(raw[name].to_numpy()) for name in COMPONENTS}
-    return Calibration(thresholds, scales, int((~np.isnan(effects).any(1)).sum()))
+    tau, everyone = params.measures.tau, np.ones((1, len(frame)))
+    fit = apl_given_entropy.fit_by_draw(arrays, everyone, tau) if "prediction_entropy" in arrays else None
+    fixed = Calibration(apl.thresholds(effects, tau), {}, int((~np.isnan(effects).any(1)).sum()), fit)
+    raw = raw_measures(frame, arrays, fixed, params)
+    return replace(fixed, scales={name: rev.calibration_scale(raw[name].to_numpy()) for name in COMPONENTS})
 
 
-def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds: np.ndarray, params: Params) -> pd.DataFrame:
+def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], fixed: Calibration, params: Params) -> pd.DataFrame:
     """Return the unscaled measures and the covariates; NaN with a ``reason`` where undefined."""
     rows = [
         {
@@ -51,7 +56,7 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
             "ape_no_sink": ape.ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1),
             "ape_nats": ape.ape_nats(item.arrays["entropy"]),
         }
-        for item in iterate_items(frame, arrays, thresholds)
+        for item in iterate_items(frame, arrays, fixed.thresholds, fixed.entropy_fit)
     ]
     items = frame.reindex(columns=ITEM_COLUMNS).reset_index(drop=True).assign(**window_covariates(frame))
     table = pd.concat([items, pd.DataFrame(rows)], axis=1)
@@ -61,7 +66,7 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], thresholds:
 
 def measure_items(frame: pd.DataFrame, arrays: dict[str, np.ndarray], calibration: Calibration, params: Params) -> pd.DataFrame:
     """Return every measure of every item, raw and as calibration z-scores, and REV."""
-    table = raw_measures(frame, arrays, calibration.thresholds, params)
+    table = raw_measures(frame, arrays, calibration, params)
     z = {name: rev.zscore(table[name].to_numpy(), *calibration.scales[name]) for name in COMPONENTS}
     signs = {name: getattr(params.rev, name).sign for name in COMPONENTS}
     weights = {name: getattr(params.rev, name).weight for name in COMPONENTS}

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,19 @@ from wor.engine import cost
 from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
-from wor.engine.observe import PromptAndContinuation, TokenScores, observe, score_tokens
+from wor.engine.observe import Alternatives, PromptAndContinuation, TokenScores, observe, score_tokens
 from wor.engine.parallel import map_items
-from wor.engine.reference import MIN_SAMPLES, Reference, pool_summaries, summarise_run
+from wor.engine.reference import MIN_SAMPLES, Reference, balance, pool_summaries, summarise_run
 from wor.errors import UserError
+from wor.pipeline.selection import ROLES
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 
 GENERATION_BATCH = 64  # items that are generated in one batch
 SHARD_SIZE = 16  # observed items that a killed stage may lose
-MIN_CONTROLS = 2
+MIN_PER_CLASS = 2
+RESAMPLE_DRAWS = 3  # of reference positions, whose effects are averaged
+UNSCORED = TokenScores(math.nan, math.nan, np.zeros(0), np.zeros(0))
 
 Request = tuple[str, list[int], float]  # item ID, prompt's token IDs, temperature
 
@@ -52,13 +55,29 @@ class Response:
     exclusion_reason: str
 
 
-def write_reference(folder: Path, reference: Reference) -> None:
-    storage.write_arrays(folder / "reference.safetensors", {name: part.numpy() for name, part in vars(reference).items()})
+def write_references(folder: Path, references: Mapping[str, Reference]) -> None:
+    """Write the references of both classes to one file."""
+    parts = {f"{role}.{name}": part for role, reference in references.items() for name, part in vars(reference).items()}
+    storage.write_arrays(folder / "reference.safetensors", {name: part.numpy() for name, part in parts.items()})
 
 
-def read_reference(folder: Path) -> Reference:
-    arrays = storage.read_arrays(folder / "reference.safetensors")
-    return Reference(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+def read_references(folder: Path) -> dict[str, Reference]:
+    """Return the references that `write_references` wrote, by role."""
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for name, array in storage.read_arrays(folder / "reference.safetensors").items():
+        role, _, field = name.partition(".")
+        parts.setdefault(role, {})[field] = torch.from_numpy(array)
+    return {role: Reference(**fields) for role, fields in parts.items()}
+
+
+def read_reference(folder: Path, params: Params) -> Reference:
+    """Return the study's reference: that of ``params.ablation.reference``."""
+    return select_reference(read_references(folder), params.ablation.reference)
+
+
+def select_reference(references: Mapping[str, Reference], kind: str) -> Reference:
+    """Return the reference of controls alone, or the balanced one of both classes."""
+    return balance([references[role] for role in sorted(references)]) if kind == "balanced" else references["control"]
 
 
 def generate_responses(run: Session, items: Sequence[Item], temperatures: Sequence[float]) -> list[Response]:
@@ -119,24 +138,31 @@ def _load_response(item: Item, row: pd.Series, paraphrases: int) -> Response:
 
 
 def responses_with_window(responses: Sequence[Response]) -> list[Response]:
-    """Return the responses of calibration controls that are not excluded. UserError below two."""
+    """Return the held-out items' responses that are not excluded.
+
+    Raises UserError for fewer than two of a class.
+    """
     usable = [response for response in responses if not response.exclusion_reason]
-    if len(usable) < MIN_CONTROLS:
-        reasons = Counter(response.exclusion_reason for response in responses if response.exclusion_reason)
-        why = "; ".join(f"{n}: {reason}" for reason, n in reasons.most_common())
-        remedy = "Raise the control's n, or give it another instruction or temperature"
-        raise UserError("calibration controls", f"{len(usable)} of {len(responses)} have a window ({why})", remedy)
+    for role in ROLES:
+        number = sum(response.item.role == role for response in usable)
+        if number < MIN_PER_CLASS:
+            excluded = (response.exclusion_reason for response in responses if response.item.role == role)
+            reasons = Counter(filter(None, excluded)).most_common()
+            why = "".join(f"; {n}: {reason}" for reason, n in reasons)
+            remedy = "Raise dataset_specs.*.n of that role, or give it another instruction or temperature"
+            raise UserError(f"held-out {role} items", f"{number} have a window{why}", remedy)
     return usable
 
 
-def compute_reference(run: Session, responses: Sequence[Response]) -> Reference:
-    """Return the reference, averaged over the windows of responses to calibration controls."""
-    samples = math.ceil(MIN_SAMPLES / len(responses))
+def compute_references(run: Session, responses: Sequence[Response]) -> dict[str, Reference]:
+    """Return a reference per role, averaged over the windows of responses to held-out items."""
+    roles = np.array([response.item.role for response in responses])
+    samples = math.ceil(MIN_SAMPLES / min(int((roles == role).sum()) for role in ROLES))
     work = partial(_average, samples=samples)
     _, summaries = run.shards.run(
         "averaged", GENERATION_BATCH, responses, _length, _describe, [samples], work, lambda shard: [*map(_length, shard)]
     )
-    return pool_summaries(summaries)
+    return {role: pool_summaries({name: part[roles == role] for name, part in summaries.items()}) for role in ROLES}
 
 
 def _average(lm: LM, responses: list[Response], advance: Callable, samples: int) -> Records:
@@ -148,21 +174,55 @@ def _average(lm: LM, responses: list[Response], advance: Callable, samples: int)
     return frame, {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
 
 
-def observe_all(run: Session, responses: Sequence[Response], reference: Reference, lens: bool, ablated: bool = True) -> Records:
+def describe_responses(lm: LM, responses: Sequence[Response]) -> pd.DataFrame:
+    """Return the rows of `observe_all` for responses that are not observed, without scores."""
+    return pd.DataFrame([_row(lm, response, UNSCORED) for response in responses])
+
+
+@dataclass(frozen=True)
+class Others:
+    """What `observe_all` needs to observe stand-ins and centres beside the study's own.
+
+    ``item_ids`` are the items for the stand-ins. Every item is for the centres.
+    """
+
+    references: Mapping[str, Reference]
+    item_ids: frozenset[str]
+
+
+def observe_all(
+    run: Session,
+    responses: Sequence[Response],
+    reference: Reference,
+    lens: bool,
+    ablated: bool = True,
+    others: Others | None = None,
+) -> Records:
     """Return one row per response, and arrays padded with NaN to the largest possible window.
 
     ``lens`` adds the logit lens, which DTR is made from. Without ``ablated`` kl is NaN, which APL
-    is made from and most of the time is spent on.
+    is made from and most of the time is spent on. ``others`` adds the arrays kl_NAME and
+    cosine_NAME of `engine.observe.Alternatives`.
     """
-    settings = run.params.model_dump(mode="json", include={"window", "paraphrase", "ablation", "max_new_tokens", "seed"})
-    work = partial(_observe, params=run.params, reference=reference, lens=lens, ablated=ablated)
+    sections = {"window", "paraphrase", "ablation", "max_new_tokens", "seed"} | ({"stand_ins"} if others else set())
+    settings = run.params.model_dump(mode="json", include=sections)
+    work = partial(_observe, params=run.params, reference=reference, lens=lens, ablated=ablated, others=others)
     response_cost = partial(_observation_cost, run.lm, lens=lens, ablated=ablated)
     settings_id = [settings, lens, ablated, _digest(reference)]
+    if others:
+        settings_id += [sorted(others.item_ids), *map(_digest, others.references.values())]
     return run.shards.run("observed", SHARD_SIZE, responses, _length, _describe, settings_id, work, response_cost)
 
 
 def _observe(
-    lm: LM, responses: list[Response], advance: Callable, params: Params, reference: Reference, lens: bool, ablated: bool
+    lm: LM,
+    responses: list[Response],
+    advance: Callable,
+    params: Params,
+    reference: Reference,
+    lens: bool,
+    ablated: bool = True,
+    others: Others | None = None,
 ) -> Records:
     ablation = params.ablation
 
@@ -171,17 +231,36 @@ def _observe(
         sequence, name = response.sequence, response.item.item_id
         if response.exclusion_reason:
             return {}, score_tokens(lm, sequence)
-        replacement = None
+        replacement, width = None, sequence.end - sequence.start
         if ablated:
-            width = sequence.end - sequence.start
             replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
-        return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens)
+        alternatives = _alternatives(lm, others, params, name, width) if others else None
+        return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens, alternatives)
 
     # Encoded here, as the tokenizer is not thread-safe.
     paraphrases = [[lm.encode(lm.render(prompt)) for prompt in response.item.paraphrases] for response in responses]
     pairs = list(zip(responses, paraphrases, strict=True))
     arrays, scores = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
-    return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens)
+    return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens, others is not None)
+
+
+def _alternatives(lm: LM, others: Others, params: Params, item_id: str, width: int) -> Alternatives:
+    """Return what one item is observed with beside the study's own stand-in and centre."""
+    part, seed, references = params.ablation.part, params.seed, others.references
+    sources = {name: select_reference(references, name) for name in ("balanced", "control")}
+    study = sources[params.ablation.reference]
+    stand_ins: dict[str, list[torch.Tensor]] = {}
+    for name in params.other_stand_ins() if item_id in others.item_ids else []:
+        if name == "resample":
+            names = [item_id, *(f"{item_id}\x1f{draw}" for draw in range(1, RESAMPLE_DRAWS))]
+            stand_ins[name] = [study.replacement(part, "resample", width, seed, each) for each in names]
+        elif name == "own":
+            stand_ins[name] = []
+        else:
+            stand_ins[name] = [sources.get(name, study).replacement(part, "zero" if name == "zero" else "mean", width)]
+    beliefs = {name: source.belief for name, source in sources.items()} | {"none": torch.zeros_like(study.belief)}
+    centres = {name: beliefs[name] for name in params.other_centres()}
+    return Alternatives(stand_ins, params.stand_ins.layers(lm.n_layers), centres)
 
 
 def _observation_cost(lm: LM, responses: list[Response], lens: bool, ablated: bool) -> list[float]:
@@ -212,12 +291,15 @@ def _digest(reference: Reference) -> str:
     return digest.hexdigest()
 
 
-def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool) -> dict[str, np.ndarray]:
+def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool, others: bool) -> dict[str, np.ndarray]:
     width = params.max_new_tokens if params.window.rule == "full" else params.window.size
     shapes = dict.fromkeys(("entropy", "entropy_no_sink", "kl"), (lm.n_layers, width))
     shapes |= {"entropy_heads": (lm.n_layers, lm.n_heads), "cosine": (params.paraphrase.n, lm.n_layers + 1)}
     if lens:
         shapes["jsd"] = (lm.n_layers, width)
+    if others:
+        shapes |= dict.fromkeys(map("kl_{}".format, params.other_stand_ins()), (len(params.stand_ins.layers(lm.n_layers)), width))
+        shapes |= dict.fromkeys(map("cosine_{}".format, params.other_centres()), shapes["cosine"])
     padded = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
     for index, arrays in enumerate(observed):
         for name, array in arrays.items():

@@ -25,9 +25,20 @@ def calibration_controls(items: Sequence[AnyItem]) -> list[AnyItem]:
     return [item for item in items if item.role == "control" and item.split == "calibration"]
 
 
+def reference_reasoning(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
+    """Return the first held-out reasoning items of the reference, the datasets in turn."""
+    held_out = [item for item in items if item.role == "reasoning" and item.split == "calibration"]
+    return round_robin(held_out, params.reference.reasoning_n)
+
+
 def activations_items(items: Sequence[AnyItem], dataset: str) -> list[AnyItem]:
     """Return the evaluation items of one dataset."""
     return evaluation_items(item for item in items if item.dataset == dataset)
+
+
+def stand_ins_items(items: Sequence[AnyItem], params: Params) -> frozenset[str]:
+    """Return the IDs of the items, of one dataset and side, on which stand-ins are exchanged."""
+    return frozenset(item.item_id for item in items[: params.stand_ins.n])
 
 
 def temperatures_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:

@@ -12,7 +12,7 @@ from wor.engine.unembed import LENS_LAYERS
 from wor.machine import resources
 from wor.machine.memory import memory_budget
 from wor.pipeline import graph, selection
-from wor.pipeline.observation import GENERATION_BATCH
+from wor.pipeline.observation import GENERATION_BATCH, RESAMPLE_DRAWS
 from wor.plan.shape import Shape
 
 COPY_PROMPT = 40  # tokens of a prompt that asks to copy a text, beside the text: template, frame, instruction
@@ -73,14 +73,17 @@ class _Counter:
 
     def count_reference(self) -> None:
         controls = selection.calibration_controls(self.items)
-        self._generate(controls)
-        self._average(controls)
+        both = [*controls, *selection.reference_reasoning(self.items, self.params)]
+        self._generate(both)
+        self._average(both)
         self._observe(controls, lens=False)
+        self._exchange_stand_ins(controls)
 
     def count_activations(self, dataset: str) -> None:
         items = selection.activations_items(self.items, dataset)
         self._generate(items)
         self._observe(items, lens=True)
+        self._exchange_stand_ins(items)
 
     def count_temperatures(self) -> None:
         items = selection.temperatures_items(self.items, self.params) * len(self.params.robustness.temperatures)
@@ -93,9 +96,10 @@ class _Counter:
             self._observe(self.full_length, lens=True)
         nulls, null_models = self.params.nulls, selection.null_models(self.params)
         controls = selection.calibration_controls(self.items)[: nulls.calibration]
+        reasoning = selection.reference_reasoning(self.items, self.params)[: nulls.calibration]
         items = [*controls, *selection.null_items(self.items, self.params)]
         for ablated in null_models.values():
-            self._average(controls)
+            self._average([*controls, *reasoning])
             self._observe(items, lens=False, ablated=ablated, paraphrases=nulls.paraphrases)
             self.work.items += items
         self.work.null_models = len(null_models)
@@ -163,6 +167,16 @@ class _Counter:
             if lens:
                 flops["lens"] += shape.unembedding(width * shape.layers)
             self.work.tokens += sum(others) + length
+
+    def _exchange_stand_ins(self, items: Sequence[PlannedItem]) -> None:
+        params, shape = self.params, self.shape
+        layers = params.stand_ins.layers(shape.layers)
+        width = windows.max_window_length(params.window, self.work.steps)
+        passes = sum(RESAMPLE_DRAWS if name == "resample" else 1 for name in params.other_stand_ins())
+        copies = sum(shape.layers - 1 - layer for layer in layers)
+        for item in items[: params.stand_ins.n]:
+            window = shape.window(width, item.tokens + self.work.steps, copies) + shape.unembedding(width * len(layers))
+            self.work.flops["ablate"] += passes * window
 
 
 def peak_memory(work: Work, shape: Shape, placement: Placement, params: Params) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wor.analysis.estimates import STAND_IN
+from wor.analysis.headline import judged_auroc
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
 from wor.measures.registry import HEADS, MEANINGS
@@ -52,7 +54,8 @@ def results(result: dict) -> Table:
     rows: list[list[Cell]] = [
         [
             measure_term(key),
-            format_estimate(result["auroc"][key]["bootstrap"]),
+            format_estimate(judged_auroc(result, key)),
+            _known_calibration(result, key),
             format_estimate(result["added"][key]["delta"], sign=True),
             format_estimate(result["partial"][key]["clustered"], sign=True),
             format_p(result["holm"].get(f"partial_{key}")),
@@ -60,17 +63,32 @@ def results(result: dict) -> Table:
         ]
         for key in result["added"]
     ]
-    rows.append(["baseline alone", format_estimate(result["added"]["rev"]["baseline"]), "", "", "", ""])
+    rows.append(["baseline alone", format_estimate(result["added"]["rev"]["baseline"]), *[""] * 5])
+    joint = "joint" in result["auroc"]["rev"]
     notes = [
-        "AUROC: BCa interval from a bootstrap of whole clusters.",
+        "AUROC: interval from joint draws of whole calibration and evaluation clusters, with thresholds and scales anew in "
+        "each. Beside it the BCa interval that takes these as known. The reference means are taken as known in both."
+        if joint
+        else "AUROC: BCa interval from a bootstrap of whole clusters.",
         "dAUC: gain over a cross-fitted logistic regression on prompt length, tokens before the answer, log-probability and "
         "perplexity.",
         "Partial r: correlation with the class, given prompt length and perplexity. p is corrected after Holm.",
         *(f"{line}." for line in remarks_of.remarks(result)),
     ]
-    head = ["measure", "AUROC", "dAUC", "partial r", "p (Holm)", "preset direction"]
+    head = ["measure", "AUROC", "calibration known", "dAUC", "partial r", "p (Holm)", "preset direction"]
+    if not joint:
+        head, rows = head[:2] + head[3:], [row[:2] + row[3:] for row in rows]
     caption = f"{result['label']}: reasoning against control ({class_attrition(result)}; {result['confidence']:.0%} intervals)"
-    return Table(caption, head, rows, range(1, 5), notes)
+    return Table(caption, head, rows, range(1, len(head) - 1), notes)
+
+
+def _known_calibration(result: dict, key: str) -> str:
+    """Return the interval of an AUROC that takes calibration as known, where it is another one."""
+    methods = result["auroc"][key]
+    bounds = [[methods[method][end] for end in ("low", "high")] for method in ("bootstrap", "joint") if method in methods]
+    if len(bounds) < 2 or bounds[0] == bounds[1] or None in bounds[0]:
+        return ""
+    return f"[{bounds[0][0]:.2f}, {bounds[0][1]:.2f}]"
 
 
 def nulls(result: dict) -> Table:
@@ -166,6 +184,28 @@ def rivals(result: dict) -> Table:
     ]
     notes = ["AUROC of REV minus that of each rival on the same items (paired). All heads: see the nulls."]
     return Table("REV against its rivals", ["difference", "AUROC", "p (Holm)"], rows, [1, 2], notes)
+
+
+def stand_ins(result: dict) -> Table:
+    """Return what another stand-in of APL and another centre of SIB do; empty for old results."""
+    rows: list[list[Cell]] = [
+        [
+            f"{measure_label(score)}, {STAND_IN[score]} {name}" + ("" if "difference" in entry else " (this run's)"),
+            format_estimate(entry["auroc"]),
+            format_estimate(entry.get("difference"), sign=True),
+            format_estimate(entry["delta_auc"], sign=True),
+            str(entry["auroc"]["n"]),
+        ]
+        for score, entries in result.get("stand_ins", {}).items()
+        for name, entry in entries.items()
+    ]
+    notes = [
+        "Stand-in: what replaces an ablated part (APL); own is the mean over the item's window. Centre: what is subtracted from "
+        "beliefs (SIB). Difference: AUROC minus that of this run's choice on the same items. APL is over the layers of "
+        "stand_ins.layer_step, and each stand-in has thresholds of its own.",
+    ]
+    head = ["", "AUROC", "difference", "dAUC", "n"]
+    return Table("Stand-ins and centres exchanged", head, rows, range(1, 5), notes if rows else [])
 
 
 def balance(result: dict) -> Table:
@@ -314,6 +354,7 @@ MODEL_TABLES = (
     added_to_null_models,
     hypotheses,
     rivals,
+    stand_ins,
     derive_copy,
     gold_text,
     balance,

@@ -1,5 +1,6 @@
 """The verdict on one model, in sentences for a reader who reads no further."""
 
+from wor.analysis.headline import judged_auroc
 from wor.report.formatting import ROLES, class_attrition, format_estimate, measure_label
 
 BASELINE = "prompt length, answer length, log-probability and perplexity"
@@ -12,7 +13,7 @@ def verdict_lines(result: dict) -> list[str]:
     """Return the plain verdict on a model, then primary hypothesis, estimates and cautions."""
     registration = result["preregistration"]
     hypotheses = registration["hypotheses"].items()
-    auroc = result["auroc"]["rev"]["bootstrap"]
+    auroc = judged_auroc(result, "rev")
     lines = [f"{_separation(result['label'], auroc)} {_gain(result['added']['rev']['delta'])}"]
     lines += [
         f"Primary hypothesis {key} ({entry['claim']}): {entry['status']}. {entry['why']}."

@@ -97,6 +97,27 @@ def bca_interval(samples: np.ndarray, value: float, jackknife: np.ndarray, confi
     return float(low), float(high)
 
 
+def joint_auroc(label: np.ndarray, score_draws: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the AUROC of each joint draw of calibration and evaluation clusters: ``[B]``.
+
+    ``score_draws``, [B, N], are the items' scores under each draw of the calibration sample.
+    ``weights``, [B or more, N], are from `cluster_weights`. Draw b has row b of both, and is NaN
+    where a score is.
+    """
+    positive = label == 1
+    samples = np.full(len(score_draws), np.nan)
+    for draw, (score, weight) in enumerate(zip(score_draws, weights, strict=False)):
+        if np.isnan(score).any():
+            continue
+        order = np.argsort(score[~positive])
+        negatives = score[~positive][order]
+        below = np.concatenate([[0.0], weight[~positive][order].cumsum(dtype=np.float64)])
+        won = (below[negatives.searchsorted(score[positive], side)] for side in ("left", "right"))
+        total = weight[positive].sum(dtype=np.float64) * below[-1]
+        samples[draw] = weight[positive] @ sum(won) / 2 / total if total > 0 else np.nan
+    return samples
+
+
 def auroc_interval(
     label: np.ndarray, score: np.ndarray, weights: np.ndarray, confidence: float = 0.95, cluster: np.ndarray | None = None
 ) -> Estimate:

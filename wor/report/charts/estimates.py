@@ -4,6 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from wor.analysis.headline import judged_auroc
 from wor.report import formatting
 from wor.report.charts.common import PANEL, Chart, make_chart, null_line, series_color, top_legend
 
@@ -18,7 +19,7 @@ def estimates(results: dict[str, dict]) -> Chart:
     rows = []
     for name, result in results.items():
         for key in result["added"]:
-            entries = (result["auroc"][key]["bootstrap"], result["added"][key]["delta"], result["partial"][key]["clustered"])
+            entries = (judged_auroc(result, key), result["added"][key]["delta"], result["partial"][key]["clustered"])
             rows += [
                 {"series": name, "measure": formatting.measure_label(key), "panel": panel, **_interval(entry, panel != "AUROC")}
                 for panel, entry in zip(panels, entries, strict=True)
