@@ -16,20 +16,20 @@ def main(params, log, model):
         storage.write_records(paths.NULLS / model / "literal", *observation.observe_all(run, responses, reference, lens=True))
     responses = _load_responses(params, model)
     null_models = selection.null_models(params)
-    records = [_observe(run, null, ablated, *responses) for null, ablated in null_models.items()]
+    records = [_observe(run, params, null, ablated, *responses) for null, ablated in null_models.items()]
     frames, arrays = zip(*records, strict=True)
     joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
     storage.write_records(paths.NULLS / model / "null_models", pd.concat(frames, ignore_index=True), joined)
     return run.finish()
 
 
-def _observe(run, null, ablated, calibration, reasoning, evaluation):
+def _observe(run, params, null, ablated, calibration, reasoning, evaluation):
     """Return the records of one null model. It has a reference of its own."""
     kind, seed = null
     run.log.info(f"null model: {kind}, seed {seed}")
     session = run.null_model(null)
     references = observation.compute_references(session, calibration + reasoning)
-    reference = observation.select_reference(references, run.params.ablation.reference)
+    reference = observation.select_reference(references, params.ablation.reference)
     frame, arrays = observation.observe_all(session, calibration + evaluation, reference, lens=False, ablated=ablated)
     return frame.assign(kind=kind, seed=seed), arrays
 
