@@ -6,11 +6,16 @@ import pytest
 
 from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
-from wor.analysis import contrasts, estimates, null_models, robustness, separation
+from wor.analysis import contrasts, estimates, null_models, robustness, separation, wording
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
 
 KEY = ["model", "quantity", "of", "method"]
+
+
+def words(frame):
+    rng = np.random.default_rng(0)
+    return {name: " ".join(rng.choice(["tree", "house", "river", "stone"], 5)) for name in frame["item_id"]}
 
 
 def results(frame, params, full_length=None):
@@ -28,6 +33,8 @@ def results(frame, params, full_length=None):
     return {
         "label": "Model",
         **separation.analyse_separation(evaluation, {name: f"text {name}" for name in frame["item_id"]}),
+        "wording": wording.analyse_wording(evaluation, {kind: words(frame) for kind in ("body", "continuation")}),
+        "datasets": contrasts.compare_datasets(evaluation),
         "rivals": contrasts.compare_with_rivals(evaluation, heads),
         "dose_response": contrasts.dose_response(evaluation),
         "correctness": contrasts.correctness(evaluation),

@@ -144,5 +144,19 @@ def test_a_score_that_separates_perfectly_points_as_hypothesised_with_a_note(qui
     apart = frame.assign(apl=frame["apl"] + 100 * (frame["role"] == "reasoning"))
     result = analyse(apart, quick)
     assert result["auroc"]["apl"]["bootstrap"]["value"] == 1
-    assert "no BCa interval" in result["auroc"]["apl"]["bootstrap"]["note"]
+    assert 0.8 < result["auroc"]["apl"]["bootstrap"]["low"] < 0.9
+    assert "binomial bound of 30 clusters" in result["auroc"]["apl"]["bootstrap"]["note"]
     assert result["direction"]["apl"] == "as hypothesised"
+
+
+def test_one_cluster_in_a_class_is_a_reason_in_place_of_a_point(quick):
+    """It gave AUROC 0.615 [0.615, 0.615] and p = 0."""
+    frame = planted(effect=0.5)
+    for few in (1, 4):
+        spoiled = frame.assign(cluster=[f"{row.role}{index % few}" for index, row in enumerate(frame.itertuples())])
+        result = analyse(spoiled, quick)
+        for part in ("auroc", "added", "partial"):
+            for kinds in result[part].values():
+                for estimate in kinds.values():
+                    assert math.isnan(estimate["value"])
+                    assert estimate["reason"].startswith("fewer than 5 clusters to resample in a class")

@@ -33,10 +33,11 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         return {**described, **_undefined_results(evaluation)}
     settings, label, seed = evaluation.params.statistics, evaluation.label, evaluation.params.seed
     confidence, weights, cluster = settings.confidence, evaluation.weights, evaluation.cluster
+    stratum = evaluation.scored["dataset"].to_numpy(str)
     separation = {}
     for name in SCORES_AND_COVARIATES:
         score = evaluation.score(name)
-        bca, percentile = bootstrap.auroc_intervals(label, score, weights, cluster, confidence)
+        bca, percentile = bootstrap.auroc_intervals(label, score, weights, cluster, confidence, stratum)
         delong = auc.delong(label, score, confidence)
         permuted = nulls.permuted_auroc(label, score, cluster, settings.permutations, seed, confidence)
         estimates = (bca, percentile, delong, permuted)
