@@ -66,13 +66,15 @@ def _write_draws(model, reference, items, params):
 
 
 def _write_specifications(model, reference, items, params):
-    """Write the input of the specification curve and of the comparison with single heads."""
+    """Write the input of the specification curve, and what single heads and words are judged by."""
     frame, arrays = items
     rows, scores = specifications.specification_scores(reference, items, params)
     storage.write_csv(paths.METRICS / f"{model}_settings.csv", rows)
-    storage.write_records(
-        paths.settings(model), frame[["item_id"]], {"scores": scores.T, "entropy_heads": arrays["entropy_heads"]}
-    )
+    # The answer's statement is left out: its wording is asked for, and not alike in the classes.
+    text = ["".join(tokens[:length]) for tokens, length in zip(frame["tokens"], frame["cot_len"], strict=True)]
+    table_of_texts = frame[["item_id"]].assign(text=text)
+    arrays = {"scores": scores.T, "entropy_heads": arrays["entropy_heads"]}
+    storage.write_records(paths.settings(model), table_of_texts, arrays)
 
 
 def _write_nulls(model, calibration, params):

@@ -16,6 +16,7 @@ from wor.analysis import (
     separation,
     specification_curve,
     stand_ins,
+    wording,
 )
 from wor.analysis.evaluation import Evaluation
 from wor.config.preregistration import load_preregistration
@@ -26,11 +27,13 @@ from wor.machine.environment import committed_state
 def main(params, log):
     registered, origin = load_preregistration(), committed_state(paths.PREREGISTRATION)
     hypotheses.require_known_scores(registered)
-    prompts = {item.item_id: item.prompt for dataset in params.datasets for item in items.read_items(paths.items(dataset))}
+    study_items = [item for dataset in params.datasets for item in items.read_items(paths.items(dataset))]
     results = {}
     for model in params.models:
         card = storage.read_json(paths.card(model))
-        result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(model, prompts, params, log)
+        result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(
+            model, study_items, params, log
+        )
         result["preregistration"] = {
             "sha256": origin["sha256"],
             **hypotheses.confirmatory_status(registered, params, card["label"], result["n"], origin),
@@ -62,13 +65,19 @@ def _read_draws(model, table):
     return draws
 
 
-def _analyse(model, prompts, params, log):
+def _analyse(model, study_items, params, log):
     table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
     evaluation = Evaluation(table, params, _read_draws(model, table))
-    result = separation.analyse_separation(evaluation, prompts)
+    result = separation.analyse_separation(evaluation, {item.item_id: item.prompt for item in study_items})
     calibration = storage.read_csv(paths.metrics(model, "calibration"))
     result["quality"] = describe.generation_quality(table, calibration, params.window.max_repeat)
     frame, arrays = storage.read_records(paths.settings(model))
+    texts = {
+        "body": {item.item_id: _body(item, params) for item in study_items},
+        "continuation": dict(zip(frame["item_id"], frame["text"], strict=True)),
+    }
+    result["wording"] = wording.analyse_wording(evaluation, texts)
+    result["datasets"] = contrasts.compare_datasets(evaluation)
     row_of = {name: index for index, name in enumerate(frame["item_id"])}
     heads = arrays["entropy_heads"].reshape(len(frame), -1)[[row_of[name] for name in evaluation.scored["item_id"]]]
     result["rivals"] = contrasts.compare_with_rivals(evaluation, heads)
@@ -86,7 +95,10 @@ def _analyse(model, prompts, params, log):
     specifications = storage.read_csv(paths.METRICS / f"{model}_settings.csv")
     curve = specification_curve.specification_curve(evaluation, specifications, scores)
     storage.write_csv(paths.STATS / f"{model}_specifications.csv", curve)
-    result["specification_curve"] = specification_curve.summarise_curve(curve)
+    headlines = {"auroc": result["auroc"]["rev"]["bootstrap"], "delta_auc": result["added"]["rev"]["delta"]}
+    test = specification_curve.joint_test(evaluation, specification_curve.specification_values(evaluation, scores))
+    error = specification_curve.monte_carlo_error(evaluation)
+    result["specification_curve"] = specification_curve.summarise_curve(curve, headlines, error, test)
     log.info(f"{model}: {len(curve)} settings in the specification curve")
     result["stand_ins"] = stand_ins.stand_in_effects(evaluation, storage.read_csv(paths.METRICS / f"{model}_stand_ins.csv"))
     result["temperatures"] = robustness.temperature_curve(storage.read_csv(paths.metrics(model, "temperatures")), params)
@@ -100,3 +112,7 @@ def _analyse(model, prompts, params, log):
     result["designs"] = designs.analyse_designs(storage.read_csv(paths.metrics(model, "designs")), excluded, evaluation)
     result["confidence"] = params.statistics.confidence
     return result
+
+
+def _body(item, params):
+    return items.body_of(item.prompt, params.prompt.frames[0], params.spec(item.dataset).instruction)

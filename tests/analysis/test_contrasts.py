@@ -111,3 +111,58 @@ def test_with_no_right_answer_there_is_a_reason(quick):
     for entry in (result["auroc"]["rev"], result["given_length"]["rev"]):
         assert math.isnan(entry["value"])
         assert entry["reason"]
+
+
+def test_heads_that_tell_nothing_give_no_verdict(quick):
+    """A fit that kept no head had an AUROC of 0.50 [0.50, 0.50], and REV "beat" it."""
+    frame = planted(effect=2.0, n=60)
+    result = contrasts.compare_with_rivals(Evaluation(frame, quick), np.zeros((60, 5)))
+    for entry in (result["difference"]["heads"], result["auroc_heads"], result["control_task"]):
+        assert np.isnan([entry["value"], entry["low"], entry["p"]]).all()
+        assert entry["reason"] == "the fit kept no feature in any fold"
+    assert math.isnan(result["difference"]["heads"]["p_holm"])
+
+
+def test_a_difference_from_a_fit_says_that_it_is_within_folds(quick):
+    frame = planted(effect=1.0, n=80)
+    entropies = np.random.default_rng(0).normal(size=(80, 6))
+    entropies[:, 2] += 2 * (frame["role"] == "reasoning")
+    result = contrasts.compare_with_rivals(Evaluation(frame, quick), entropies)
+    assert result["difference"]["heads"]["note"].startswith("of pairs within a fold, where the first AUROC is 0.")
+    assert result["control_task"]["p"] == pytest.approx(1 / 21)
+
+
+def two_datasets(n=120):
+    frame = planted(n=n)
+    reasoning = frame.index[frame["role"] == "reasoning"]
+    frame.loc[reasoning[::3], "dataset"] = "syllogism"
+    return frame, (frame["dataset"] == "syllogism").astype(float)
+
+
+def test_each_dataset_has_its_own_auroc_and_their_difference_is_paired(quick):
+    frame, is_syllogism = two_datasets()
+    frame["rev"] += 2 * is_syllogism
+    result = contrasts.compare_datasets(Evaluation(frame, quick))
+    assert list(result["auroc"]) == ["gsm-symbolic", "syllogism"]
+    for dataset, scores in result["auroc"].items():
+        rows = frame[(frame["dataset"] == dataset) | (frame["role"] == "control")]
+        expected = roc_auc_score(rows["role"] == "reasoning", rows["rev"])
+        assert scores["rev"]["value"] == pytest.approx(expected)
+        assert scores["rev"]["low"] < expected < scores["rev"]["high"]
+    difference = result["difference"]["gsm-symbolic - syllogism"]
+    assert difference["rev"]["value"] == pytest.approx(
+        result["auroc"]["gsm-symbolic"]["rev"]["value"] - result["auroc"]["syllogism"]["rev"]["value"]
+    )
+    assert difference["rev"]["high"] < -0.1
+    assert difference["rev"]["p"] < 0.01
+    assert difference["apl"]["low"] < 0 < difference["apl"]["high"]
+
+
+def test_a_dataset_of_few_clusters_has_no_auroc_and_no_difference(quick):
+    frame, is_syllogism = two_datasets()
+    frame.loc[is_syllogism == 1, "cluster"] = "one"
+    result = contrasts.compare_datasets(Evaluation(frame, quick))
+    for entry in (result["auroc"]["syllogism"]["rev"], result["difference"]["gsm-symbolic - syllogism"]["rev"]):
+        assert math.isnan(entry["value"])
+        assert entry["reason"].startswith("fewer than 5 clusters to resample in a class (0 positive")
+    assert math.isfinite(result["auroc"]["gsm-symbolic"]["rev"]["value"])

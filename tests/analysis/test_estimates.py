@@ -7,7 +7,7 @@ import pytest
 from tests.analysis.test_designs import make_table as planted_designs
 from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
-from wor.analysis import contrasts, designs, estimates, null_models, robustness, separation
+from wor.analysis import contrasts, designs, estimates, null_models, robustness, separation, wording
 from wor.analysis import stand_ins as stand_in_effects
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
@@ -21,6 +21,11 @@ def stand_ins(frame):
     return pd.DataFrame(
         {"item_id": frame["item_id"], "apl_balanced": frame["apl"], "apl_own": some + 0.1, "sib_balanced": frame["sib"]}
     ).assign(sib_none=frame["sib"] + frame["ape"])
+
+
+def words(frame):
+    rng = np.random.default_rng(0)
+    return {name: " ".join(rng.choice(["tree", "house", "river", "stone"], 5)) for name in frame["item_id"]}
 
 
 def results(frame, params, full_length=None):
@@ -38,6 +43,8 @@ def results(frame, params, full_length=None):
     return {
         "label": "Model",
         **separation.analyse_separation(evaluation, {name: f"text {name}" for name in frame["item_id"]}),
+        "wording": wording.analyse_wording(evaluation, {kind: words(frame) for kind in ("body", "continuation")}),
+        "datasets": contrasts.compare_datasets(evaluation),
         "rivals": contrasts.compare_with_rivals(evaluation, heads),
         "dose_response": contrasts.dose_response(evaluation),
         "correctness": contrasts.correctness(evaluation),

@@ -89,24 +89,32 @@ def test_a_planted_confound_separates_and_adds_nothing(quick):
 def curve_of(params, calibration, records, evaluation):
     rows, scores = specifications.specification_scores(calibration, records, params)
     by_item = pd.DataFrame(scores.T, index=records[0]["item_id"])
-    return rows, scores, specification_curve.specification_curve(evaluation, rows, by_item)
+    curve = specification_curve.specification_curve(evaluation, rows, by_item)
+    return rows, scores, curve, specification_curve.joint_test(evaluation, scores.T)
+
+
+def summarise(curve, test):
+    headline = {"auroc": {"value": 0.7, "reason": ""}, "delta_auc": {"value": 0.1, "reason": ""}}
+    return specification_curve.summarise_curve(curve, headline, 0.001, test)
 
 
 def test_every_specification_agrees_on_an_effect(something):
     *_, records, evaluation = something
-    rows, scores, result = curve_of(*something)
+    rows, scores, result, test = curve_of(*something)
     assert len(result) == 182
     assert len(rows.drop_duplicates()) == 91
     assert rows["primary"].sum() == 1
     # The primary specification is REV as the metrics stage makes it.
     assert np.allclose(scores[rows["primary"].to_numpy()][0], evaluation.items["rev"])
     assert len(records[0]) == scores.shape[1] == N
-    summary = specification_curve.summarise_curve(result)
+    summary = summarise(result, test)
     assert summary["auroc"]["agree"] == 1
     assert summary["auroc"]["above"] > 0.95
+    assert summary["auroc"]["test"]["median"]["p"] == pytest.approx(1 / 200)
 
 
 def test_specifications_disagree_where_there_is_nothing(nothing):
-    summary = specification_curve.summarise_curve(curve_of(*nothing)[-1])
+    summary = summarise(*curve_of(*nothing)[2:])
+    assert summary["auroc"]["test"]["median"]["p"] > 0.05
     assert summary["auroc"]["above"] + summary["auroc"]["below"] < 0.25
     assert summary["delta_auc"]["above"] < 0.1

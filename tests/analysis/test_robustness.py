@@ -26,14 +26,14 @@ def test_temperatures_report_means_bands_and_their_variance(quick):
     assert alone["reason"] == "fewer than two temperatures"
 
 
-def test_too_few_clusters_give_a_value_and_no_interval(quick):
+def test_too_few_clusters_give_a_reason_and_no_value(quick):
     few = planted(effect=1.0).head(8)
     table = pd.concat([few.assign(temperature=t) for t in (0.0, 0.7)])
     result = robustness.temperature_curve(table, quick)
     for estimate in (result["variance"], result["by_temperature"][0]["reasoning"]):
-        assert not math.isnan(estimate["value"])
+        assert math.isnan(estimate["value"])
         assert math.isnan(estimate["low"])
-        assert math.isnan(estimate["high"])
+        assert estimate["reason"] == "fewer than 5 clusters to resample (4)"
 
 
 def removal(items=12, draws=2, loss=0.2, seed=0):
@@ -65,7 +65,8 @@ def test_the_head_curve_averages_random_draws_within_an_item(quick):
         rows = table[(table["role"] == role) & (table["kind"] == kind) & (table["share"] == share)]
         assert row["value"] == pytest.approx(rows["accuracy"].mean())
         assert row["n"] == 12
-        assert row.get("note", "") == ("8 of 9 heads, as some layers have no more others" if kind == "random" else "")
+        fewer = "; 8 of 9 heads, as some layers have no more others" if kind == "random" else ""
+        assert row["note"] == f"only 6 clusters{fewer}"
     draws = table[(table["role"] == "control") & (table["share"] == 0.5)].groupby("draw")["accuracy"].mean()
     row = result["control", "random", 0.5]
     assert (row["draws_low"], row["draws_high"]) == pytest.approx((draws[1], draws[2]))
@@ -76,9 +77,10 @@ def test_bands_resample_clusters_not_items(quick):
     by_cluster = robustness.head_curve(table, quick)
     by_item = robustness.head_curve(table.assign(cluster=table["item_id"]), quick)
     wider = np.divide(*([row["high"] - row["low"] for row in rows if row["share"]] for rows in (by_cluster, by_item)))
-    assert 1.2 < min(wider) < max(wider) < 1.7  # the items of a pair are alike: sqrt(2)
+    assert 1.2 < min(wider) < max(wider) < 1.8  # the items of a pair are alike: sqrt(2), and t of fewer
     few = robustness.head_curve(removal(items=8), quick)  # 4 clusters of a class
-    assert all(math.isnan(row["low"]) for row in few)
+    assert {row["reason"] for row in few} == {"fewer than 5 clusters to resample (4)"}
+    assert all(math.isnan(row["value"]) for row in few)
 
 
 def test_ranked_minus_random_heads_is_paired_and_compared_between_the_classes(quick):
@@ -103,7 +105,8 @@ def test_ranked_minus_random_heads_is_paired_and_compared_between_the_classes(qu
     assert row["low"] < 0 < row["high"]
     assert row["p"] > 0.05
     few = robustness.head_differences(removal(items=8), quick)
-    assert all(math.isnan(row["low"]) and math.isnan(row["p"]) for row in few)
+    assert all(math.isnan(row["value"]) and math.isnan(row["p"]) for row in few)
+    assert all(row["reason"].startswith("fewer than 5 clusters to resample") for row in few)
 
 
 def test_without_items_the_curve_has_a_reason_and_no_differences(quick):

@@ -145,7 +145,8 @@ def test_a_score_that_separates_perfectly_points_as_hypothesised_with_a_note(qui
     apart = frame.assign(apl=frame["apl"] + 100 * (frame["role"] == "reasoning"))
     result = analyse(apart, quick)
     assert result["auroc"]["apl"]["bootstrap"]["value"] == 1
-    assert "no BCa interval" in result["auroc"]["apl"]["bootstrap"]["note"]
+    assert 0.8 < result["auroc"]["apl"]["bootstrap"]["low"] < 0.9
+    assert "binomial bound of 30 clusters" in result["auroc"]["apl"]["bootstrap"]["note"]
     assert result["direction"]["apl"] == "as hypothesised"
 
 
@@ -180,3 +181,16 @@ def test_draws_without_a_score_are_counted_and_left_out(quick):
     joint = separation.joint_auroc(evaluation, "rev", Estimate(0.7, n=119))
     assert joint.note == "5 of 200 joint draws give no rev"
     assert 0.5 < joint.low < joint.high < 1
+
+
+def test_one_cluster_in_a_class_is_a_reason_in_place_of_a_point(quick):
+    """It gave AUROC 0.615 [0.615, 0.615] and p = 0."""
+    frame = planted(effect=0.5)
+    for few in (1, 4):
+        spoiled = frame.assign(cluster=[f"{row.role}{index % few}" for index, row in enumerate(frame.itertuples())])
+        result = analyse(spoiled, quick)
+        for part in ("auroc", "added", "partial"):
+            for kinds in result[part].values():
+                for estimate in kinds.values():
+                    assert math.isnan(estimate["value"])
+                    assert estimate["reason"].startswith("fewer than 5 clusters to resample in a class")

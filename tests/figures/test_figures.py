@@ -240,7 +240,7 @@ def test_heads_removed_in_an_earlier_version_have_no_differences(settings):
 def test_an_aurocs_interval_is_called_by_the_method_that_made_it():
     label, cluster = np.repeat([1, 0], 12), np.arange(24).astype(str)
     weights = bootstrap.cluster_weights(cluster, label, 200, 0)
-    for score, method in ((np.random.default_rng(1).normal(size=24) + label, "BCa"), (label * 1.0, "percentile")):
+    for score, method in ((np.random.default_rng(1).normal(size=24) + label, "BCa"), (label * 1.0, "binomial")):
         estimate = bootstrap.auroc_interval(label, score, weights, 0.95, cluster)
         assert estimate_columns(estimate.as_dict(), "BCa")["interval"] == method
     assert estimate_columns(replace(estimate, low=np.nan, note="").as_dict(), "BCa")["interval"] == ""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from wor.statistics import auc
@@ -90,18 +91,41 @@ def test_a_score_against_itself_has_no_test():
     assert result.note == "the scores rank the items alike"
 
 
-def test_perfect_separation_has_a_value_and_a_note_but_no_test():
+def test_perfect_separation_has_a_bound_and_a_note_but_no_test():
     label, noise = study()
     apart, opposite = noise + 100 * label, noise - 100 * label
-    for result, value in (
-        (auc.delong(label, apart), 1),
-        (auc.delong(label, opposite), 0),
-        (auc.delong_difference(label, apart, opposite), 1),
+    bound = stats.binomtest(30, 30).proportion_ci(0.95, "exact").low  # 30 of the smaller class
+    for result, expected in (
+        (auc.delong(label, apart), (1, bound, 1)),
+        (auc.delong(label, opposite), (0, 0, 1 - bound)),
+        (auc.delong_difference(label, apart, opposite), (1, 1 - math.sqrt(2) * (1 - bound), 1)),
+        (auc.delong_difference(label, apart, 100 * label - noise), (0, bound - 1, 1 - bound)),
     ):
-        assert (result.value, result.low, result.high) == (value, value, value)
+        assert (result.value, result.low, result.high) == pytest.approx(expected)
         assert math.isnan(result.p)
         assert result.note
         assert not result.reason
+
+
+@pytest.mark.parametrize(("wins", "k"), [(0, 12), (7, 12), (12, 12), (33, 34)])
+def test_the_binomial_interval_is_clopper_and_pearsons(wins, k):
+    theirs = stats.binomtest(wins, k).proportion_ci(0.9, "exact")
+    assert auc.binomial_interval(wins / k, k, 0.9) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_the_binomial_bound_is_reached_by_a_mixture_of_scores_and_never_passed():
+    """A positive is below all negatives with a probability of 0.1, else above: AUROC 0.9."""
+    rng, k, n = np.random.default_rng(0), 20, 20_000
+    worst = (rng.uniform(size=(n, k)) < 0.9).all(1).mean()
+    shift = math.sqrt(2) * stats.norm.ppf(0.9)
+    normal = (rng.normal(size=(n, k)).min(1) + shift > rng.normal(size=(n, k)).max(1)).mean()
+    assert normal < 0.05 < worst == pytest.approx(0.9**k, abs=0.01)
+
+
+def test_squares_of_distances_add_up_to_newcombes_interval():
+    """Newcombe 1998, method 10, his example 56/70 - 48/80: from Wilson's intervals."""
+    first, second = ((0.8, 0.6918, 0.8770), (0.6, 0.4904, 0.7004))
+    assert auc.mover_difference(first, second) == pytest.approx((0.0524, 0.3339), abs=2e-4)
 
 
 def test_under_the_null_p_is_uniform_enough():

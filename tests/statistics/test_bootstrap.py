@@ -45,11 +45,19 @@ def of_two_samples(positive, negative, axis=-1):
 
 @pytest.mark.parametrize("method", ["percentile", "BCa"])
 def test_the_interval_agrees_with_scipys_bootstrap(method):
-    """Without clusters, it is scipy's two-sample bootstrap of the same statistic."""
+    """Without clusters, it is scipy's two-sample bootstrap at the level that t expands 95 % to."""
     weights = bootstrap.cluster_weights(np.arange(60), LABEL, 10_000, seed=3)
     ours = bootstrap.auroc_interval(LABEL, SCORE, weights, cluster=np.arange(60) if method == "BCa" else None)
+    variances = [1 / 25, 1 / 35]  # of two means of samples that vary alike
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 24 + variances[1] ** 2 / 34)
+    lacking = sum(variances) / (24 / 25**2 + 34 / 35**2)
     theirs = stats.bootstrap(
-        (SCORE[LABEL == 1], SCORE[LABEL == 0]), of_two_samples, n_resamples=10_000, method=method, rng=np.random.default_rng(0)
+        (SCORE[LABEL == 1], SCORE[LABEL == 0]),
+        of_two_samples,
+        n_resamples=10_000,
+        confidence_level=2 * stats.norm.cdf(stats.t.ppf(0.975, freedom) * lacking**0.5) - 1,
+        method=method,
+        rng=np.random.default_rng(0),
     ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
     assert ours.value == pytest.approx(auc.auroc(LABEL, SCORE))
@@ -57,7 +65,7 @@ def test_the_interval_agrees_with_scipys_bootstrap(method):
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
 def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
-    """Scipy weighs each jackknife of two samples by (n - 1) / n: third decimal at most."""
+    """The acceleration is that of two samples: pooled over them it was off in the third decimal."""
     score = np.random.default_rng(4).normal(size=60) + shift * LABEL
     theirs = stats.bootstrap(
         (score[LABEL == 1], score[LABEL == 0]), of_two_samples, n_resamples=4000, method="BCa", rng=np.random.default_rng(0)
@@ -65,8 +73,8 @@ def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
     value, wins = auc.auroc(LABEL, score), bootstrap.pairwise_wins(LABEL, score)
     jackknife = bootstrap.weighted_auroc(LABEL, bootstrap.jackknife_weights(np.arange(60)), wins)
     plain = bootstrap.percentile_interval(theirs.bootstrap_distribution, 0.95)
-    ours = bootstrap.bca_interval(theirs.bootstrap_distribution, value, jackknife, 0.95)
-    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.002)
+    ours = bootstrap.bca_interval(theirs.bootstrap_distribution, value, jackknife, 0.95, LABEL)
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), rel=1e-6)
     if shift == 2.5:
         assert max(abs(a - b) for a, b in zip(plain, ours, strict=True)) > 0.004
 
@@ -101,12 +109,28 @@ def test_bca_is_undefined_where_nothing_varies():
         (np.linspace(0, 1, 50), 0.5, np.full(10, np.nan)),
     ):
         assert np.isnan(bootstrap.bca_interval(samples, value, jackknife, 0.95)).all()
-    result = bootstrap.auroc_interval(
-        LABEL, SCORE + 100 * LABEL, bootstrap.cluster_weights(CLUSTER, LABEL, 50, 0), cluster=CLUSTER
-    )
-    assert result.value == 1
-    assert (result.low, result.high) == (1, 1)  # the percentiles'
-    assert "no BCa interval" in result.note
+
+
+def test_at_perfect_separation_the_interval_is_the_binomial_bound_of_the_clusters():
+    weights = bootstrap.cluster_weights(CLUSTER, LABEL, 50, 0)
+    bound = stats.binomtest(5, 5).proportion_ci(0.95, "exact").low  # five clusters of positives
+    for sign, expected in ((1, (1, bound, 1)), (-1, (0, 0, 1 - bound))):
+        for cluster in (CLUSTER, None):
+            result = bootstrap.auroc_interval(LABEL, SCORE + sign * 100 * LABEL, weights, cluster=cluster)
+            assert (result.value, result.low, result.high) == pytest.approx(expected)
+            assert "binomial bound of 5 clusters" in result.note
+
+
+def test_a_few_wrong_clusters_get_the_binomial_bound_and_more_get_the_bootstrap():
+    weights = bootstrap.cluster_weights(np.arange(60), LABEL, 400, 0)
+    for wrong, bounded in ((4, True), (5, False)):
+        mixed = np.arange(60.0) + 100 * LABEL
+        mixed[:wrong], mixed[-wrong:] = 70, 80  # some positives are below some negatives
+        result = bootstrap.auroc_interval(LABEL, mixed, weights)
+        assert result.value == pytest.approx(1 - wrong**2 / (25 * 35))
+        assert ("binomial bound" in result.note) == bounded
+        if bounded:
+            assert (result.low, result.high) == pytest.approx(auc.binomial_interval(result.value, 25, 0.95))
 
 
 def test_counts_are_those_of_drawing_with_replacement():

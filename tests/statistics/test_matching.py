@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from wor.statistics.matching import CALIPER, caliper_pairs, standardised_difference
+from wor.statistics.matching import CALIPER, caliper_pairs, pair_clusters, standardised_difference
 
 
 def study(m=60, n=90, shift=0.8, seed=0):
@@ -36,11 +36,13 @@ def by_hand(label, log_odds, limit):
 @pytest.mark.parametrize("caliper", [CALIPER, 0.02])
 def test_pairs_are_within_the_caliper_and_no_item_is_used_twice(seed, caliper):
     label, covariates = study(seed=seed)
-    matched = caliper_pairs(label, covariates, caliper)
+    pairs = caliper_pairs(label, covariates, caliper)
     log_odds = propensity(label, covariates)
-    limit = caliper * log_odds.std(ddof=1)
-    pairs = by_hand(label, log_odds, limit)
-    assert list(matched) == sorted(index for pair in pairs for index in pair)
+    within = [log_odds[label == value].std(ddof=1) for value in (0, 1)]
+    limit = caliper * math.hypot(*within) / math.sqrt(2)
+    assert limit < caliper * log_odds.std(ddof=1)  # over both classes it would be wider
+    assert sorted(map(tuple, pairs)) == sorted(by_hand(label, log_odds, limit))
+    matched = np.sort(pairs.ravel())
     assert len(set(matched)) == len(matched)
     assert label[matched].sum() == len(matched) / 2 > 0
     # If any 1:1 pairing of these keeps to the caliper, the one in order of propensity does.
@@ -54,7 +56,7 @@ def test_pairs_are_within_the_caliper_and_no_item_is_used_twice(seed, caliper):
 
 def test_balance_improves():
     label, covariates = study(100, 150)
-    matched = caliper_pairs(label, covariates)
+    matched = caliper_pairs(label, covariates).ravel()
 
     def imbalance(rows):
         return [
@@ -74,7 +76,16 @@ def test_it_is_the_same_every_time_and_whatever_the_units():
 
 def test_ties_go_to_the_earlier_item():
     label = np.repeat([0, 1], [8, 5])
-    assert list(caliper_pairs(label, np.ones((13, 2)))) == [0, 1, 2, 3, 4, 8, 9, 10, 11, 12]
+    assert caliper_pairs(label, np.ones((13, 2))).tolist() == [[8, 0], [9, 1], [10, 2], [11, 3], [12, 4]]
+
+
+def test_pairs_are_clusters_and_those_that_share_one_are_one():
+    cluster = np.array(["a", "a", "b", "c", "x", "y", "z", "w"])
+    index, owner = pair_clusters(np.array([[0, 4], [1, 5], [3, 7]]), cluster)
+    assert list(index) == [0, 1, 3, 4, 5, 7]
+    first = {name: set(index[owner == name]) for name in np.unique(owner)}
+    assert sorted(map(sorted, first.values())) == [[0, 1, 4, 5], [3, 7]]
+    assert [len(part) for part in pair_clusters(np.empty((0, 2), int), cluster)] == [0, 0]
 
 
 def test_where_nothing_is_alike_nothing_is_paired():

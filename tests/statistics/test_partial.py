@@ -134,9 +134,16 @@ def test_a_clustered_draw_is_the_partial_correlation_of_the_repeated_items(metho
         z.append(np.arctanh(pingouin.partial_corr(frame, "x", "y", ["a", "b"])["r"].iloc[0]))
     result = partial.clustered_partial(X, Y, GIVEN, weights, method)
     assert result.value == partial_correlation(X, Y, GIVEN, method).value
-    middle, error = np.arctanh(result.value), np.std(z, ddof=1)
-    assert result.p == pytest.approx(2 * stats.norm.sf(abs(middle) / error), rel=1e-4)
-    assert (result.low, result.high) == pytest.approx(tuple(np.tanh(middle + np.array([-1.959964, 1.959964]) * error)), rel=1e-4)
+    # By t with clusters minus one, as draws of k clusters vary as k - 1.
+    labels = np.unique(Y, return_inverse=True)[1]
+    counts = [len(np.unique(np.flatnonzero(labels == value) // 2)) for value in (0, 1)]
+    variances = [1 / k for k in counts]
+    freedom = sum(variances) ** 2 / sum(v**2 / (k - 1) for v, k in zip(variances, counts, strict=True))
+    lacking = sum(variances) / sum((k - 1) / k**2 for k in counts)
+    middle, error = np.arctanh(result.value), np.std(z, ddof=1) * lacking**0.5
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(middle) / error, freedom), rel=1e-4)
+    half = stats.t.ppf(0.975, freedom) * error
+    assert (result.low, result.high) == pytest.approx(tuple(np.tanh([middle - half, middle + half])), rel=1e-4)
 
 
 def test_clusters_widen_the_interval_of_a_partial_correlation():

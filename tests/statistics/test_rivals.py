@@ -6,6 +6,7 @@ from scipy import stats
 
 from tests.helpers.cross_fits import within_fold_auroc
 from wor.statistics import auc, bootstrap, rivals
+from wor.statistics.auc import NO_VARIANCE
 from wor.statistics.baseline import CrossFit, cross_fit, make_splits
 
 
@@ -16,6 +17,17 @@ def study(m=30, n=40, seed=0, effect=0.8, decimals=1):
     first = rng.normal(size=m + n) + effect * label
     second = 0.5 * first + rng.normal(size=m + n)
     return label, np.round(first, decimals), np.round(second, decimals)
+
+
+def quantile(m, n):
+    """Return t's quantile for two classes of so many clusters, times what draws lack in spread."""
+    freedom = (1 / m + 1 / n) ** 2 / (1 / m**2 / (m - 1) + 1 / n**2 / (n - 1))
+    return stats.t.ppf(0.975, freedom) * math.sqrt((1 / m + 1 / n) / ((m - 1) / m**2 + (n - 1) / n**2))
+
+
+def within_fold_pairs(fit, label):
+    positives, negatives = (np.flatnonzero(label == value) for value in (1, 0))
+    return [(i, j) for fold in fit.fold for i in positives for j in negatives if fold[i] == fold[j]]
 
 
 def weights(label, draws=2000, cluster=None):
@@ -29,6 +41,7 @@ def test_two_scores_differ_as_delong_says(seed):
     assert result.value == pytest.approx(delong.value)
     # Not the same variance, but near it with so many items.
     assert (result.low, result.high) == pytest.approx((delong.low, delong.high), abs=0.03)
+    assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
     assert result.p == pytest.approx(delong.p, abs=0.03)
     back = rivals.auroc_difference(label, second, first, weights(label))
     assert (back.value, back.low, back.high, back.p) == pytest.approx((-result.value, -result.high, -result.low, result.p))
@@ -52,8 +65,7 @@ def test_standard_error_and_interval_are_scipys():
         rng=np.random.default_rng(0),
     )
     assert (result.low, result.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.015)
-    error = abs(result.value) / stats.norm.isf(result.p / 2)
-    assert error == pytest.approx(theirs.standard_error, rel=0.06)
+    assert (result.high - result.low) / 2 / quantile(30, 40) == pytest.approx(theirs.standard_error, rel=0.06)
 
 
 def test_against_a_cross_fit_only_pairs_of_a_fold_count():
@@ -79,8 +91,10 @@ def test_against_a_cross_fit_only_pairs_of_a_fold_count():
     result = rivals.auroc_difference(label, first, fit, times)
     samples = [by_hand(count) for count in times]
     assert result.value == pytest.approx(by_hand(np.ones(70)))
-    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-6)
-    assert result.p == pytest.approx(2 * stats.norm.sf(abs(result.value) / np.std(samples, ddof=1)), rel=1e-4)
+    half = quantile(30, 40) * np.std(samples, ddof=1)
+    assert (result.low, result.high) == pytest.approx((result.value - half, result.value + half), abs=1e-6)
+    gained = [(first[i] > first[j]) + 0.5 * (first[i] == first[j]) for i, j in within_fold_pairs(fit, label)]
+    assert result.note == f"of pairs within a fold, where the first AUROC is {np.mean(gained):.2f}"
     # The AUROC of all pairs would be another.
     assert abs(result.value - (auc.auroc(label, first) - within_fold_auroc(fit, label))) > 1e-4
 
@@ -88,9 +102,8 @@ def test_against_a_cross_fit_only_pairs_of_a_fold_count():
 def test_a_cross_fit_of_one_fold_is_a_score():
     label, first, second = study()
     whole = CrossFit(second[None], np.zeros((1, 70), int))
-    assert rivals.auroc_difference(label, first, whole, weights(label)) == rivals.auroc_difference(
-        label, first, second, weights(label)
-    )
+    of_fit, of_score = (rivals.auroc_difference(label, first, rival, weights(label)) for rival in (whole, second))
+    assert (of_fit.value, of_fit.low, of_fit.high, of_fit.p) == (of_score.value, of_score.low, of_score.high, of_score.p)
 
 
 def test_few_clusters_widen_the_interval():
@@ -111,9 +124,15 @@ def test_notes_where_there_is_no_test():
     assert math.isnan(alike.p)
     assert alike.note == "the scores rank the items alike"
     apart = rivals.auroc_difference(label, first + 100 * label, first - 100 * label, weights(label))
-    assert (apart.value, apart.low, apart.high) == (1, 1, 1)
+    bound = stats.binomtest(30, 30).proportion_ci(0.95, "exact").low
+    assert (apart.value, apart.low, apart.high) == pytest.approx((1, 1 - math.sqrt(2) * (1 - bound), 1))
     assert math.isnan(apart.p)
-    assert apart.note == "the difference has no variance"
+    assert apart.note == NO_VARIANCE
+    both = rivals.auroc_difference(
+        label, first + 100 * label, np.random.default_rng(0).normal(size=70) + 100 * label, weights(label)
+    )
+    assert (both.value, both.low, both.high) == pytest.approx((0, bound - 1, 1 - bound))
+    assert both.note == NO_VARIANCE
 
 
 def activations(signal, seed, n=120, width=200):
@@ -156,3 +175,20 @@ def test_a_sparse_fit_keeps_clusters_together():
     )
     assert within_fold_auroc(apart, label) > 0.9
     assert within_fold_auroc(together, label) < 0.7
+
+
+def test_a_fit_that_kept_nothing_gives_a_reason():
+    label, features = activations(0, seed=0, n=40, width=20)
+    result = rivals.fit_sparse_logistic(label, 0.0 * features, np.arange(40), folds=5, repeats=2, seed=0)
+    assert result == "the fit kept no feature in any fold"
+
+
+def test_its_control_task_knows_nothing_and_its_p_tells_a_signal_from_none():
+    for signal, is_small in ((2.0, True), (0.0, False)):
+        label, features = activations(signal, seed=1)
+        fit = rivals.fit_sparse_logistic(label, features, np.arange(120), folds=3, repeats=1, seed=0)
+        assert isinstance(fit, CrossFit)
+        result = rivals.sparse_control_task(label, features, np.arange(120), fit, folds=3, draws=20, seed=0)
+        assert result.value == pytest.approx(0.5, abs=0.06)
+        assert result.low < 0.5 < result.high
+        assert (result.p == pytest.approx(1 / 21)) == is_small

@@ -1,12 +1,18 @@
 """REV compared with its rivals, over doses, and in groups where another result is expected."""
 
+import itertools
+import math
+
 import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
-from wor.statistics import multiple_testing, partial, rivals, trend
-from wor.statistics.result import undefined
+from wor.statistics import auc, bootstrap, multiple_testing, nulls, partial, rivals, trend
+from wor.statistics.clusters import Clusters, count_clusters, join_notes
+from wor.statistics.result import Estimate, undefined
+
+CONTROL_SHUFFLES = 20  # fits on shuffled labels take a tenth of a second each
 
 
 def compare_with_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
@@ -14,11 +20,11 @@ def compare_with_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[s
 
     Rivals are each component in its preset direction, every other measure, and a cross-fitted
     sparse logistic regression on ``entropies`` of all heads, ``[scored items, heads]``. That
-    regression is trained on these classes; REV is not.
+    regression is trained on these classes; REV is not. ``control_task`` trains it on shuffled ones.
     """
     label, settings = evaluation.label, evaluation.params.statistics
     missing = undefined(evaluation.why_unusable, len(label))
-    differences, heads = dict.fromkeys((*COMPONENTS, *RIVALS, HEADS), missing), missing
+    differences, heads, control = dict.fromkeys((*COMPONENTS, *RIVALS, HEADS), missing), missing, missing
     if not evaluation.why_unusable:
         score, weights, confidence = evaluation.score("rev"), evaluation.weights, settings.confidence
         for name in (*COMPONENTS, *RIVALS):
@@ -27,15 +33,66 @@ def compare_with_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[s
         folds, repeats, seed = settings.folds, max(1, settings.repeats // 4), evaluation.params.seed
         fit = rivals.fit_sparse_logistic(label, entropies, evaluation.cluster, folds=folds, repeats=repeats, seed=seed)
         if isinstance(fit, str):
-            differences[HEADS] = heads = undefined(fit, len(label))
+            differences[HEADS] = heads = control = undefined(fit, len(label))
         else:
             differences[HEADS] = rivals.auroc_difference(label, score, fit, weights, confidence)
-            heads = fit.estimate(label, weights, confidence)
+            heads = nulls.cross_fitted_auroc(fit, label, weights, confidence)
+            shuffles = min(settings.permutations, CONTROL_SHUFFLES)
+            task = {"folds": folds, "draws": shuffles, "seed": seed}
+            control = rivals.sparse_control_task(label, entropies, evaluation.cluster, fit, **task)
     adjusted = multiple_testing.holm({name: estimate.p for name, estimate in differences.items()})
     return {
         "difference": {name: {**estimate.as_dict(), "p_holm": adjusted[name]} for name, estimate in differences.items()},
         "auroc_heads": heads.as_dict(),
+        "control_task": control.as_dict(),
     }
+
+
+def compare_datasets(evaluation: Evaluation) -> dict[str, dict]:
+    """Return each reasoning dataset's own AUROC against all controls, and their differences.
+
+    The AUROC of the study is their mean weighted by items, so it depends on the mix. A difference
+    is paired, as both datasets are compared with the same controls.
+    """
+    scored, datasets = evaluation.scored, []
+    is_control = (scored["role"] == "control").to_numpy()
+    for dataset in evaluation.params.datasets_with_role("reasoning"):
+        if (scored["dataset"] == dataset).any():
+            datasets.append(dataset)
+    results: dict[str, dict] = {"auroc": {}, "difference": {}}
+    masks = {dataset: (scored["dataset"] == dataset).to_numpy() | is_control for dataset in datasets}
+    for dataset, mask in masks.items():
+        rows = scored[mask].reset_index(drop=True)
+        results["auroc"][dataset] = auroc_by_score(
+            rows, SCORES, class_labels(rows), evaluation.weights[:, mask], evaluation.params
+        )
+    for a, b in itertools.combinations(datasets, 2):
+        results["difference"][f"{a} - {b}"] = {
+            name: _dataset_difference(evaluation, name, masks[a], masks[b], is_control).as_dict() for name in SCORES
+        }
+    return results
+
+
+def _dataset_difference(
+    evaluation: Evaluation, name: str, first: np.ndarray, second: np.ndarray, control: np.ndarray
+) -> Estimate:
+    """Return AUROC in the one dataset minus AUROC in the other, each against the same controls."""
+    score, weights, confidence = evaluation.score(name), evaluation.weights, evaluation.params.statistics.confidence
+    n, each, samples = int((first | second).sum()), [], []
+    for mask in (first, second):
+        arrays = evaluation.label[mask], score[mask], weights[:, mask]
+        each.append(bootstrap.auroc_interval(*arrays, confidence))
+        if each[-1].reason:
+            return undefined(each[-1].reason, n)
+        samples.append(bootstrap.weighted_auroc(arrays[0], arrays[2], bootstrap.pairwise_wins(*arrays[:2])))
+    parts = [count_clusters(weights[:, mask]) for mask in (first & ~control, second & ~control, control)]
+    clusters = Clusters(tuple(part.counts[0] for part in parts), any(part.fixed for part in parts))
+    value = each[0].value - each[1].value
+    low, high, p = bootstrap.normal_interval(value, samples[0] - samples[1], confidence, clusters)
+    if math.isnan(p):
+        interval = auc.mover_difference(*((part.value, part.low, part.high) for part in each))
+        return Estimate(value, *interval, n=n, note=join_notes(auc.NO_VARIANCE, clusters.note))
+    return Estimate(value, low, high, p, n, note=clusters.note)
 
 
 def dose_response(evaluation: Evaluation) -> dict[str, dict]:

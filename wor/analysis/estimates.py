@@ -39,7 +39,21 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
             quantity = "semi_partial_r" if method.startswith("semi_") else "partial_r"
             yield quantity, name, method.removeprefix("semi_"), estimate
     yield "auroc", "bag of words", BOOTSTRAP, result["nulls"]["surface_ceiling"]
+    for kind, part in result["wording"].items():
+        if kind == "given_continuation":
+            for name, estimate in part.items():
+                yield "partial_r", f"{name} given the continuation's words", "clustered", estimate
+        else:
+            yield "auroc", f"bag of words ({kind})", BOOTSTRAP, part["auroc"]
+            yield "null_auroc", f"bag of words ({kind})", "control_task", part["control_task"]
     yield "auroc", "heads", BOOTSTRAP, result["rivals"]["auroc_heads"]
+    yield "null_auroc", "heads", "control_task", result["rivals"]["control_task"]
+    for dataset, scores in result["datasets"]["auroc"].items():
+        for name, estimate in scores.items():
+            yield "auroc", f"{name} ({dataset})", BOOTSTRAP, estimate
+    for pair, scores in result["datasets"]["difference"].items():
+        for name, estimate in scores.items():
+            yield "auroc_difference", f"{name} ({pair})", BOOTSTRAP, estimate
     for name, estimate in result["rivals"]["difference"].items():
         yield "auroc_difference", f"rev - {name}", BOOTSTRAP, estimate
     yield from _of_null_models(result["null_models"])

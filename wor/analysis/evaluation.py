@@ -10,6 +10,7 @@ import pandas as pd
 from wor.config.params import Params
 from wor.statistics import auc, bootstrap
 from wor.statistics.baseline import Baseline
+from wor.statistics.clusters import count_clusters
 
 COVARIATES = ["token_len", "avg_logprob", "perplexity", "cot_len"]
 PARTIAL_GIVEN = ["token_len", "perplexity"]
@@ -59,7 +60,9 @@ class Evaluation:
         roles = self.scored.groupby("cluster")["role"].nunique()
         if (roles > 1).any():
             return f"cluster {roles.idxmax()} has items of both classes"
-        return auc.why_unusable(self.label, self.score("rev"))
+        if reason := auc.why_unusable(self.label, self.score("rev")):
+            return reason
+        return count_clusters(self.weights, self.label).why_too_few
 
     def score(self, name: str) -> np.ndarray:
         return self.scored[name].to_numpy(float)
@@ -75,10 +78,10 @@ class Evaluation:
         shape = min(self.params.statistics.calibration_draws, len(self.weights)), len(self.scored)
         return np.broadcast_to(self.score(name), shape)
 
-    def fit_baseline(self, index: np.ndarray, weights: np.ndarray, repeats: int) -> Baseline:
-        """Return the covariates' fit on the scored items at ``index``."""
+    def fit_baseline(self, index: np.ndarray, weights: np.ndarray, repeats: int, cluster: np.ndarray | None = None) -> Baseline:
+        """Return the covariates' fit on the scored items at ``index``, in clusters of their own."""
         settings, covariates = self.params.statistics, self.scored[COVARIATES].to_numpy(float)
-        arrays = (self.label[index], covariates[index], self.cluster[index], weights)
+        arrays = (self.label[index], covariates[index], self.cluster[index] if cluster is None else cluster, weights)
         return Baseline(*arrays, settings.folds, repeats, self.params.seed, settings.confidence)
 
 
@@ -98,7 +101,7 @@ def auroc_by_score(
 ) -> dict[str, dict]:
     """Return the AUROC of columns of ``rows``, with BCa intervals, as dicts."""
     scores, cluster = {name: rows[name].to_numpy(float) for name in names}, rows["cluster"].to_numpy(str)
-    settings = (weights, params.statistics.confidence, cluster)
+    settings = (weights, params.statistics.confidence, cluster, rows["dataset"].to_numpy(str))
     return {name: bootstrap.auroc_interval(label, score, *settings).as_dict() for name, score in scores.items()}
 
 

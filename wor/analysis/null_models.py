@@ -10,6 +10,7 @@ from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, auroc
 from wor.measures.registry import COMPONENTS, LABELS
 from wor.statistics import partial, rivals
 from wor.statistics.baseline import Baseline, CrossFit
+from wor.statistics.nulls import cross_fitted_auroc
 from wor.statistics.result import Estimate, undefined
 
 NETWORKS = {
@@ -208,7 +209,7 @@ def _auroc(nulls: _Nulls, name: str, scores: np.ndarray, notes: list[str]) -> di
     values = [entry["value"] for entry in by_seed.values()]
     if reason := next((entry["reason"] for entry in by_seed.values() if entry["reason"]), ""):
         return {"by_seed": by_seed, "mean": undefined(reason, len(nulls.rows)).as_dict(), "range": [np.nan, np.nan]}
-    mean = _as_fits(scores).estimate(nulls.label, nulls.weights, nulls.confidence)
+    mean = cross_fitted_auroc(_as_fits(scores), nulls.label, nulls.weights, nulls.confidence)
     notes = [*filter(None, [mean.note]), *notes]
     return {"by_seed": by_seed, "mean": replace(mean, note="; ".join(notes)).as_dict(), "range": [min(values), max(values)]}
 
@@ -249,7 +250,7 @@ def _heads(nulls: _Nulls, kind: str, frame: pd.DataFrame, entropies: np.ndarray)
     if not fits:
         return undefined(reasons[0], len(nulls.rows))
     joined = CrossFit(*(np.concatenate(parts) for parts in zip(*((fit.log_odds, fit.fold) for fit in fits), strict=True)))
-    estimate = joined.estimate(nulls.label, nulls.weights, nulls.confidence)
+    estimate = cross_fitted_auroc(joined, nulls.label, nulls.weights, nulls.confidence)
     if not reasons:
         return estimate
     notes = [*filter(None, [estimate.note]), f"without {len(reasons)} of {len(nulls.seeds)} seeds: {reasons[0]}"]

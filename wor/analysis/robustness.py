@@ -1,7 +1,6 @@
 """REV over sampling temperatures, the ranking of heads, and accuracy with heads removed."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,9 +8,9 @@ import pandas as pd
 from wor.analysis.evaluation import auroc_by_score, bootstrap_weights, class_labels
 from wor.config.params import Params
 from wor.statistics import bootstrap, reliability
+from wor.statistics.clusters import MIN_CLUSTERS, count_clusters, with_note
 from wor.statistics.result import Estimate, undefined
 
-MIN_CLUSTERS = 5  # with fewer, no interval is given
 ROLES, BETWEEN = ("reasoning", "control"), "reasoning - control"
 NO_ITEMS = "a class has no item to rank heads on, or none left to score"
 
@@ -50,7 +49,7 @@ def temperature_variance(reasoning: pd.DataFrame, params: Params) -> Estimate:
     items = reasoning.drop_duplicates("item_id").set_index("item_id").loc[values.index]
     weights = bootstrap_weights(items, params)
     samples = (weights @ values.to_numpy() / weights.sum(1, keepdims=True)).var(axis=1, ddof=1)
-    return Estimate(float(values.mean().var(ddof=1)), *_interval(samples, items, params), n=len(values))
+    return _estimate(float(values.mean().var(ddof=1)), samples, weights, params)
 
 
 def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Estimate:
@@ -59,14 +58,16 @@ def mean_interval(rows: pd.DataFrame, params: Params, column: str = "rev") -> Es
     if not len(rows):
         return undefined("no item has a value")
     weights, values = bootstrap_weights(rows, params), rows[column].to_numpy(float)
-    return Estimate(float(values.mean()), *_interval(weights @ values / weights.sum(1), rows, params), n=len(rows))
+    return _estimate(float(values.mean()), weights @ values / weights.sum(1), weights, params)
 
 
-def _interval(samples, rows: pd.DataFrame, params: Params) -> tuple[float, float]:
-    """Return percentiles, or NaN where a role has too few clusters to resample."""
-    if rows.groupby("role")["cluster"].nunique().min() < MIN_CLUSTERS:
-        return math.nan, math.nan
-    return bootstrap.percentile_interval(samples, params.statistics.confidence)
+def _estimate(value: float, samples: np.ndarray, weights: np.ndarray, params: Params) -> Estimate:
+    """Return the value with its percentile interval, or why there are too few clusters for one."""
+    clusters, n = count_clusters(weights), weights.shape[1]
+    if clusters.why_too_few:
+        return undefined(clusters.why_too_few, n)
+    interval = bootstrap.percentile_interval(samples, params.statistics.confidence, clusters)
+    return Estimate(value, *interval, n=n, note=clusters.note)
 
 
 def head_ranking(items: pd.DataFrame, kl: np.ndarray, params: Params) -> dict:
@@ -105,7 +106,7 @@ def head_curve(table: pd.DataFrame, params: Params) -> list[dict]:
         spread = {"draws": len(draws), "draws_low": draws.min(), "draws_high": draws.max()}
         estimate = mean_interval(items, params, "accuracy")
         if n_heads < ranked[share]:
-            estimate = replace(estimate, note=f"{n_heads} of {ranked[share]} heads, as some layers have no more others")
+            estimate = with_note(estimate, f"{n_heads} of {ranked[share]} heads, as some layers have no more others")
         rows.append(removal | spread | estimate.as_dict())
     return rows
 
@@ -114,7 +115,8 @@ def head_differences(table: pd.DataFrame, params: Params) -> list[dict]:
     """Return the accuracy without ranked heads minus that without random ones, paired by item.
 
     There is one row for each share of heads, and one for their mean (``share`` is "mean"), for each
-    role and for reasoning minus control. Intervals and p resample the clusters of both roles.
+    role and for reasoning minus control. Intervals and p resample the clusters of both roles, and
+    agree.
     """
     removed = table[table["n_heads"] > 0]
     if removed.empty:
@@ -133,9 +135,11 @@ def head_differences(table: pd.DataFrame, params: Params) -> list[dict]:
             means[role], samples[role] = values.mean(), counts @ values / counts.sum(1)
         means[BETWEEN], samples[BETWEEN] = (part["reasoning"] - part["control"] for part in (means, samples))
         for group, value in means.items():
-            members = items if group == BETWEEN else items[rows[group]]
-            interval = _interval(samples[group], members, params)
-            p = math.nan if math.isnan(interval[0]) else bootstrap.two_sided_p(samples[group])
-            estimate = Estimate(float(value), *interval, p, n=len(members))
+            members = rows["reasoning"] | rows["control"] if group == BETWEEN else rows[group]
+            clusters = count_clusters(weights[:, members], rows["reasoning"][members] if group == BETWEEN else None)
+            estimate = undefined(clusters.why_too_few, int(members.sum()))
+            if not clusters.why_too_few:
+                interval = bootstrap.normal_interval(value, samples[group], params.statistics.confidence, clusters)
+                estimate = Estimate(float(value), *interval, n=int(members.sum()), note=clusters.note)
             results.append({"role": group, "share": share if share == "mean" else float(share), **estimate.as_dict()})
     return results

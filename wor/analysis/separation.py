@@ -34,10 +34,11 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         return {**described, **_undefined_results(evaluation)}
     settings, label, seed = evaluation.params.statistics, evaluation.label, evaluation.params.seed
     confidence, weights, cluster = settings.confidence, evaluation.weights, evaluation.cluster
+    stratum = evaluation.scored["dataset"].to_numpy(str)
     separation = {}
     for name in SCORES_AND_COVARIATES:
         score = evaluation.score(name)
-        bca, percentile = bootstrap.auroc_intervals(label, score, weights, cluster, confidence)
+        bca, percentile = bootstrap.auroc_intervals(label, score, weights, cluster, confidence, stratum)
         delong = auc.delong(label, score, confidence)
         permuted = nulls.permuted_auroc(label, score, cluster, settings.permutations, seed, confidence)
         estimates = (bca, percentile, delong, permuted)
@@ -75,10 +76,11 @@ def joint_auroc(evaluation: Evaluation, name: str, known: Estimate) -> Estimate:
     if name not in evaluation.draws:
         return replace(known, note="; ".join(filter(None, [known.note, "calibration does not change this score"])))
     samples = bootstrap.joint_auroc(evaluation.label, evaluation.score_draws(name), evaluation.weights)
-    interval = bootstrap.percentile_interval(samples, evaluation.params.statistics.confidence)
-    missing = int(np.isnan(samples).sum())
-    note = f"{missing} of {len(samples)} joint draws give no {name}" if missing else ""
-    return Estimate(known.value, *interval, n=known.n, note=note)
+    low, high = bootstrap.percentile_interval(samples, evaluation.params.statistics.confidence)
+    notes = [f"{missing} of {len(samples)} joint draws give no {name}"] if (missing := int(np.isnan(samples).sum())) else []
+    if bootstrap.BINOMIAL in known.note:  # near 1 draws say too little: the bound holds for both
+        low, high, notes = min(low, known.low), max(high, known.high), [*notes, known.note]
+    return Estimate(known.value, low, high, n=known.n, note="; ".join(notes))
 
 
 def _partial_correlations(evaluation: Evaluation, score: np.ndarray) -> dict[str, dict]:

@@ -87,6 +87,11 @@ def split_of(cluster: str, calibration_share: float) -> Split:
     return "calibration" if hash_to_unit("split", cluster) < calibration_share else "evaluation"
 
 
+def body_of(prompt: str, frame: str, instruction: str) -> str:
+    """Return the item's own text in a prompt of `build.assemble_prompt`."""
+    return prompt.removeprefix(f"{frame}\n\n").removesuffix(f"\n\n{instruction}" if instruction else "")
+
+
 def evaluation_items(items: Iterable[AnyItem]) -> list[AnyItem]:
     """Return the items that are scored, of both classes. Those of calibration are held out."""
     return [item for item in items if item.split == "evaluation"]

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from wor.statistics.bootstrap import BINOMIAL, NO_BCA
+
 
 def with_panels(table: pd.DataFrame, panel: pd.Series | str, line: pd.Series | str) -> pd.DataFrame:
     """Return ``table`` with each row's ``panel``, its ``line`` there and its ``order`` on that."""
@@ -13,8 +15,9 @@ def estimate_columns(estimate: dict, method: str) -> dict:
     """Return an estimate (None for NaN in JSON) as columns; ``interval`` is its method or empty."""
     value, low, high = (float("nan") if estimate[key] is None else estimate[key] for key in ("value", "low", "high"))
     note = estimate.get("note", "")
-    # The note of an AUROC says that its interval is percentile in place of BCa.
-    interval = "" if pd.isna(low) else "percentile" if note and method == "BCa" else method
+    # The note of an AUROC says where its interval is another than BCa.
+    other = next((name for words, name in ((BINOMIAL, "binomial"), (NO_BCA, "percentile")) if words in note), method)
+    interval = "" if pd.isna(low) else other
     numbers = {"value": value, "low": low, "high": high, "n": estimate["n"]}
     return numbers | {"interval": interval, "reason": estimate["reason"], "note": note}
 

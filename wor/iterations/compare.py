@@ -9,6 +9,7 @@ from wor.analysis.headline import judged_auroc
 from wor.iterations.configuration import differences, read_configuration, used_parameters
 from wor.measures.registry import SCORES
 from wor.statistics import bootstrap
+from wor.statistics.clusters import count_clusters
 from wor.statistics.result import Estimate, undefined
 
 ENVIRONMENT = ("code.commit", "code.dirty", "code.code_hash", "python", "platform", "cpu", "cores", "compute", "packages")
@@ -127,5 +128,8 @@ def _mean(items: pd.DataFrame, change: pd.Series, seed: int) -> Estimate:
     if not len(items):
         return undefined("no item has a value in both")
     weights = bootstrap.cluster_weights(items["cluster"].to_numpy(), items["dataset"].to_numpy(), DRAWS, seed)
+    clusters = count_clusters(weights)
+    if clusters.why_too_few:
+        return undefined(clusters.why_too_few, len(items))
     samples = weights @ values / weights.sum(1)
-    return Estimate(float(values.mean()), *bootstrap.percentile_interval(samples, 0.95), n=len(items))
+    return Estimate(float(values.mean()), *bootstrap.percentile_interval(samples, 0.95, clusters), n=len(items))

@@ -97,8 +97,9 @@ def nulls(result: dict) -> Table:
     rows: list[list[Cell]] = [
         *_twin(result.get("twin")),
         ["shuffled labels", format_estimate(null["permuted_labels"]), "what chance gives at this size"],
-        ["wording alone (TF-IDF of the prompt)", format_estimate(null["surface_ceiling"]), "no model at all"],
-        ["logistic on all heads' entropies", format_estimate(result["rivals"]["auroc_heads"]), "cross-fitted to the classes"],
+        ["wording alone (TF-IDF of the prompt)", format_estimate(null["surface_ceiling"]), "the instruction is in it"],
+        *_wording(result),
+        *_heads(result["rivals"]),
     ]
     literal = result["literal"]
     if "reason" in literal:
@@ -114,12 +115,8 @@ def nulls(result: dict) -> Table:
     smallest = ", ".join(
         f"{label} from {format_number(result['detectable'][key]['value'], '.2f') or 'none'}" for key, label in ESTIMATES.items()
     )
-    agreement = ", ".join(
-        f"{label} keeps its sign in {format_share(curve[key]['agree']) or 'no setting that has a value'}"
-        for key, label in ESTIMATES.items()
-    )
     notes.append(f"A study of this size detects, with a probability of 0.8: {smallest}.")
-    notes.append(f"Over {curve['settings']} settings of window, tau, normalisation, components and matching, {agreement}.")
+    notes += _curve_notes(curve)
     return Table("Nulls and limits: AUROCs to compare with", ["", "AUROC", "what it is"], rows, [1], notes)
 
 
@@ -177,12 +174,81 @@ def added_to_null_models(result: dict) -> Table:
     return Table("What the model's scores add to those of the null models", head, rows, [1, 2], notes if rows else [])
 
 
+def _wording(result: dict) -> list[list[Cell]]:
+    """Return the rows of the words of items and of continuations; earlier versions have none."""
+    names = {"body": "words of the item alone (TF-IDF)", "continuation": "words of the continuation (TF-IDF)"}
+    wording = result.get("wording", {})
+    return [
+        [name, format_estimate(wording[kind]["auroc"]), _control_task(wording[kind]["control_task"])]
+        for kind, name in names.items()
+        if kind in wording
+    ]
+
+
+def _heads(entry: dict) -> list[list[Cell]]:
+    why = _control_task(entry["control_task"]) if "control_task" in entry else "cross-fitted to the classes"
+    return [["logistic on all heads' entropies", format_estimate(entry["auroc_heads"]), why]]
+
+
+def _control_task(entry: dict) -> str:
+    return f"cross-fitted to the classes; to shuffled classes {format_estimate(entry)}"
+
+
+def _curve_notes(curve: dict) -> list[str]:
+    """Return what the specification curve says, and of how many settings."""
+    notes = [f"There are {curve['settings']} settings of window, tau, normalisation, components and matching."]
+    for key, label in ESTIMATES.items():
+        part = curve[key]
+        if "why_not" not in part:  # an earlier version compared with a refit of its own
+            notes.append(f"{label} keeps its sign in {format_share(part['agree']) or 'no setting that has a value'}.")
+            continue
+        missing = "; ".join(f"{count} have none ({why})" for why, count in part["why_not"].items())
+        agree = format_share(part["agree"])
+        sign = f"{agree} of them have the sign of the study's own" if agree else f"no sign is compared: {part['reason']}"
+        notes.append(f"{label}: {part['n']} settings have a value, {sign}{f'; {missing}' if missing else ''}.")
+        test = part["test"]
+        if "reason" in test:
+            notes.append(f"{label} over the whole curve: {test['reason']}.")
+        else:
+            parts = [
+                f"median {test['median']['value']:.2f} away from 0.5 (p {format_p(test['median']['p'])})",
+                f"{format_share(test['same_side']['value'])} on one side (chance {format_share(test['same_side']['null'])}, "
+                f"p {format_p(test['same_side']['p'])})",
+                f"{format_share(test['significant']['value'])} significant (chance {format_share(test['significant']['null'])}, "
+                f"p {format_p(test['significant']['p'])})",
+            ]
+            notes.append(
+                f"{label} over the {test['settings']} settings on all items, against shuffled classes: {', '.join(parts)}."
+            )
+    return notes
+
+
+def datasets(result: dict) -> Table:
+    """Return each reasoning dataset's own AUROC, and the differences. Old iterations have none."""
+    parts = result.get("datasets", {"auroc": {}, "difference": {}})
+    columns = parts["auroc"] | parts["difference"]
+    names = [name for name in result["added"] if all(name in scores for scores in columns.values())]
+    rows: list[list[Cell]] = [
+        [
+            measure_term(name),
+            *(format_estimate(scores[name]) for scores in parts["auroc"].values()),
+            *(format_estimate(scores[name], sign=True) for scores in parts["difference"].values()),
+        ]
+        for name in (names if columns else [])
+    ]
+    head = ["measure", *parts["auroc"], *(pair.replace(" - ", " − ") for pair in parts["difference"])]
+    notes = ["Each dataset's AUROC is against all controls. The study's own is their mean, weighted by items."]
+    return Table("AUROC by reasoning dataset", head, rows, range(1, len(head)), notes if rows else [])
+
+
 def rivals(result: dict) -> Table:
     rows = [
         [f"REV − {measure_label(key)}", format_estimate(entry, sign=True), format_p(entry["p_holm"])]
         for key, entry in result["rivals"]["difference"].items()
     ]
     notes = ["AUROC of REV minus that of each rival on the same items (paired). All heads: see the nulls."]
+    if note := result["rivals"]["difference"].get(HEADS, {}).get("note"):
+        notes.append(f"REV − {measure_label(HEADS)}: {note}.")
     return Table("REV against its rivals", ["difference", "AUROC", "p (Holm)"], rows, [1, 2], notes)
 
 
@@ -349,6 +415,7 @@ def excluded(result: dict) -> Table:
 
 MODEL_TABLES = (
     results,
+    datasets,
     nulls,
     null_models,
     added_to_null_models,

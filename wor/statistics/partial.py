@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from wor.statistics.bootstrap import normal_interval
+from wor.statistics.clusters import count_clusters
 from wor.statistics.result import Estimate, undefined
 
 Method = Literal["pearson", "spearman"]
@@ -45,10 +47,16 @@ def clustered_partial(
     """Return the partial correlation with an interval and p from the cluster bootstrap.
 
     ``weights`` are [draws, N] from `bootstrap.cluster_weights`. Interval and p are on Fisher's z,
-    normal with the bootstrap's standard error. Ranks are taken once, before resampling.
+    by t with the bootstrap's standard error, so that they agree. Ranks are taken once, before
+    resampling. ``y`` may be a class: then clusters count per class.
     """
     plain = partial_correlation(x, y, given, method, confidence)
-    if plain.reason or abs(plain.value) == 1:
+    if plain.reason:
+        return plain
+    clusters = count_clusters(weights, y)
+    if clusters.why_too_few:
+        return undefined(clusters.why_too_few, plain.n)
+    if abs(plain.value) == 1:
         return plain
     columns = np.column_stack([x, y, given]).astype(float)
     if method == "spearman":
@@ -65,9 +73,8 @@ def clustered_partial(
     scale = left[:, 0, 0] * left[:, 1, 1]
     defined = scale > 1e-12
     samples = np.arctanh(np.clip(left[defined, 0, 1] / np.sqrt(scale[defined]), -0.999999, 0.999999))
-    z, error = math.atanh(plain.value), samples.std(ddof=1)
-    half = stats.norm.ppf((1 + confidence) / 2) * error
-    return Estimate(plain.value, math.tanh(z - half), math.tanh(z + half), float(2 * stats.norm.sf(abs(z) / error)), plain.n)
+    low, high, p = normal_interval(math.atanh(plain.value), samples, confidence, clusters)
+    return Estimate(plain.value, math.tanh(low), math.tanh(high), p, plain.n, note=clusters.note)
 
 
 def permuted_partial(

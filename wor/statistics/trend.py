@@ -3,6 +3,7 @@
 import numpy as np
 
 from wor.statistics import bootstrap
+from wor.statistics.clusters import count_clusters
 from wor.statistics.result import Estimate, undefined
 
 MIN_ITEMS = 10
@@ -16,8 +17,8 @@ def kendall_trend(
     The test of tau against permutations is the Jonckheere-Terpstra trend test, two-sided: both
     count concordant pairs. p = (1 + permutations at least as far from 0) / (permutations + 1). It
     takes items as independent; the interval does not. ``weights`` are [draws, N] from
-    `bootstrap.cluster_weights`. NaN with a reason for fewer than MIN_ITEMS items, NaN, or a dose or
-    score, [N], that does not vary.
+    `bootstrap.cluster_weights`. NaN with a reason for fewer than MIN_ITEMS items, too few clusters,
+    NaN, or a dose or score, [N], that does not vary.
     """
     n = len(dose)
     if n < MIN_ITEMS:
@@ -27,6 +28,9 @@ def kendall_trend(
     for name, values in (("dose", dose), ("score", score)):
         if np.ptp(values) == 0:
             return undefined(f"constant {name}", n)
+    clusters = count_clusters(weights)
+    if clusters.why_too_few:
+        return undefined(clusters.why_too_few, n)
     dose_order, score_order = (np.sign(values[:, None] - values[None, :]) for values in (dose, score))
     scale = np.sqrt((dose_order**2).sum() * (score_order**2).sum())
     agreement = dose_order * score_order
@@ -41,4 +45,4 @@ def kendall_trend(
 
     scales = np.sqrt(weighted_sum(dose_order**2) * weighted_sum(score_order**2))
     samples = np.divide(weighted_sum(agreement), scales, out=np.full(len(weights), np.nan), where=scales > 0)
-    return Estimate(value, *bootstrap.percentile_interval(samples, confidence), p=float(p), n=n)
+    return Estimate(value, *bootstrap.percentile_interval(samples, confidence, clusters), p=float(p), n=n, note=clusters.note)
