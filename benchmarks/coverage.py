@@ -16,7 +16,8 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,15 @@ import sklearn
 from scipy import stats
 
 from wor.statistics import auc, baseline, bootstrap, nulls, partial, rivals, trend
+from wor.statistics.logistic import fit_ridge, predict_log_odds
 from wor.statistics.result import Estimate
+from wor.statistics.splines import SplineDesign
 
 SEED = 20_260
 SIZES, EFFECTS = (40, 200), (0.5, 0.7, 0.9)  # items per class, AUROC
 SIZE, ICC = 4, 0.5  # items per cluster, and the correlation of two of them
 SHARED = 0.5  # correlation of two scores of an item within its class
-DRAWS, PERMUTATIONS = 1000, 499
+DRAWS, PERMUTATIONS, REFITS = 1000, 499, 100
 FOLDS, REPEATS = 5, 2
 LOW, HIGH = 0.93, 0.97  # a cell outside is marked
 CELLS = list(itertools.product(SIZES, EFFECTS))
@@ -143,31 +146,52 @@ def correlation(
             yield "clustered_partial", partial.clustered_partial(score, label, covariates, weights), truth
 
 
-def gain(studies: int, n: int, effect: float, cell: int) -> Iterator[tuple[str, Estimate, float]]:
-    """Yield the interval of dAUC with two truths: of fits to n items, and to unlimited data."""
+def draw_gain(rng: np.random.Generator, size: int, effect: float, covariates: int, leaning: bool) -> tuple:
+    """Draw label, covariates and a score that has, beyond them, the AUROC ``effect``.
 
-    def draw(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        label = np.repeat([1, 0], size)
-        covariates = rng.normal(size=(2 * size, 2)) + label[:, None] * np.array([shift(0.65), 0.0])
-        return label, covariates, rng.normal(size=2 * size) + shift(effect) * label
+    The first covariate has AUROC 0.8, the second only a larger spread. A leaning score also holds
+    the first covariate.
+    """
+    label = np.repeat([1, 0], size)
+    columns = rng.normal(size=(2 * size, covariates)) + label[:, None] * (np.arange(covariates) == 0) * shift(0.8)
+    columns[:, 1] *= 1 + 0.8 * label
+    return label, columns, rng.normal(size=2 * size) + shift(effect) * label + leaning * columns[:, 0]
+
+
+def gain(studies: int, n: int, effect: float, covariates: int, leaning: bool, cell: int) -> Iterator[tuple[str, Estimate, float]]:
+    """Yield the interval of dAUC, bounded to the score's direction, against fits of this size."""
 
     def added(train: tuple, test: tuple) -> float:
-        values = []
-        for features in (lambda part: part[1], lambda part: np.column_stack(part[1:])):
-            fit = baseline.ridge_logistic().fit(features(train), train[0])
-            values.append(auc.auroc(test[0], fit.decision_function(features(test))))
-        return values[1] - values[0]
+        design, (centre, scale), ones = SplineDesign.fit(train[1]), (train[2].mean(), train[2].std()), np.ones((1, len(train[0])))
+        columns, others = (design.columns(part[1]) for part in (train, test))
+        before = predict_log_odds(others, fit_ridge(columns, train[0], ones))[0]
+        beta = fit_ridge(columns, train[0], ones, (train[2] - centre) / scale)
+        after = predict_log_odds(others, beta, (test[2] - centre) / scale)[0] if beta[0, -1] > 0 else before
+        return auc.auroc(test[0], after) - auc.auroc(test[0], before)
 
     rng = np.random.default_rng((SEED, cell))
-    unlimited = added(draw(rng, 100_000), draw(rng, 200_000))
     # A fold is fitted on 1 - 1 / FOLDS of the items.
-    fits = [added(draw(rng, n - n // FOLDS), draw(rng, 4000)) for _ in range(max(20, 2 * studies))]
+    sizes = n - n // FOLDS, 2000
+    fits = [added(*(draw_gain(rng, size, effect, covariates, leaning) for size in sizes)) for _ in range(max(60, studies))]
     for study in range(studies):
-        label, covariates, score = draw(np.random.default_rng((SEED, cell, study)), n)
+        rng = np.random.default_rng((SEED, cell, study))
+        label, columns, score = draw_gain(rng, n, effect, covariates, leaning)
         weights = bootstrap.cluster_weights(np.arange(2 * n), label, DRAWS, seed=study)
-        estimate, _, _ = baseline.Baseline(label, covariates, np.arange(2 * n), weights, FOLDS, REPEATS, seed=study).delta(score)
-        yield "against fits of this size", estimate, float(np.mean(fits))
-        yield "against fits to unlimited data", estimate, unlimited
+        fitted = baseline.Baseline(label, columns, np.arange(2 * n), weights, FOLDS, REPEATS, study, refit_draws=REFITS)
+        yield "fits repeated", fitted.delta(score, direction=1)[0], float(np.mean(fits))
+        fixed = replace(fitted, refit_draws=0)
+        yield "fits as they are", fixed.delta(score, direction=1)[0], float(np.mean(fits))
+
+
+def coefficients(studies: int, n: int, covariates: int, leaning: bool, cell: int) -> Iterator[tuple[str, Estimate]]:
+    """Yield tests of the coefficient of a score that adds nothing, two-sided."""
+    for study in range(studies):
+        rng = np.random.default_rng((SEED, cell, study))
+        label, columns, score = draw_gain(rng, n, 0.5, covariates, leaning)
+        weights = bootstrap.cluster_weights(np.arange(2 * n), label, REFITS, seed=study)
+        fitted = baseline.Baseline(label, columns, np.arange(2 * n), weights, FOLDS, REPEATS, study, refit_draws=REFITS)
+        kind = f"{n} a class, {covariates} covariates" + ", score leans on one" * leaning
+        yield f"coefficient: {kind}", fitted.coefficient(score)
 
 
 def nothing(studies: int, clustered: bool, cell: int) -> Iterator[tuple[str, Estimate]]:
@@ -212,7 +236,9 @@ def covered(studies: int, few: int) -> dict[str, dict[str, list[np.ndarray]]]:
         "partial r with a label": lambda n, effect, cell: correlation(studies, n, effect, False, False, cell),
         "partial r with a normal variable": lambda n, effect, cell: correlation(studies, n, effect, True, False, cell),
         f"partial r with a label, clusters of {SIZE}": lambda n, effect, cell: correlation(studies, n, effect, False, True, cell),
-        f"dAUC ({few} studies a cell)": lambda n, effect, cell: gain(few, n, effect, cell),
+        f"dAUC, 3 covariates ({few} studies a cell)": lambda n, effect, cell: gain(few, n, effect, 3, False, cell),
+        f"dAUC, 10 covariates ({few} studies a cell)": lambda n, effect, cell: gain(few, n, effect, 10, False, cell),
+        f"dAUC, the score leans on a covariate ({few})": lambda n, effect, cell: gain(few, n, effect, 3, True, cell),
     }
     table: dict[str, dict[str, list[np.ndarray]]] = {}
     for number, (kind, simulate) in enumerate(kinds.items()):
@@ -253,8 +279,19 @@ def coverage_table(table: dict[str, dict[str, list[np.ndarray]]]) -> list[str]:
 
 def uniformity_table(studies: int, clustered: bool) -> list[str]:
     log(f"p-values, {'clusters' if clustered else 'independent items'}")
+    return p_value_rows(nothing(studies, clustered, 900 + clustered))
+
+
+def coefficient_table(studies: int) -> list[str]:
+    log("p-values of the coefficient")
+    cells = itertools.product((40, 80), (3, 10), (False, True))
+    parts = [coefficients(studies, *settings, 920 + cell) for cell, settings in enumerate(cells)]
+    return p_value_rows(itertools.chain(*parts))
+
+
+def p_value_rows(estimates: Iterable[tuple[str, Estimate]]) -> list[str]:
     p_values: dict[str, list[float]] = {}
-    for method, estimate in nothing(studies, clustered, 900 + clustered):
+    for method, estimate in estimates:
         p_values.setdefault(method, []).append(estimate.p)
     rows = ["| | D | its p | below 0.05, % | below 0.01, % |", "| --- | --- | --- | --- | --- |"]
     for method, values in p_values.items():
@@ -282,6 +319,7 @@ def main() -> None:
     start, few = time.time(), max(10, args.studies // 10)
     table = covered(args.studies, few)
     independent, in_clusters = (uniformity_table(args.studies, clustered) for clustered in (False, True))
+    of_coefficient = coefficient_table(few)
     bounds = f"{100 * LOW:.0f} to {100 * HIGH:.0f} %"
     args.out.write_text(f"""# Coverage of the intervals, and p-values where there is nothing
 
@@ -297,9 +335,10 @@ bootstraps have {DRAWS} draws.
 - Difference: from a second score of the same items, AUROC 0.7, correlation {SHARED} within a class.
 - Partial r: two covariates, one of which leans on the label. The column's AUROC is the score's own, beyond them. \
 clustered_partial is a bootstrap.
-- dAUC: two covariates, AUROC 0.65 and 0.5, {FOLDS} folds, {REPEATS} repeats. The first row's truth is the mean of {2 * few} \
-pairs of fits to as many items as a fold is fitted on, each tested on 8,000 other items. The second row's truth is \
-that of fits to 200,000 items, tested on 400,000.
+- dAUC: covariates in splines, one of AUROC 0.8 and one that differs in spread alone, {FOLDS} folds, {REPEATS} repeats. The \
+column's AUROC is the score's own, beyond them. The truth is the mean of {max(60, few)} pairs of fits to as many items as a fold \
+is fitted on, each tested on 4,000 other items. The coefficient is bounded to the score's direction. Fits are repeated in \
+{REFITS} draws.
 
 {lines(coverage_table(table))}
 
@@ -317,6 +356,10 @@ Clusters of {SIZE}, correlation {ICC}; a dose belongs to a cluster. rivals.auroc
 clustered_partial use the clusters, the others ignore them:
 
 {lines(in_clusters)}
+
+The coefficient that decides whether a score adds, in {few} studies: nothing adds, and the covariates are those of dAUC above:
+
+{lines(of_coefficient)}
 
 *{datetime.date.today()}, {processor()}, 1 thread, {(time.time() - start) / 60:.0f} minutes, Python {platform.python_version()}, \
 numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}. \

@@ -1,5 +1,7 @@
 """stats: estimate every number of the study, with interval and n, or the reason if undefined."""
 
+import math
+
 import pandas as pd
 
 from wor import paths, storage
@@ -32,28 +34,32 @@ def main(params, log):
     for model in params.models:
         card = storage.read_json(paths.card(model))
         result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(
-            model, study_items, params, log
+            model, study_items, params, registered.margin, log
         )
-        result["preregistration"] = {
-            "sha256": origin["sha256"],
-            **hypotheses.confirmatory_status(registered, params, card["label"], result["n"], origin),
-            "hypotheses": hypotheses.judge_hypotheses(registered, result),
-        }
-        storage.write_json(paths.STATS / f"{model}.json", result)
         results[model] = result
         numbers = headline.model_headline(result)
         log.info(f"{model}: AUROC of REV {numbers['AUROC']:.3f}, dAUC {numbers['dAUC']:+.3f}")
+    judged = hypotheses.judge_models(registered, results)
+    for model, result in results.items():
+        result["preregistration"] = {
+            "sha256": origin["sha256"],
+            **hypotheses.confirmatory_status(registered, params, result, origin),
+            "hypotheses": judged["hypotheses"][model],
+            "study": judged["study"],
+        }
+        storage.write_json(paths.STATS / f"{model}.json", result)
     storage.write_csv(paths.STATS / "estimates.csv", estimates.estimate_table(results))
-    judged = {
+    for_criteria = {
         model: {
             "n_params": result["n_params"],
-            "delta_auc": result["added"]["rev"]["delta"],
-            "partial_r": result["partial"]["rev"]["clustered"],
+            "delta_auc": result["added_full"]["rev"]["delta"],
+            # With the p that the table shows.
+            "partial_r": {**result["partial"]["rev"]["clustered"], "p": result["holm"].get("partial_rev", math.nan)},
             "temperatures": result["temperatures"],
         }
         for model, result in results.items()
     }
-    storage.write_json(paths.STATS / "criteria.json", criteria.judge_criteria(judged, params.criteria))
+    storage.write_json(paths.STATS / "criteria.json", criteria.judge_criteria(for_criteria, params.criteria))
     storage.write_json(paths.SUMMARY, headline.study_headline([headline.model_headline(result) for result in results.values()]))
 
 
@@ -65,10 +71,10 @@ def _read_draws(model, table):
     return draws
 
 
-def _analyse(model, study_items, params, log):
+def _analyse(model, study_items, params, margin, log):
     table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
     evaluation = Evaluation(table, params, _read_draws(model, table))
-    result = separation.analyse_separation(evaluation, {item.item_id: item.prompt for item in study_items})
+    result = separation.analyse_separation(evaluation, {item.item_id: item.prompt for item in study_items}, margin)
     calibration = storage.read_csv(paths.metrics(model, "calibration"))
     result["quality"] = describe.generation_quality(table, calibration, params.window.max_repeat)
     frame, arrays = storage.read_records(paths.settings(model))
@@ -87,6 +93,10 @@ def _analyse(model, study_items, params, log):
     null_heads = (null_frame, null_arrays["entropy_heads"].reshape(len(null_frame), -1))
     null_scores = storage.read_csv(paths.metrics(model, "nulls"))
     result["null_models"] = null_models.compare_with_nulls(evaluation, null_scores, null_heads)
+    named = null_models.named_scores(evaluation, null_scores)
+    result["negative_controls"] = contrasts.negative_controls(
+        evaluation, {key: named[key] for key in named if key.startswith("rev ")}
+    )
     matched = params.control.match != "none"
     literal = storage.read_csv(paths.metrics(model, "literal")) if matched else None
     result["literal"] = contrasts.compare_full_length_controls(evaluation, literal)
@@ -95,7 +105,7 @@ def _analyse(model, study_items, params, log):
     specifications = storage.read_csv(paths.METRICS / f"{model}_settings.csv")
     curve = specification_curve.specification_curve(evaluation, specifications, scores)
     storage.write_csv(paths.STATS / f"{model}_specifications.csv", curve)
-    headlines = {"auroc": result["auroc"]["rev"]["bootstrap"], "delta_auc": result["added"]["rev"]["delta"]}
+    headlines = {"auroc": result["auroc"]["rev"]["bootstrap"], "delta_auc": result["added_full"]["rev"]["delta"]}
     test = specification_curve.joint_test(evaluation, specification_curve.specification_values(evaluation, scores))
     error = specification_curve.monte_carlo_error(evaluation)
     result["specification_curve"] = specification_curve.summarise_curve(curve, headlines, error, test)

@@ -166,3 +166,37 @@ def test_a_dataset_of_few_clusters_has_no_auroc_and_no_difference(quick):
         assert math.isnan(entry["value"])
         assert entry["reason"].startswith("fewer than 5 clusters to resample in a class (0 positive")
     assert math.isfinite(result["auroc"]["gsm-symbolic"]["rev"]["value"])
+
+
+def test_a_covariate_that_separates_the_classes_is_a_negative_control(quick):
+    frame = planted(n=120)
+    reasoning = (frame["role"] == "reasoning").to_numpy(float)
+    frame = frame.assign(prompt_perplexity=frame["prompt_perplexity"] + 2 * reasoning)
+    evaluation = Evaluation(frame, quick)
+    result = contrasts.negative_controls(evaluation, {"null": evaluation.score("rev") + reasoning})
+    assert set(result) == {*contrasts.NEGATIVE_CONTROLS, "null"}
+    perplexity = result["prompt_perplexity"]
+    assert perplexity["auroc"]["low"] > 0.8
+    for part in ("added", "added_full"):  # its own column is not in the baseline
+        assert perplexity[part]["delta"]["low"] > 0.05
+        assert perplexity[part]["coefficient"]["p"] < 0.001
+        assert result["repeat_share"][part]["coefficient"]["p"] > 0.01
+    assert perplexity["added_full"]["baseline"]["value"] < 0.65
+    assert result["null"]["added_full"]["baseline"] == evaluation.full_baseline.estimate().as_dict()
+    assert result["null"]["added"]["coefficient"]["p"] < 0.025
+
+
+def test_a_negative_control_of_some_items_is_compared_on_those(quick):
+    frame = planted(n=120)
+    evaluation = Evaluation(frame, quick)
+    score = np.where(np.arange(120) < 60, evaluation.score("rev"), math.nan)
+    result = contrasts.negative_controls(evaluation, {"some": score, "none": np.full(120, math.nan)})
+    assert result["some"]["auroc"]["n"] == result["some"]["added_full"]["delta"]["n"] == 60
+    assert result["none"]["added"]["delta"]["reason"] == "every score is NaN"
+
+
+def test_without_an_evaluation_every_negative_control_is_a_reason(quick):
+    for name, entry in contrasts.negative_controls(Evaluation(planted(n=12), quick)).items():
+        assert name in contrasts.NEGATIVE_CONTROLS
+        for estimate in (entry["auroc"], *entry["added"].values(), *entry["added_full"].values()):
+            assert estimate["reason"].startswith("fewer than 10 items in a class")

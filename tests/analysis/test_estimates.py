@@ -45,6 +45,7 @@ def results(frame, params, full_length=None):
         **separation.analyse_separation(evaluation, {name: f"text {name}" for name in frame["item_id"]}),
         "wording": wording.analyse_wording(evaluation, {kind: words(frame) for kind in ("body", "continuation")}),
         "datasets": contrasts.compare_datasets(evaluation),
+        "negative_controls": contrasts.negative_controls(evaluation),
         "rivals": contrasts.compare_with_rivals(evaluation, heads),
         "dose_response": contrasts.dose_response(evaluation),
         "correctness": contrasts.correctness(evaluation),
@@ -74,11 +75,11 @@ def test_every_estimate_has_one_row(quick):
     table = estimates.estimate_table({"a": result, "b": {**result, "label": "Other"}})
     assert list(table) == estimates.COLUMNS
     assert not table.duplicated(KEY).any()
-    # The baseline is the same for every score, and the null of shuffled labels is that of REV.
-    assert len(table) == 2 * (count_estimates(result) - (len(SCORES) - 1) - 1)
+    # A baseline is the same for every score, and the null of shuffled labels is that of REV.
+    assert len(table) == 2 * (count_estimates(result) - 2 * (len(SCORES) - 1) - 1)
     rows = table.set_index(KEY)
     delta = result["added"]["rev"]["delta"]
-    assert tuple(rows.loc[("Model", "delta_auc", "rev", "bootstrap"), ["value", "low", "high", "n"]]) == tuple(
+    assert tuple(rows.loc[("Model", "delta_auc", "rev", "bootstrap with refit"), ["value", "low", "high", "n"]]) == tuple(
         delta[key] for key in ("value", "low", "high", "n")
     )
     clustered = result["partial"]["apl"]["clustered"]

@@ -8,8 +8,10 @@ import pytest
 from scipy import stats
 
 from tests.helpers.planted import activations, table
-from wor.analysis import separation, specification_curve
+from tests.helpers.root import ROOT
+from wor.analysis import hypotheses, separation, specification_curve
 from wor.analysis.evaluation import Evaluation
+from wor.config.preregistration import load_preregistration
 from wor.measures import specifications
 from wor.measures import table as measures
 from wor.statistics import auc
@@ -84,6 +86,44 @@ def test_a_planted_confound_separates_and_adds_nothing(quick):
     assert result["auroc"]["token_len"]["bootstrap"]["value"] > 0.99
     assert result["auroc"]["rev"]["bootstrap"]["value"] > 0.95
     assert abs(result["added"]["rev"]["delta"]["value"]) < 0.01
+
+
+def judge(evaluation, **changes):
+    """Return the status of each hypothesis, for results of one model."""
+    registered = load_preregistration(ROOT / "prereg.yaml")
+    rival, settings = {"value": 0.0, "low": -0.1, "high": 0.1, "p": 1.0, "reason": ""}, evaluation.params.statistics
+    result = analyse(evaluation) | {"label": "Planted", "confidence": settings.confidence, "dose_response": {}}
+    result["rivals"] = {"difference": {"dtr": rival}}
+    return {name: entry["status"] for name, entry in hypotheses.judge_hypotheses(registered, result | changes).items()}
+
+
+def test_what_is_planted_is_what_is_judged(something, nothing, quick):
+    assert judge(something[-1])["H2"] == "supported"
+    assert judge(something[-1])["H1"] == "supported"
+    assert judge(nothing[-1])["H2"] in ("absent", "undecided")
+    assert judge(nothing[-1])["H1"] == "not tested"
+    *_, confounded = study(quick, confound=5.0)
+    assert judge(confounded)["H2"] in ("absent", "undecided")
+    *_, reversed_ = study(quick, effect=-1.0)
+    assert judge(reversed_)["H2"] == "contradicted"
+    assert "supported" not in judge(reversed_).values()
+    few = {"n": {"reasoning": 20, "control": 20}}
+    assert set(judge(something[-1], **few).values()) == {"too few items", "not evaluable"}
+
+
+def test_a_score_that_bends_with_a_covariate_adds_nothing(quick):
+    """The covariate's spread tells the classes apart, and REV is its square."""
+    frame = table(n=N)
+    rng, reasoning = np.random.default_rng(4), (frame["role"] == "reasoning").to_numpy()
+    frame["avg_logprob"] = -3 + 0.3 * rng.normal(size=N) * np.where(reasoning, 3.5, 0.4)
+    frame["perplexity"] = np.exp(-frame["avg_logprob"])
+    frame["rev"] = (frame["avg_logprob"] + 3) ** 2
+    result = analyse(Evaluation(frame, quick))
+    assert result["auroc"]["rev"]["bootstrap"]["low"] > 0.8
+    for part in ("added", "added_full"):
+        assert result[part]["rev"]["delta"]["low"] <= 0 <= result[part]["rev"]["delta"]["high"]
+        assert result[part]["rev"]["coefficient"]["p"] > 0.025
+    assert judge(Evaluation(frame, quick))["H2"] != "supported"
 
 
 def curve_of(params, calibration, records, evaluation):

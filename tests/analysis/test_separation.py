@@ -54,6 +54,35 @@ def test_what_the_window_s_text_tells_of_the_class_is_reported(quick):
     assert set(WINDOW_COVARIATES) <= set(result["auroc"])
 
 
+def test_the_full_baseline_knows_what_the_registered_one_leaves_out(quick):
+    frame = planted(n=200)
+    reasoning = (frame["role"] == "reasoning").to_numpy(float)
+    perplexity = np.exp(3 + 0.2 * np.random.default_rng(0).normal(size=200) + 0.5 * reasoning)
+    rev = np.log(perplexity) + 0.05 * frame["rev"]
+    result = analyse(frame.assign(prompt_perplexity=perplexity, rev=rev), quick)
+    assert result["added"]["rev"]["delta"]["low"] > 0.2
+    assert result["added"]["rev"]["coefficient"]["p"] < 1e-6
+    full = result["added_full"]["rev"]
+    assert full["baseline"]["value"] > 0.9
+    assert full["delta"]["low"] <= 0.01
+    assert full["coefficient"]["p"] > 0.025
+    assert "prompt_perplexity" in result["covariates"]
+
+
+def test_a_table_without_the_windows_covariates_has_a_baseline_of_the_others(quick):
+    frame = planted(n=60).drop(columns=list(WINDOW_COVARIATES))
+    evaluation = Evaluation(frame, quick)
+    assert evaluation.full_baseline.covariates.shape == (60, 6)
+    assert evaluation.full_baseline.estimate().reason == ""
+
+
+def test_a_study_says_how_many_items_a_gain_needs(quick):
+    needed = analyse(planted(n=200), quick)["needed"]
+    assert needed["wanted"] == 0.05
+    assert 10 < needed["coefficient"] < 500
+    assert needed["interval"] > 0
+
+
 def test_a_contradicted_direction_is_named_and_not_flipped(quick):
     result = analyse(planted(effect=-1.5, n=200), quick)
     assert set(result["direction"].values()) == {"contradicted"}
@@ -124,7 +153,7 @@ def test_what_cannot_be_estimated_is_a_reason_everywhere(quick, spoil, reason):
     result = analyse(spoil(planted()), quick)
     full = analyse(planted(), quick)
     assert result.keys() == full.keys()
-    for part in ("auroc", "added", "partial"):
+    for part in ("auroc", "added", "added_full", "partial"):
         assert result[part].keys() == full[part].keys()
         for name, kinds in result[part].items():
             assert kinds.keys() == full[part][name].keys()
@@ -189,7 +218,7 @@ def test_one_cluster_in_a_class_is_a_reason_in_place_of_a_point(quick):
     for few in (1, 4):
         spoiled = frame.assign(cluster=[f"{row.role}{index % few}" for index, row in enumerate(frame.itertuples())])
         result = analyse(spoiled, quick)
-        for part in ("auroc", "added", "partial"):
+        for part in ("auroc", "added", "added_full", "partial"):
             for kinds in result[part].values():
                 for estimate in kinds.values():
                     assert math.isnan(estimate["value"])

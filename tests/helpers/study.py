@@ -41,7 +41,14 @@ TINY = {
     "nulls": {"kinds": list(NULL_KINDS), "n": 10, "calibration": 4, "apl_seeds": 1, "literal_n": 10},
     "designs": {"n": 12},
     "heads": {"shares": [0.0, 0.5], "random_draws": 2, "n_rank": 1, "n_test": 2, "span": 8},
-    "statistics": {"bootstrap_draws": 100, "calibration_draws": 100, "permutations": 99, "folds": 2, "repeats": 2},
+    "statistics": {
+        "bootstrap_draws": 100,
+        "calibration_draws": 100,
+        "permutations": 99,
+        "folds": 2,
+        "repeats": 2,
+        "refit_draws": 20,
+    },
     "compute": {"threads": 1},
 }
 

@@ -64,6 +64,7 @@ def result(auroc: dict, delta: dict) -> dict:
         "partial": {"rev": {"clustered": estimate(None)}},
         "n": {"used": 12, "reasoning": 6, "control": 6},
         "null_models": {"verdict": "no difference"},
+        "confidence": 0.95,
     }
 
 
@@ -125,3 +126,45 @@ def test_an_earlier_versions_twin_is_still_shown():
     for build in (tables.null_models, tables.added_to_null_models):
         assert not build(old).rows
         assert not build(old).notes
+
+
+def full_result(p: float, absent: float = 0.5, status: str = "undecided") -> dict:
+    gain = {
+        "delta": estimate(0.01, -0.02, 0.04),
+        "coefficient": estimate(0.2, -0.1, 0.5) | {"p": p},
+        "equivalence": estimate(0.01) | {"p": absent},
+    }
+    old = result(estimate(0.6, 0.5, 0.7), estimate(0.1, 0.05, 0.15))
+    old["preregistration"]["hypotheses"]["H2"]["status"] = status
+    needed = {"wanted": 0.05, "power": 0.8, "baseline": 0.85, "coefficient": 30.4, "interval": 209.6}
+    n = {"used": 12, "reasoning": 5, "control": 7}
+    return old | {"added_full": {"rev": gain}, "margin": 0.05, "needed": needed, "n": n}
+
+
+@pytest.mark.parametrize(
+    ("p", "absent", "sentence"),
+    [
+        (0.02, 0.5, "It adds to what the text and the output distribution alone tell."),
+        (0.98, 0.5, "it points against its preset direction."),
+        (0.3, 0.01, "It adds less than 0.05 in AUROC"),
+        (0.3, 0.5, "It is not shown to add"),
+    ],
+)
+def test_the_verdict_is_over_the_full_baseline_by_the_test_that_decides(p, absent, sentence):
+    verdict, _, estimates, *rest = verdict_lines(full_result(p, absent))
+    assert sentence in verdict
+    assert "dAUC over the full baseline +0.01 [-0.02, +0.04], over the registered covariates +0.10 [+0.05, +0.15]" in estimates
+    needed = "found with a probability of 0.8 from 30 items per class by the test of the coefficient, and from 210 by"
+    assert any(needed in line for line in rest)
+
+
+def test_too_few_items_have_no_verdict():
+    verdict = verdict_lines(full_result(0.001, status="too few items"))[0]
+    assert verdict == "In Small, 5 reasoning items and 7 controls are too few for a verdict: fewer than registered."
+
+
+def test_an_iteration_of_an_earlier_version_has_no_table_of_gains():
+    old = result(estimate(0.6, 0.5, 0.7), estimate(0.1, 0.0, 0.2))
+    for build in (tables.gains, tables.negative_controls):
+        assert (build(old).rows, build(old).notes) == ([], [])
+    assert tables.baselines(old | {"added": {"rev": {"baseline": estimate(0.7)}}})[0][0] == "baseline alone"

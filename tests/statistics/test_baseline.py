@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from tests.helpers.cross_fits import within_fold_auroc
 from wor.statistics import auc, baseline, bootstrap
+from wor.statistics.clusters import Clusters
+from wor.statistics.logistic import fit_ridge
+from wor.statistics.result import Estimate
+from wor.statistics.splines import SplineDesign
 
-SETTINGS = {"folds": 5, "repeats": 3, "seed": 0}
+SETTINGS = {"folds": 5, "repeats": 3, "seed": 0, "refit_draws": 50}
 
 
 def study(n=160, effect=0.0, confound=0.0, seed=0):
@@ -27,8 +32,8 @@ def fitted(label, covariates, cluster, **changes):
     )
 
 
-def added(label, covariates, score, cluster, **changes):
-    return fitted(label, covariates, cluster, **changes).incremental_value(score)
+def added(label, covariates, score, cluster, direction=0, **changes):
+    return fitted(label, covariates, cluster, **changes).incremental_value(score, direction)
 
 
 def test_an_effect_adds_and_its_size_is_right():
@@ -137,15 +142,26 @@ def test_pairs_of_a_fold_without_both_classes_to_learn_from_do_not_count():
     assert wins.sum() == counts.sum() == 0
 
 
-def test_the_interval_is_that_of_items_drawn_again_with_the_fits_as_they_are():
+def splined(features, score, repeats=2, folds=4, cluster=None, label=None):
+    """Return scikit-learn's cross-fit of each split's own splines and the score."""
+    log_odds, fold_of = np.full((repeats, len(label)), np.nan), np.full((repeats, len(label)), -1)
+    for repeat, split in enumerate(baseline.make_splits(label, cluster, folds, repeats, 0)):
+        for index, (train, test) in enumerate(split):
+            columns = SplineDesign.fit(features[train]).columns(features)
+            if score is not None:
+                columns = np.column_stack([columns, (score - score[train].mean()) / score[train].std()])
+            fit = LogisticRegression(C=1.0, tol=1e-10, max_iter=5000).fit(columns[train], label[train])
+            log_odds[repeat, test] = fit.decision_function(columns[test])
+            fold_of[repeat, test] = index
+    return baseline.CrossFit(log_odds, fold_of)
+
+
+def test_without_refits_the_interval_is_that_of_items_drawn_again_with_the_fits_as_they_are():
     label, covariates, score, _ = study(n=80, effect=0.7)
     cluster = np.arange(80) // 4 * 2 + label  # two items per cluster
     weights = bootstrap.cluster_weights(cluster, label, 60, seed=1)
     result = baseline.Baseline(label, covariates, cluster, weights, 4, 2, 0)
-    fits = [
-        baseline.cross_fit(label, rows, baseline.make_splits(label, cluster, 4, 2, 0))
-        for rows in (covariates, np.column_stack([covariates, score]))
-    ]
+    fits = [splined(covariates, rows, cluster=cluster, label=label) for rows in (None, score)]
     changes = []
     for times in weights:
         again = np.repeat(np.arange(80), times.astype(int))
@@ -155,9 +171,38 @@ def test_the_interval_is_that_of_items_drawn_again_with_the_fits_as_they_are():
         changes.append(after - before)
     delta, full, fit = result.delta(score)
     assert delta.value == pytest.approx(within_fold_auroc(fits[1], label) - within_fold_auroc(fits[0], label))
-    assert (delta.low, delta.high) == pytest.approx(tuple(np.quantile(changes, [0.025, 0.975])), abs=1e-6)
+    expected = bootstrap.percentile_interval(np.array(changes), 0.95, result.clusters)
+    assert (delta.low, delta.high) == pytest.approx(expected, abs=1e-6)
     assert full.value == pytest.approx(within_fold_auroc(fits[1], label))
-    assert np.array_equal(fit.log_odds, fits[1].log_odds)
+    assert fit.log_odds == pytest.approx(fits[1].log_odds, abs=1e-4)
+
+
+def test_each_draw_refits_all_folds_as_scikit_learn_does():
+    label, covariates, score, _ = study(n=80, effect=0.7)
+    cluster = np.arange(80) // 4 * 2 + label
+    weights = bootstrap.cluster_weights(cluster, label, 30, seed=1)
+    result = baseline.Baseline(label, covariates, cluster, weights, 4, 3, 0, refit_draws=30)
+    splits = baseline.make_splits(label, cluster, 4, 3, 0)
+    gains = np.zeros((baseline.REFIT_REPEATS, 30))
+    for row, split in enumerate(splits[: baseline.REFIT_REPEATS]):
+        for draw, times in enumerate(weights):
+            wins, counts = np.zeros(2), 0.0
+            for train, test in split:
+                columns = SplineDesign.fit(covariates[train]).columns(covariates)
+                scaled = (score - score[train].mean()) / score[train].std()
+                pairs = times[test][label[test] == 1][:, None] * times[test][label[test] == 0][None]
+                counts += pairs.sum()
+                for index, rows in enumerate((columns, np.column_stack([columns, scaled]))):
+                    fit = LogisticRegression(C=1.0, tol=1e-10, max_iter=5000)
+                    fit.fit(rows[train], label[train], sample_weight=times[train])
+                    wins[index] += (bootstrap.pairwise_wins(label[test], fit.decision_function(rows[test])) * pairs).sum()
+            gains[row, draw] = (wins[1] - wins[0]) / counts
+    # The variance over draws, less that over splits; then that of the mean over three splits.
+    within = gains.var(0, ddof=1).mean()
+    error = math.sqrt(gains.mean(0).var(ddof=1) - within / 2 + within / 3)
+    delta = result.delta(score)[0]
+    assert (delta.high - delta.low) / 2 == pytest.approx(result.clusters.quantile(0.95) * error, rel=0.01)
+    assert (delta.high + delta.low) / 2 == pytest.approx(delta.value)
 
 
 def test_one_baseline_serves_every_score():
@@ -169,6 +214,104 @@ def test_one_baseline_serves_every_score():
     assert first.delta.value == pytest.approx(first.full.value - first.baseline.value)
     pooled = [fit.log_odds.mean(0) for fit in (shared.delta(score)[2], shared.fit)]
     assert first.delong == auc.delong_difference(label, *pooled)
+
+
+@pytest.mark.parametrize("n", [80, 400])
+def test_the_square_of_a_covariate_adds_nothing(n):
+    """A covariate's spread tells the classes apart. A linear fit sees none of it: it gave +0.4."""
+    rng = np.random.default_rng(0)
+    label = (np.arange(n) % 2).astype(int)
+    covariates = rng.normal(size=(n, 2))
+    covariates[:, 0] *= np.where(label == 1, 5.0, 0.7)
+    score = covariates[:, 0] ** 2
+    linear = [
+        within_fold_auroc(baseline.cross_fit(label, rows, baseline.make_splits(label, np.arange(n), 5, 3, 0)), label)
+        for rows in (covariates, np.column_stack([covariates, score]))
+    ]
+    assert linear[1] - linear[0] > 0.3
+    result = added(label, covariates, score, np.arange(n), direction=1)
+    assert result.baseline.value > 0.8
+    assert result.delta.low <= 0 <= result.delta.high
+    assert abs(result.delta.value) < 0.03
+    assert result.coefficient.p > 0.025
+
+
+def test_a_reversed_effect_gains_nothing_where_the_coefficient_is_bounded():
+    label, covariates, score, cluster = study(effect=-1.0)
+    result = added(label, covariates, score, cluster, direction=1)
+    assert (result.delta.value, result.delta.low, result.delta.high) == (0, 0, 0)
+    assert result.full.value == result.baseline.value
+    assert result.unbounded.low > 0.05
+    assert result.coefficient.p > 0.999
+    turned = added(label, covariates, score, cluster, direction=-1)
+    assert turned.delta.value == pytest.approx(turned.unbounded.value)
+    assert turned.coefficient.p < 0.001
+    assert turned.coefficient.value == result.coefficient.value
+
+
+def test_the_coefficient_and_its_error_are_statsmodels_where_the_penalty_is_weak():
+    label, covariates, score, cluster = study(n=2000, effect=0.4)
+    result = fitted(label, covariates, cluster, refit_draws=400).coefficient(score)
+    columns = SplineDesign.fit(covariates).columns(covariates)
+    theirs = sm.Logit(label, sm.add_constant(np.column_stack([columns, score / score.std()]))).fit(disp=0)
+    assert result.value == pytest.approx(theirs.params[-1], rel=0.05)  # one step falls a little short
+    assert (result.high - result.low) / 2 / 1.96 == pytest.approx(theirs.bse[-1], rel=0.12)
+    assert result.p < 1e-6
+
+
+def test_a_score_that_leans_on_a_covariate_is_not_taken_for_an_effect():
+    """A plain ridge coefficient is: what the penalty holds back of the covariate goes to it."""
+    p, plain = [], []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        label = (np.arange(80) % 2).astype(int)
+        covariates = rng.normal(size=(80, 6))
+        covariates[:, 0] += 1.5 * label
+        score = covariates[:, 0] + rng.normal(size=80)
+        p.append(fitted(label, covariates, np.arange(80)).coefficient(score, direction=1).p)
+        columns = SplineDesign.fit(covariates).columns(covariates)
+        plain.append(fit_ridge(columns, label, np.ones((1, 80)), (score - score.mean()) / score.std())[0, -1])
+    assert np.mean(plain) > 0.2
+    assert np.mean(p) == pytest.approx(0.5, abs=0.25)
+    assert min(p) > 0.005
+
+
+def test_scores_that_vary_with_the_draws_widen_the_interval():
+    label, covariates, score, cluster = study(effect=0.7)
+    shared = fitted(label, covariates, cluster)
+    same = np.tile(score, (50, 1))
+    assert shared.incremental_value(score, 1, score_draws=same) == shared.incremental_value(score, 1)
+    noise = np.random.default_rng(0).normal(size=(50, 1)) * label  # shifts one class against the other
+    joint, plain = (shared.incremental_value(score, 1, score_draws=rows) for rows in (same + noise, same))
+    for part in ("delta", "coefficient"):
+        wide, narrow = (getattr(result, part) for result in (joint, plain))
+        assert wide.value == narrow.value
+        assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
+
+
+@pytest.mark.parametrize(("value", "error"), [(0.01, 0.01), (-0.03, 0.02), (0.2, 0.01), (0.0, 0.05)])
+def test_two_one_sided_tests_agree_with_their_interval(value, error):
+    clusters = Clusters((40, 40))
+    half = clusters.quantile(0.95) * error
+    result = baseline.equivalence(Estimate(value, value - half, value + half, n=80), 0.05, clusters)
+    assert (result.p < 0.05) == (result.low > -0.05 and result.high < 0.05)
+    scaled = error * clusters.expansion
+    p = [stats.t.sf((0.05 - side * value) / scaled, clusters.freedom) for side in (1, -1)]
+    assert result.p == pytest.approx(max(p))
+
+
+def test_the_bayes_factor_is_that_of_statsmodels_bic():
+    label, covariates, score, _ = study(n=1000, effect=0.12)
+    fits = [sm.Logit(label, sm.add_constant(rows)).fit(disp=0) for rows in (covariates, np.column_stack([covariates, score]))]
+    theirs = (fits[1].bic - fits[0].bic) / 2
+    ratio = fits[1].params[-1] / fits[1].bse[-1]
+    assert math.log(baseline.bayes_factor(ratio, 1000)) == pytest.approx(theirs, abs=0.1)
+
+
+@pytest.mark.parametrize("ratio", [-2.0, 0.0, 0.7, 3.0])
+def test_a_two_sided_effect_is_the_mean_of_both_directions(ratio):
+    both, up, down = (1 / baseline.bayes_factor(ratio, 50, direction) for direction in (0, 1, -1))
+    assert both == pytest.approx((up + down) / 2)
 
 
 def test_near_copies_of_a_column_are_not_taken_for_separation():
@@ -202,7 +345,8 @@ def test_perfect_separation_has_no_likelihood_ratio_but_a_penalised_fit_and_a_no
     assert np.isnan([result.likelihood_ratio.value, result.likelihood_ratio.p]).all()
     assert "perfectly separated" in result.likelihood_ratio.reason
     assert result.baseline.value == 1
-    assert result.baseline.note == result.delta.note == baseline.SEPARATED
+    assert result.delta.note == baseline.SEPARATED
+    assert result.baseline.note.endswith(baseline.SEPARATED)
 
 
 def test_a_score_that_separates_the_classes_has_no_likelihood_ratio_either():
@@ -236,7 +380,7 @@ def test_a_score_that_separates_the_classes_has_no_likelihood_ratio_either():
 )
 def test_without_a_baseline_everything_is_nan_and_a_reason(change, reason):
     result = added(*change(*study()))
-    for estimate in (result.baseline, result.full, result.delta, result.delong, result.likelihood_ratio):
+    for estimate in vars(result).values():
         assert np.isnan([estimate.value, estimate.low, estimate.high, estimate.p]).all()
         assert estimate.reason == reason
 
@@ -254,7 +398,7 @@ def test_a_score_that_is_none_leaves_the_baseline_as_it_is(score, reason):
     result = added(label, covariates, score, cluster)
     assert result.baseline == fitted(label, covariates, cluster).estimate()
     assert 0 < result.baseline.value < 1
-    for estimate in (result.full, result.delta, result.delong, result.likelihood_ratio):
+    for estimate in [estimate for part, estimate in vars(result).items() if part != "baseline"]:
         assert np.isnan([estimate.value, estimate.low, estimate.high, estimate.p]).all()
         assert estimate.reason == reason
     assert fitted(label, covariates, cluster).delta(score)[2] is None

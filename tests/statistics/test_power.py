@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.power import normal_power
 
@@ -59,3 +60,35 @@ def test_nothing_is_detectable_with_too_few_items(m, n):
 def test_the_detectable_difference_is_statsmodels(target, alpha):
     result = power.detectable_difference(0.03, target, alpha)
     assert normal_power(result, nobs=1, alpha=alpha, sigma=0.03) == pytest.approx(target, abs=1e-4)
+
+
+def test_more_items_find_a_smaller_difference():
+    found = power.detectable_difference(0.04)
+    assert power.items_for_difference(0.04, 80, found) == pytest.approx(80)
+    assert power.items_for_difference(0.04, 80, found / 2) == pytest.approx(320)
+
+
+def test_the_items_for_a_gain_give_the_test_its_power():
+    """Simulated studies of that size: the likelihood ratio of the score, one-sided."""
+    baseline, wanted = 0.75, 0.05
+    n = round(power.items_for_gain(baseline, wanted, columns=1))
+    before, after = stats.norm.ppf([baseline, baseline + wanted]) * math.sqrt(2)
+    found, rng = [], np.random.default_rng(0)
+    for _ in range(200):
+        label = np.repeat([1, 0], n)
+        covariate = rng.normal(size=2 * n) + before * label
+        score = rng.normal(size=2 * n) + math.sqrt(after**2 - before**2) * label
+        fit = sm.Logit(label, sm.add_constant(np.column_stack([covariate, score]))).fit(disp=0)
+        found.append(fit.tvalues[-1] > 1.96)
+    assert np.mean(found) == pytest.approx(0.8, abs=0.09)
+
+
+def test_without_covariates_the_items_are_those_of_a_t_test():
+    distance = math.sqrt(2) * stats.norm.ppf(0.6)
+    theirs = normal_power.power(distance, power.items_for_gain(0.5, 0.1), 0.05, ratio=1)
+    assert theirs == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(("baseline", "wanted"), [(0.97, 0.05), (0.4, 0.05), (math.nan, 0.05)])
+def test_no_number_of_items_shows_a_gain_that_cannot_be(baseline, wanted):
+    assert math.isnan(power.items_for_gain(baseline, wanted))

@@ -6,13 +6,23 @@ import math
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
+from wor.analysis.evaluation import (
+    COVARIATES,
+    FULL_COVARIATES,
+    PARTIAL_GIVEN,
+    Evaluation,
+    auroc_by_score,
+    bootstrap_weights,
+    class_labels,
+)
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 from wor.statistics import auc, bootstrap, multiple_testing, nulls, partial, rivals, trend
 from wor.statistics.clusters import Clusters, count_clusters, join_notes
 from wor.statistics.result import Estimate, undefined
 
 CONTROL_SHUFFLES = 20  # fits on shuffled labels take a tenth of a second each
+
+NEGATIVE_CONTROLS = ("prompt_perplexity", "repeat_share", "window_entropy")
 
 
 def compare_with_rivals(evaluation: Evaluation, entropies: np.ndarray) -> dict[str, dict]:
@@ -93,6 +103,46 @@ def _dataset_difference(
         interval = auc.mover_difference(*((part.value, part.low, part.high) for part in each))
         return Estimate(value, *interval, n=n, note=join_notes(auc.NO_VARIANCE, clusters.note))
     return Estimate(value, low, high, p, n, note=clusters.note)
+
+
+def negative_controls(evaluation: Evaluation, scores: dict[str, np.ndarray] | None = None) -> dict[str, dict]:
+    """Return what scores that cannot be effort reach in the tests that REV is put through.
+
+    What they reach is no evidence. They are covariates of the text and of the output distribution,
+    and ``scores``, [scored items], by name, such as those of null models. For a covariate, its own
+    column leaves the full baseline, or it could add nothing. It has no preset direction, so its
+    gain is not bounded and its p is two-sided. The others are taken in REV's direction. An item
+    without a score is left out.
+    """
+    named = {name: evaluation.score(name) for name in NEGATIVE_CONTROLS if name in evaluation.scored}
+    return {name: _negative_control(evaluation, name, score) for name, score in (named | (scores or {})).items()}
+
+
+def _negative_control(evaluation: Evaluation, name: str, score: np.ndarray) -> dict:
+    index = np.flatnonzero(~np.isnan(score)) if len(score) else np.zeros(0, int)
+    if reason := evaluation.why_unusable or ("" if len(index) else "every score is NaN"):
+        missing = undefined(reason, len(score)).as_dict()
+        return {
+            "auroc": missing,
+            **dict.fromkeys(("added", "added_full"), dict.fromkeys(("baseline", "delta", "coefficient"), missing)),
+        }
+    settings, weights = evaluation.params.statistics, evaluation.weights[:, index]
+    direction = 0 if name in FULL_COVARIATES else 1
+    entry: dict[str, dict] = {"auroc": bootstrap.auroc_interval(evaluation.label[index], score[index], weights).as_dict()}
+    for key, shared, names in (
+        ("added", evaluation.baseline, COVARIATES),
+        ("added_full", evaluation.full_baseline, FULL_COVARIATES),
+    ):
+        others = [other for other in names if other != name]
+        fit = shared
+        if len(index) < len(score) or len(others) < len(names):
+            fit = evaluation.fit_baseline(index, weights, settings.repeats, names=others, refit_draws=settings.refit_draws)
+        entry[key] = {
+            "baseline": fit.estimate().as_dict(),
+            "delta": fit.delta(score[index], direction)[0].as_dict(),
+            "coefficient": fit.coefficient(score[index], direction).as_dict(),
+        }
+    return entry
 
 
 def dose_response(evaluation: Evaluation) -> dict[str, dict]:

@@ -7,6 +7,17 @@ import pandas as pd
 COLUMNS = ["model", "quantity", "of", "method", "value", "low", "high", "p", "n", "reason", "note"]
 STAND_IN = {"apl": "stand-in", "sib": "centre"}
 BOOTSTRAP = "bootstrap"  # the stratified cluster bootstrap
+REFIT = "bootstrap with refit"
+# The parts of an incremental value, with the quantity and the method of each.
+GAINS = (
+    ("delta", "delta_auc", REFIT),
+    ("unbounded", "delta_auc", "either sign"),
+    ("coefficient", "coefficient", REFIT),
+    ("equivalence", "delta_auc", "two one-sided tests"),
+    ("bayes_factor", "bayes_factor", "bic"),
+    ("delong", "delta_auc", "delong"),
+    ("likelihood_ratio", "likelihood_ratio", "chi_squared"),
+)
 
 
 def estimate_table(results: dict[str, dict]) -> pd.DataFrame:
@@ -28,12 +39,18 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
         for method, estimate in methods.items():
             # The permutation's value is the mean AUROC under shuffled labels, and p is the test's.
             yield "null_auroc" if method == "permuted" else "auroc", name, method, estimate
-    yield "auroc", "baseline", BOOTSTRAP, result["added"]["rev"]["baseline"]
-    for name, parts in result["added"].items():
-        yield "auroc", f"baseline + {name}", BOOTSTRAP, parts["full"]
-        yield "delta_auc", name, BOOTSTRAP, parts["delta"]
-        yield "delta_auc", name, "delong", parts["delong"]
-        yield "likelihood_ratio", name, "chi_squared", parts["likelihood_ratio"]
+    for key, suffix in (("added", ""), ("added_full", " (full baseline)")):
+        yield "auroc", f"baseline{suffix}", BOOTSTRAP, result[key]["rev"]["baseline"]
+        for name, parts in result[key].items():
+            yield "auroc", f"baseline + {name}{suffix}", BOOTSTRAP, parts["full"]
+            for part, quantity, method in GAINS:
+                yield quantity, f"{name}{suffix}", method, parts[part]
+    for name, parts in result["negative_controls"].items():
+        yield "auroc", f"{name} (negative control)", BOOTSTRAP, parts["auroc"]
+        for key, suffix in (("added", ""), ("added_full", ", full baseline")):
+            yield "auroc", f"baseline of {name} (negative control{suffix})", BOOTSTRAP, parts[key]["baseline"]
+            yield "delta_auc", f"{name} (negative control{suffix})", REFIT, parts[key]["delta"]
+            yield "coefficient", f"{name} (negative control{suffix})", REFIT, parts[key]["coefficient"]
     for name, methods in result["partial"].items():
         for method, estimate in methods.items():
             quantity = "semi_partial_r" if method.startswith("semi_") else "partial_r"

@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 
 from wor.config.params import Params
+from wor.measures.covariates import WINDOW_COVARIATES
+from wor.measures.registry import COMPONENTS
 from wor.statistics import auc, bootstrap
 from wor.statistics.baseline import Baseline
 from wor.statistics.clusters import count_clusters
 
-COVARIATES = ["token_len", "avg_logprob", "perplexity", "cot_len"]
+COVARIATES = ["token_len", "avg_logprob", "perplexity", "cot_len"]  # the registered baseline
+# Everything that the text or the output distribution alone tell: the full baseline.
+FULL_COVARIATES = [*COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES, "n_generated"]
+LOGARITHMS = ("perplexity", "prompt_perplexity")  # enter a baseline as logarithms
 PARTIAL_GIVEN = ["token_len", "perplexity"]
 
 
@@ -20,8 +25,8 @@ PARTIAL_GIVEN = ["token_len", "perplexity"]
 class Evaluation:
     """The metrics tables of all datasets, one row per item. Only items with a REV are ``scored``.
 
-    All estimates share ``weights`` and ``baseline``, so that intervals are paired. ``draws`` has
-    the scores that calibration changes, by name: [items, B], under B draws of that sample.
+    All estimates share ``weights`` and the two baselines, so that intervals are paired. ``draws``
+    has the scores that calibration changes, by name: [items, B], under B draws of that sample.
     """
 
     items: pd.DataFrame
@@ -46,7 +51,18 @@ class Evaluation:
 
     @cached_property
     def baseline(self) -> Baseline:
-        return self.fit_baseline(np.arange(len(self.scored)), self.weights, self.params.statistics.repeats)
+        """Return the fit of the registered covariates."""
+        return self._shared_baseline(COVARIATES)
+
+    @cached_property
+    def full_baseline(self) -> Baseline:
+        """Return the fit of all covariates, which decides."""
+        return self._shared_baseline(FULL_COVARIATES)
+
+    def _shared_baseline(self, names: Iterable[str]) -> Baseline:
+        settings = self.params.statistics
+        index = np.arange(len(self.scored))
+        return self.fit_baseline(index, self.weights, settings.repeats, names=names, refit_draws=settings.refit_draws)
 
     @cached_property
     def why_unusable(self) -> str:
@@ -78,11 +94,38 @@ class Evaluation:
         shape = min(self.params.statistics.calibration_draws, len(self.weights)), len(self.scored)
         return np.broadcast_to(self.score(name), shape)
 
-    def fit_baseline(self, index: np.ndarray, weights: np.ndarray, repeats: int, cluster: np.ndarray | None = None) -> Baseline:
+    def refit_scores(self, name: str) -> np.ndarray | None:
+        """Return a score under each refit's calibration draw, [refits, N]; None where it is the same.
+
+        A draw of calibration that gives an item no score leaves all scores as they are.
+        """
+        if name not in self.draws:
+            return None
+        rows = self.score_draws(name)[: self.params.statistics.refit_draws]
+        return np.where(np.isnan(rows).any(1, keepdims=True), self.score(name), rows)
+
+    def covariates(self, names: Iterable[str]) -> np.ndarray:
+        """Return the covariates as a baseline takes them, [N, K], without those the table lacks."""
+        columns = {name: self.score(name) for name in names if name in self.scored}
+        return np.column_stack([np.log(column) if name in LOGARITHMS else column for name, column in columns.items()])
+
+    def fit_baseline(
+        self,
+        index: np.ndarray,
+        weights: np.ndarray,
+        repeats: int,
+        cluster: np.ndarray | None = None,
+        names: Iterable[str] = FULL_COVARIATES,
+        refit_draws: int = 0,
+    ) -> Baseline:
         """Return the covariates' fit on the scored items at ``index``, in clusters of their own."""
-        settings, covariates = self.params.statistics, self.scored[COVARIATES].to_numpy(float)
+        settings, covariates = self.params.statistics, self.covariates(names)
         arrays = (self.label[index], covariates[index], self.cluster[index] if cluster is None else cluster, weights)
-        return Baseline(*arrays, settings.folds, repeats, self.params.seed, settings.confidence)
+        return Baseline(*arrays, settings.folds, repeats, self.params.seed, settings.confidence, refit_draws)
+
+    def direction(self, name: str) -> int:
+        """Return the preset direction of a score: a component's sign; else higher in reasoning."""
+        return getattr(self.params.rev, name).sign if name in COMPONENTS else 1
 
 
 def class_labels(rows: pd.DataFrame) -> np.ndarray:

@@ -3,9 +3,20 @@
 import math
 
 
+def main_gains(result: dict) -> dict[str, dict]:
+    """Return what each score adds to the baseline that decides: the full one.
+
+    Iterations of an earlier version have the registered one alone.
+    """
+    return result.get("added_full") or result["added"]
+
+
 def model_headline(result: dict) -> dict:
-    """Return AUROC of REV, dAUC with its interval, partial r and n, from one model's results."""
-    auroc, delta = result["auroc"]["rev"]["bootstrap"]["value"], result["added"]["rev"]["delta"]
+    """Return AUROC of REV, dAUC with its interval, partial r and n, from one model's results.
+
+    dAUC is over the full baseline.
+    """
+    auroc, delta = result["auroc"]["rev"]["bootstrap"]["value"], main_gains(result)["rev"]["delta"]
     partial, n = result["partial"]["rev"]["clustered"]["value"], result["n"]["used"]
     return {"AUROC": auroc, "dAUC": delta["value"], "low": delta["low"], "high": delta["high"], "partial_r": partial, "n": n}
 

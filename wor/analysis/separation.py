@@ -4,10 +4,9 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
 from wor.analysis import describe
-from wor.analysis.evaluation import COVARIATES, PARTIAL_GIVEN, Evaluation, count_excluded
+from wor.analysis.evaluation import COVARIATES, FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, count_excluded
 from wor.config.params import Params
 from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import COMPONENTS, SCORES
@@ -15,13 +14,18 @@ from wor.statistics import auc, baseline, bootstrap, multiple_testing, nulls, pa
 from wor.statistics.result import Estimate, undefined
 
 SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES]
+POWER = 0.8  # the probability that an effect is found, in what is called detectable or needed
 AUROC_METHODS = ("bootstrap", "percentile", "delong", "permuted")
 CORRELATIONS: tuple[partial.Method, ...] = ("pearson", "spearman")
 PARTIAL_METHODS = [*CORRELATIONS, *(f"semi_{method}" for method in CORRELATIONS), "clustered", "permuted"]
 
 
-def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
-    """Return all results of a model from its evaluation items alone; ``prompts`` are by item ID."""
+def analyse_separation(evaluation: Evaluation, prompts: dict[str, str], margin: float = baseline.MARGIN) -> dict:
+    """Return all results of a model from its evaluation items alone; ``prompts`` are by item ID.
+
+    ``margin`` is the gain in AUROC from which a score adds something that matters. ``added`` is
+    over the registered covariates, ``added_full``, which decides, over all of them.
+    """
     reasoning, used = int(evaluation.label.sum()), len(evaluation.scored)
     described = {
         "n": {"items": len(evaluation.items), "used": used, "reasoning": reasoning, "control": used - reasoning},
@@ -31,7 +35,7 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         "accuracy": describe.answer_accuracy(evaluation.items),
     }
     if evaluation.why_unusable:
-        return {**described, **_undefined_results(evaluation)}
+        return {**described, **_undefined_results(evaluation, margin)}
     settings, label, seed = evaluation.params.statistics, evaluation.label, evaluation.params.seed
     confidence, weights, cluster = settings.confidence, evaluation.weights, evaluation.cluster
     stratum = evaluation.scored["dataset"].to_numpy(str)
@@ -46,7 +50,13 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         if name in SCORES:
             separation[name]["joint"] = joint_auroc(evaluation, name, bca).as_dict()
     correlations = {name: _partial_correlations(evaluation, evaluation.score(name)) for name in SCORES}
-    gains = {name: evaluation.baseline.incremental_value(evaluation.score(name)) for name in SCORES}
+    gains, full_gains = (
+        {
+            name: fit.incremental_value(evaluation.score(name), evaluation.direction(name), margin, evaluation.refit_scores(name))
+            for name in SCORES
+        }
+        for fit in (evaluation.baseline, evaluation.full_baseline)
+    )
     texts = [prompts[name] for name in evaluation.scored["item_id"]]
     surface = nulls.bag_of_words_auroc(label, texts, cluster, weights, folds=settings.folds, seed=seed, confidence=confidence)
     # Tests that respect clusters: DeLong's and Pearson's reject too often where there are some.
@@ -56,11 +66,15 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str]) -> dict:
         **described,
         "auroc": separation,
         "added": {name: gain.as_dict() for name, gain in gains.items()},
+        "added_full": {name: gain.as_dict() for name, gain in full_gains.items()},
+        "covariates": [name for name in FULL_COVARIATES if name in evaluation.scored],
+        "margin": margin,
         "partial": correlations,
         "holm": multiple_testing.holm(tests),
         "nulls": {"permuted_labels": separation["rev"]["permuted"], "surface_ceiling": surface.as_dict()},
         "direction": component_directions(separation, evaluation.params),
-        "detectable": detectable_effects(evaluation, gains["rev"].delta.low, gains["rev"].delta.high),
+        "detectable": detectable_effects(evaluation, full_gains["rev"].unbounded),
+        "needed": needed_items(evaluation, full_gains["rev"].baseline, full_gains["rev"].unbounded, margin),
     }
 
 
@@ -95,7 +109,7 @@ def _partial_correlations(evaluation: Evaluation, score: np.ndarray) -> dict[str
     return {method: estimate.as_dict() for method, estimate in zip(PARTIAL_METHODS, estimates, strict=True)}
 
 
-def _undefined_results(evaluation: Evaluation) -> dict:
+def _undefined_results(evaluation: Evaluation, margin: float) -> dict:
     """Return the same keys, with every number undefined for the same reason."""
     missing = undefined(evaluation.why_unusable, len(evaluation.scored)).as_dict()
     return {
@@ -104,11 +118,15 @@ def _undefined_results(evaluation: Evaluation) -> dict:
             for name in SCORES_AND_COVARIATES
         },
         "added": {name: dict.fromkeys(baseline.IncrementalValue.__dataclass_fields__, missing) for name in SCORES},
+        "added_full": {name: dict.fromkeys(baseline.IncrementalValue.__dataclass_fields__, missing) for name in SCORES},
+        "covariates": [name for name in FULL_COVARIATES if name in evaluation.scored],
+        "margin": margin,
         "partial": {name: dict.fromkeys(PARTIAL_METHODS, missing) for name in SCORES},
         "holm": {},
         "nulls": {"permuted_labels": missing, "surface_ceiling": missing},
         "direction": {name: f"unknown: {evaluation.why_unusable}" for name in COMPONENTS},
         "detectable": {"auroc": missing, "delta_auc": missing},
+        "needed": {"wanted": margin, "reason": evaluation.why_unusable},
     }
 
 
@@ -125,23 +143,46 @@ def component_directions(separation: dict, params: Params) -> dict[str, str]:
     return directions
 
 
-def detectable_effects(evaluation: Evaluation, low: float, high: float) -> dict[str, dict]:
+def detectable_effects(evaluation: Evaluation, gain: Estimate) -> dict[str, dict]:
     """Return the smallest AUROC and dAUC that this study detects with a probability of 0.8.
 
     Tests are two-sided at 1 - confidence. Clusters count, not items: items of one template or
-    article are taken to be alike, so the result errs towards too large. ``low`` and ``high`` are
-    dAUC's interval; half its width over z is the standard error.
+    article are taken to be alike, so the result errs towards too large. ``gain`` is the dAUC of a
+    fit that is not bounded: a bounded one may not vary at all.
     """
-    label, confidence = evaluation.label, evaluation.params.statistics.confidence
-    reasoning, control = (len(np.unique(evaluation.cluster[label == value])) for value in (1, 0))
-    z = stats.norm.ppf((1 + confidence) / 2)
+    confidence, clusters = evaluation.params.statistics.confidence, evaluation.baseline.clusters.counts
     values = {
-        "auroc": power.detectable_auroc(reasoning, control, alpha=1 - confidence),
-        "delta_auc": power.detectable_difference((high - low) / 2 / z, alpha=1 - confidence),
+        "auroc": power.detectable_auroc(clusters[0], clusters[1], alpha=1 - confidence),
+        "delta_auc": power.detectable_difference(_standard_error(evaluation, gain), alpha=1 - confidence),
     }
-    reasons = {"auroc": f"{reasoning} and {control} clusters find no AUROC below 1", "delta_auc": "dAUC has no interval"}
+    reasons = {"auroc": f"{clusters[0]} and {clusters[1]} clusters find no AUROC below 1", "delta_auc": "dAUC has no interval"}
     return {
-        name: {"value": value, "power": 0.8, "clusters": [reasoning, control]}
+        name: {"value": value, "power": POWER, "clusters": list(clusters)}
         | ({"reason": reasons[name]} if math.isnan(value) else {})
         for name, value in values.items()
     }
+
+
+def needed_items(evaluation: Evaluation, baseline_auroc: Estimate, gain: Estimate, wanted: float) -> dict:
+    """Return the items per class that a gain of ``wanted`` needs, with a probability of 0.8.
+
+    ``coefficient`` is for the test of the score's coefficient, by formula (`power.items_for_gain`),
+    and ``interval`` for an interval of dAUC without 0, from the standard error of ``gain`` here.
+    """
+    alpha, confidence = (1 - evaluation.params.statistics.confidence) / 2, evaluation.params.statistics.confidence
+    columns, clusters = evaluation.full_baseline.columns, min(evaluation.baseline.clusters.counts)
+    error = _standard_error(evaluation, gain)
+    return {
+        "wanted": wanted,
+        "power": POWER,
+        "baseline": baseline_auroc.value,
+        "columns": columns,
+        # A baseline that knows nothing may fall below 0.5 by chance.
+        "coefficient": power.items_for_gain(max(baseline_auroc.value, 0.5), wanted, columns, POWER, alpha),
+        "interval": power.items_for_difference(error, clusters, wanted, POWER, 1 - confidence),
+    }
+
+
+def _standard_error(evaluation: Evaluation, estimate: Estimate) -> float:
+    half = (estimate.high - estimate.low) / 2
+    return half / evaluation.baseline.clusters.quantile(evaluation.params.statistics.confidence)

@@ -42,7 +42,7 @@ def specification_curve(evaluation: Evaluation, specifications: pd.DataFrame, sc
             if baseline is not None:
                 score = values[index, position]
                 auroc = bootstrap.auroc_interval(baseline.label, score, baseline.weights, baseline.confidence)
-                delta, _, fit = baseline.delta(score)
+                delta, _, fit = baseline.delta(score, direction=1)
                 if fit is not None:
                     variances.append(_variance_over_repeats(baseline.label, fit, baseline.fit))
             row = {**specification, "matching": matching, "primary": bool(specification["primary"]) and matching == "none"}
@@ -89,10 +89,12 @@ def _auroc_of_repeat(fit: CrossFit, label: np.ndarray, repeat: int) -> float:
 
 def monte_carlo_error(evaluation: Evaluation) -> float:
     """Return the Monte-Carlo standard error of REV's dAUC, from the spread over its repeats."""
-    if evaluation.why_unusable or evaluation.baseline.why_unusable:
+    if evaluation.why_unusable or evaluation.full_baseline.why_unusable:
         return math.nan
-    fit = evaluation.baseline.delta(evaluation.score("rev"))[2]
-    return math.sqrt(_variance_over_repeats(evaluation.label, fit, evaluation.baseline.fit)) if fit else math.nan
+    index, repeats = np.arange(len(evaluation.label)), evaluation.params.statistics.repeats
+    baseline = evaluation.fit_baseline(index, evaluation.weights, repeats)
+    fit = baseline.delta(evaluation.score("rev"), direction=1)[2]
+    return math.sqrt(_variance_over_repeats(evaluation.label, fit, baseline.fit)) if fit else math.nan
 
 
 def joint_test(evaluation: Evaluation, values: np.ndarray) -> dict[str, Any]:

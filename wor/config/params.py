@@ -378,6 +378,8 @@ class Statistics(Strict):
     """Folds of the cross-fitting. A cluster is never split."""
     repeats: Annotated[int, Field(ge=1)]
     """Repeats of the cross-fitting, over which its estimates are averaged."""
+    refit_draws: Annotated[int, Field(ge=20)] = 200
+    """Number of bootstrap draws in which the baseline's fits are repeated, for dAUC's interval."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     """Confidence level of every interval."""
 
@@ -568,6 +570,10 @@ def _cross_checks(params: Params) -> Iterator[tuple[bool, str, object, str]]:
     spread = (n - 1) / n**0.5
     remedy = f"Of so few none lies more than {spread:.2f} deviations above their mean: raise it, or lower measures.tau"
     yield nulls.apl_seeds > 0 and spread <= params.measures.tau, "nulls.calibration", n, remedy
+    settings = params.statistics
+    drawn, remedy = min(settings.calibration_draws, settings.bootstrap_draws), "Each refit has its draw of the calibration sample"
+    more = f"{remedy}: it can be at most {drawn}"
+    yield settings.refit_draws > drawn, "statistics.refit_draws", settings.refit_draws, more
     window = params.window
     yield window.min > window.size, "window.min", window.min, f"It can be at most window.size ({window.size})"
     late = window.rule == "fixed" and window.first + window.min > params.max_new_tokens

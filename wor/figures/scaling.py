@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
 from wor.analysis import criteria
-from wor.analysis.headline import judged_auroc
+from wor.analysis.headline import judged_auroc, main_gains
 from wor.config.params import Params
 from wor.figures import style
 from wor.figures.captions import caption
@@ -30,11 +30,12 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
         about = {"model": model, "label": result["label"], "n_params": size}
         about |= {f"n_{role}": result["n"][role] for role in style.ROLE}
         minima = [value for of_size, value in params.criteria.delta_auc.items() if criteria.is_about_size(size, of_size)]
-        added = result["added"]["rev"]
+        refits = f"t with {params.statistics.refit_draws} refits"
+        added, interval = main_gains(result)["rev"], refits if "added_full" in result else "percentile"
         for quantity, estimate, method in (
             (REV, judged_auroc(result, "rev"), "joint with calibration" if "joint" in result["auroc"]["rev"] else "BCa"),
-            (BASELINE, added["baseline"], "percentile"),
-            (DELTA, added["delta"], "percentile"),
+            (BASELINE, added["baseline"], interval),
+            (DELTA, added["delta"], interval),
         ):
             minimum = minima[0] if minima and quantity == DELTA else np.nan
             rows.append({**about, "quantity": quantity, **estimate_columns(estimate, method), "wanted": minimum})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from wor import storage
-from wor.analysis.headline import judged_auroc
+from wor.analysis.headline import judged_auroc, main_gains
 from wor.iterations.configuration import differences, read_configuration, used_parameters
 from wor.measures.registry import SCORES
 from wor.statistics import bootstrap
@@ -65,7 +65,7 @@ def headline_metrics(first: Path, second: Path) -> dict[str, dict[str, EstimateP
 
 def _headline(result: dict) -> dict[str, dict]:
     estimates = {f"AUROC of {name}": judged_auroc(result, name) for name in SCORES if name in result["auroc"]}
-    estimates["dAUC of rev"] = result["added"]["rev"]["delta"]
+    estimates["dAUC of rev"] = main_gains(result)["rev"]["delta"]
     # Iterations of an earlier version have Pearson's with Fisher's interval only.
     partial = result["partial"]["rev"]
     estimates["partial r of rev"] = partial.get("clustered", partial["pearson"])

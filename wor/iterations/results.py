@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from wor import storage
+from wor.analysis.headline import main_gains
 from wor.errors import UserError
 
 
@@ -18,5 +19,5 @@ def load_results(folder: Path) -> dict:
 def remarks(result: dict) -> list[str]:
     """Return the caveats of a model's estimates, each once."""
     estimates = [result["auroc"][name]["bootstrap"] for name in result["added"]]
-    estimates += [entry[part] for entry in result["added"].values() for part in ("baseline", "delta")]
+    estimates += [entry[part] for entry in main_gains(result).values() for part in ("baseline", "delta")]
     return [f"Mind: {note}" for note in dict.fromkeys(entry["note"] for entry in estimates if "note" in entry)]

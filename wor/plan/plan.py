@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from wor import paths, storage
+from wor.analysis.separation import POWER
 from wor.config.params import HubModel, Params, WheelModel, base_spec
+from wor.config.preregistration import load_preregistration
 from wor.data import windows
 from wor.engine.load import Placement, choose_device
 from wor.machine import resources
@@ -16,12 +19,15 @@ from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
 from wor.plan.speed import Speed
 from wor.plan.work import PlannedItem, Work, count_work, peak_memory
+from wor.report.formatting import format_needed
+from wor.statistics import power
 from wor.weights import folders
 from wor.weights.families import find_config
 
 MEASURING = 14.0  # seconds, beside the imports
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
 BUSY = 0.2  # of all cores used by others, above which a measured speed says little
+BASELINE = 0.75  # AUROC of the covariates, where no run has shown it
 DVC = 1.0  # seconds per stage for hashing, the lock and the copy into the cache
 # Tokens, and how many of the pilot's responses had reached their answer within them. The pilot is
 # 32 held-out problems, SmolLM2-135M-Instruct at temperature 0.6 (benchmarks/CONTROLS.md).
@@ -46,7 +52,7 @@ class Plan:
 
     memory : bytes at the peak. disk : bytes written. download : bytes by model.
     measured : the speeds that the times come from. assumed : what is not known.
-    warnings : what the results will not show.
+    warnings : what the results will not show. needed : how many items an effect needs.
     """
 
     lines: list[StageEstimate]
@@ -56,6 +62,7 @@ class Plan:
     measured: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    needed: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -100,6 +107,7 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
                 plan.memory = max(plan.memory, peak_memory(work, model_shape, placement, params))
                 copies = 3 if work.name.startswith("activations@") else 2  # here, in DVC's cache, in the iteration
                 plan.disk += copies * resources.output_bytes(params, line.items, model_shape.layers, model_shape.heads)
+    plan.needed = needed_items(params)
     n_items = sum(params.spec(name).n for name in params.datasets)
     for name in lines.keys() - {name for names in instances.values() for name in names}:
         lines[name].seconds = LIGHT * imported + DVC + seconds_without_model(name, params, n_items)
@@ -148,6 +156,25 @@ def _shape(params: Params, model: str, plan: Plan) -> Shape | None:
         else:
             plan.disk += size
     return model_shape
+
+
+def needed_items(params: Params) -> list[str]:
+    """Return how many items the smallest gain that matters needs, from the last run's statistics.
+
+    Without a run of these models, it is by formula over a baseline of BASELINE.
+    """
+    lines = []
+    for model in params.models:
+        path = paths.STATS / f"{model}.json"
+        needed = storage.read_json(path).get("needed", {}) if path.is_file() else {}
+        if needed.get("coefficient") is not None:
+            lines.append(f"Needed, by the last run of {model}: {format_needed(needed)}")
+    if not lines:
+        wanted = load_preregistration().margin
+        n = power.items_for_gain(BASELINE, wanted)
+        needed = {"wanted": wanted, "power": POWER, "baseline": BASELINE, "coefficient": n}
+        lines.append(f"Needed, by formula: {format_needed(needed)}")
+    return lines
 
 
 def seconds_without_model(stage: str, params: Params, n: int) -> float:

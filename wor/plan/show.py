@@ -26,6 +26,7 @@ def show_plan(params: Params, plan: Plan, console: Console | None = None) -> Non
         *(f"Measured: {line}" for line in plan.measured),
         *(f"Assumed: {line}" for line in plan.assumed),
         *(f"Mind: {line}" for line in plan.warnings),
+        *plan.needed,
     ]
     print_line(console, f"{', '.join(params.models)} on {sizes}")
     print_table(Table("", ("stage", "items", "tokens", "TFLOP", "time"), rows, range(1, 5), notes), console)

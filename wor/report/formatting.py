@@ -95,6 +95,17 @@ def format_share(value: float | None) -> str:
     return format_number(value, ".0%")
 
 
+def format_needed(needed: dict) -> str:
+    """Return how many items per class a gain in AUROC needs, by test and by interval."""
+    text = (
+        f"A dAUC of {needed['wanted']:g} over a baseline of {needed['baseline']:.2f} is found with a probability of "
+        f"{needed['power']:g} from {needed['coefficient']:.0f} items per class by the test of the coefficient"
+    )
+    if needed.get("interval") is None:
+        return text
+    return f"{text}, and from {needed['interval']:.0f} by dAUC's interval"
+
+
 def format_seconds(seconds: float) -> str:
     """Return ``45.2 s``, ``12 min 41 s`` or ``3 h 05 min``."""
     if seconds < 60:

@@ -10,7 +10,9 @@ TERMS = {
     "seed": "The number that a null model is drawn by. What differs between seeds is chance.",
     "literal control": "Control articles at full length, not cut to the length of the reasoning prompts.",
     "AUROC": "The probability that a random reasoning item scores higher than a random control; 0.5 is chance.",
-    "dAUC": "The gain in AUROC over a baseline of lengths, log-probability and perplexity, on items held out of the fit.",
+    "full baseline": "A fit of the class on everything that the text or the output distribution alone tell: no look inside.",
+    "dAUC": "The gain in AUROC over a baseline, on items held out of the fit, with the sign that was predicted.",
+    "negative control": "A score that cannot be effort, put through the same tests. What it reaches is no evidence.",
     "partial r": "The correlation of a measure with the class that is left once prompt length and perplexity are accounted for.",
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-KINDS = {"pass": "good", "supported": "good", "fail": "bad", "contradicted": "bad"}
+KINDS = {"pass": "good", "supported": "good", "fail": "bad", "contradicted": "bad", "absent": "bad"}
 
 
 @dataclass(frozen=True)

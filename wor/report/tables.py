@@ -14,6 +14,7 @@ from wor.report.formatting import (
     criterion_label,
     format_estimate,
     format_mean,
+    format_needed,
     format_number,
     format_p,
     format_parameters,
@@ -28,11 +29,22 @@ if TYPE_CHECKING:
     from wor.iterations.load import Iteration
 
 SOURCES = {"own": "the model's own", "gold": "worked solution"}
+BASELINES = {"added": "registered", "added_full": "full"}
 ESTIMATES = {"auroc": "AUROC", "delta_auc": "dAUC"}
 
 
 def measure_term(key: str) -> Cell:
     return Term(measure_label(key), MEANINGS[key]) if key in MEANINGS else measure_label(key)
+
+
+def baselines(result: dict) -> list[tuple[str, dict]]:
+    """Return each baseline's name and AUROC; iterations of an earlier version have one."""
+    if "added_full" not in result:
+        return [("baseline alone", result["added"]["rev"]["baseline"])]
+    return [
+        ("full baseline alone", result["added_full"]["rev"]["baseline"]),
+        ("registered covariates alone", result["added"]["rev"]["baseline"]),
+    ]
 
 
 def criteria(entries: dict[str, dict]) -> Table:
@@ -42,40 +54,54 @@ def criteria(entries: dict[str, dict]) -> Table:
 
 def hypotheses(result: dict) -> Table:
     registration = result["preregistration"]
+    study = registration.get("study", {})
     rows: list[list[Cell]] = [
         [f"{key} (primary)" if entry["decisive"] else key, entry["claim"], verdict_mark(entry["status"]), entry["why"]]
         for key, entry in registration["hypotheses"].items()
     ]
-    return Table(f"Hypotheses of prereg.yaml ({registration['kind']})", ["", "claim", "status", "why"], rows)
+    notes = (
+        [f"Over the models ({study['rule']}): {study['primary']} {study['status']}. {study['why']}."] if "why" in study else []
+    )
+    if "study" in registration:
+        notes.append("The primary hypothesis is tested first, the others only behind it, with Holm's correction over them.")
+    return Table(f"Hypotheses of prereg.yaml ({registration['kind']})", ["", "claim", "status", "why"], rows, notes=notes)
 
 
 def results(result: dict) -> Table:
-    """Return AUROC, dAUC and partial r of REV and every other measure, and the baseline's AUROC."""
+    """Return AUROC, dAUC and partial r of REV and every other measure, and the baselines' AUROC.
+
+    Iterations of an earlier version have the registered baseline alone.
+    """
+    parts = [part for part in BASELINES if part in result]
     rows: list[list[Cell]] = [
         [
             measure_term(key),
             format_estimate(judged_auroc(result, key)),
             _known_calibration(result, key),
-            format_estimate(result["added"][key]["delta"], sign=True),
+            *(format_estimate(result[part][key]["delta"], sign=True) for part in parts),
             format_estimate(result["partial"][key]["clustered"], sign=True),
             format_p(result["holm"].get(f"partial_{key}")),
             result["direction"].get(key, ""),
         ]
         for key in result["added"]
     ]
-    rows.append(["baseline alone", format_estimate(result["added"]["rev"]["baseline"]), *[""] * 5])
+    empty = [""] * (len(parts) + 4)
+    for name, entry in baselines(result):
+        rows.append([name, format_estimate(entry), *empty])
     joint = "joint" in result["auroc"]["rev"]
     notes = [
         "AUROC: interval from joint draws of whole calibration and evaluation clusters, with thresholds and scales anew in "
         "each. Beside it the BCa interval that takes these as known. The reference means are taken as known in both."
         if joint
         else "AUROC: BCa interval from a bootstrap of whole clusters.",
-        "dAUC: gain over a cross-fitted logistic regression on prompt length, tokens before the answer, log-probability and "
-        "perplexity.",
+        "dAUC: gain over a cross-fitted logistic regression on covariates.",
+        "Registered: prompt length, tokens before the closing statement, log-probability and perplexity.",
+        *(["Full, which decides: everything that the text or the output distribution alone tell."] if len(parts) > 1 else []),
         "Partial r: correlation with the class, given prompt length and perplexity. p is corrected after Holm.",
         *(f"{line}." for line in remarks_of.remarks(result)),
     ]
-    head = ["measure", "AUROC", "calibration known", "dAUC", "partial r", "p (Holm)", "preset direction"]
+    gains = [f"dAUC ({BASELINES[part]})" for part in parts] if len(parts) > 1 else ["dAUC"]
+    head = ["measure", "AUROC", "calibration known", *gains, "partial r", "p (Holm)", "preset direction"]
     if not joint:
         head, rows = head[:2] + head[3:], [row[:2] + row[3:] for row in rows]
     caption = f"{result['label']}: reasoning against control ({class_attrition(result)}; {result['confidence']:.0%} intervals)"
@@ -89,6 +115,61 @@ def _known_calibration(result: dict, key: str) -> str:
     if len(bounds) < 2 or bounds[0] == bounds[1] or None in bounds[0]:
         return ""
     return f"[{bounds[0][0]:.2f}, {bounds[0][1]:.2f}]"
+
+
+def gains(result: dict) -> Table:
+    """Return whether and how much each score adds to each baseline; no row for an old iteration."""
+    rows: list[list[Cell]] = []
+    for part, name in BASELINES.items():
+        for key, entry in result[part].items() if "added_full" in result else ():
+            ratio = entry["bayes_factor"]["value"]
+            rows.append(
+                [
+                    measure_term(key),
+                    name,
+                    format_estimate(entry["coefficient"], sign=True),
+                    format_p(entry["coefficient"]["p"]),
+                    format_estimate(entry["delta"], sign=True),
+                    format_estimate(entry["unbounded"], sign=True),
+                    format_p(entry["equivalence"]["p"]),
+                    format_number(ratio, ".2g"),
+                ]
+            )
+    if not rows:
+        return Table("", [], [])
+    notes = [
+        "Coefficient: log-odds per standard deviation of the score, given the covariates. p: one-sided, in the preset direction.",
+        "dAUC: with a coefficient bounded to the preset direction. Either sign: not bounded.",
+        f"p (absent): two one-sided tests that dAUC lies within {result['margin']:g} of 0.",
+        "Bayes factor, from BIC, of no effect over an effect: above 3 speaks for none, below 1/3 for one.",
+        "Intervals repeat all fits in each bootstrap draw.",
+    ]
+    needed = result["needed"]
+    if needed.get("coefficient") is not None:
+        notes.append(f"{format_needed(needed)}.")
+    head = ["measure", "baseline", "coefficient", "p", "dAUC", "dAUC, either sign", "p (absent)", "Bayes factor"]
+    return Table("What each score adds to the covariates", head, rows, range(2, 8), notes)
+
+
+def negative_controls(result: dict) -> Table:
+    """Return what scores that cannot be effort reach in REV's tests; no row for an old one."""
+    if "negative_controls" not in result:
+        return Table("", [], [])
+    named = {"rev": {"auroc": judged_auroc(result, "rev"), **{part: result[part]["rev"] for part in BASELINES}}}
+    rows = []
+    for key, entry in (named | result["negative_controls"]).items():
+        cells = []
+        for part in BASELINES:
+            cells += [format_estimate(entry[part]["delta"], sign=True), format_p(entry[part]["coefficient"]["p"])]
+        name, _, kind = key.partition(" (")  # such as "rev (permuted)" of a null model
+        label = f"{measure_label(name)}: {null_model_label(kind[:-1])}" if kind else measure_label(key)
+        rows.append([label, format_estimate(entry["auroc"]), *cells])
+    notes = [
+        "These are no measures of effort. What they reach by the same tests is no evidence for one that reaches as much.",
+        "A covariate's own column is left out of its baseline. Its gain is not bounded, and its p is two-sided.",
+    ]
+    head = ["score", "AUROC", *(f"{name} ({baseline})" for baseline in BASELINES.values() for name in ("dAUC", "p"))]
+    return Table("Negative controls", head, rows, range(1, 6), notes)
 
 
 def nulls(result: dict) -> Table:
@@ -415,6 +496,8 @@ def excluded(result: dict) -> Table:
 
 MODEL_TABLES = (
     results,
+    gains,
+    negative_controls,
     datasets,
     nulls,
     null_models,

@@ -22,7 +22,7 @@ from wor.report.verdict import verdict_lines
 
 MIN_TEXT = 12  # columns: the minimum width of a text that folds
 COLORS = {"good": "green", "bad": "red", "open": "yellow"}
-STATUSES = ("supported", "contradicted", "undecided", "not evaluable")
+STATUSES = ("supported", "contradicted", "absent", "undecided", "not tested", "too few items", "not evaluable")
 
 
 def open_console() -> Console:

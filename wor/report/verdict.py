@@ -1,35 +1,43 @@
 """The verdict on one model, in sentences for a reader who reads no further."""
 
-from wor.analysis.headline import judged_auroc
-from wor.report.formatting import ROLES, class_attrition, format_estimate, measure_label
+from wor.analysis.headline import judged_auroc, main_gains
+from wor.report.formatting import ROLES, class_attrition, format_estimate, format_needed, measure_label
 
-BASELINE = "prompt length, answer length, log-probability and perplexity"
+BASELINE = "the text and the output distribution alone"
 REV = "the measure of effort (REV)"
 MANY, FEW = 0.1, 0.1  # shares of a class: windows that loop from here on, complete texts up to here
 MAX_NAMED = 3  # imbalanced covariates
 
 
 def verdict_lines(result: dict) -> list[str]:
-    """Return the plain verdict on a model, then primary hypothesis, estimates and cautions."""
+    """Return the plain verdict on a model, then primary hypothesis, estimates and cautions.
+
+    The gain is over the full baseline. Below the registered number of items there is no verdict.
+    """
     registration = result["preregistration"]
     hypotheses = registration["hypotheses"].items()
-    auroc = judged_auroc(result, "rev")
-    lines = [f"{_separation(result['label'], auroc)} {_gain(result['added']['rev']['delta'])}"]
+    auroc, gain = judged_auroc(result, "rev"), main_gains(result)["rev"]
+    if any(entry["status"] == "too few items" for _, entry in hypotheses):
+        counts = f"{result['n']['reasoning']} reasoning items and {result['n']['control']} controls"
+        lines = [f"In {result['label']}, {counts} are too few for a verdict: fewer than registered."]
+    else:
+        lines = [f"{_separation(result['label'], auroc)} {_gain(gain, result.get('margin'), result['confidence'])}"]
     lines += [
         f"Primary hypothesis {key} ({entry['claim']}): {entry['status']}. {entry['why']}."
         for key, entry in hypotheses
         if entry["decisive"]
     ]
     lines.append(
-        f"AUROC of REV {format_estimate(auroc)}; dAUC over the baseline "
-        f"{format_estimate(result['added']['rev']['delta'], sign=True)}; partial r "
+        f"AUROC of REV {format_estimate(auroc)}; {_gains(result)}; partial r "
         f"{format_estimate(result['partial']['rev']['clustered'], sign=True)}; {class_attrition(result)} items."
     )
     if "twin" in result:  # of an earlier version
         lines.append(f"Untrained twin: {result['twin']['verdict']}.")
     else:
         lines.append(f"Null models: {result['null_models']['verdict']}.")
-    if _side(auroc, 0.5) == "below":
+    if result.get("needed", {}).get("coefficient"):
+        lines.append(f"{format_needed(result['needed'])}.")
+    if _side(auroc, 0.5) == "below" and "added_full" not in result:
         lines.append("Mind: dAUC has no sign. It counts a REV that is lower in reasoning as a gain too.")
     lines += quality_lines(result)
     lines.append(": ".join(filter(None, [registration["kind"].capitalize(), "; ".join(registration["reasons"])])) + ".")
@@ -88,11 +96,32 @@ def _separation(label: str, auroc: dict) -> str:
     return f"In {label}, {sentences[_side(auroc, 0.5)]}"
 
 
-def _gain(delta: dict) -> str:
-    sentences = {
-        "above": f"It adds to what {BASELINE} tell.",
-        "below": f"It makes a prediction from {BASELINE} worse.",
-        "open": f"It is not shown to add to what {BASELINE} tell.",
-        "undefined": f"Whether it adds to what {BASELINE} tell is unknown: {delta['reason']}.",
-    }
-    return sentences[_side(delta, 0.0)]
+def _gain(gain: dict, margin: float | None, confidence: float) -> str:
+    """Say whether the score adds, by the test that decides, or by the interval without one."""
+    delta, test = gain["delta"], gain.get("coefficient")
+    if delta["value"] is None:
+        return f"Whether it adds to what {BASELINE} tell is unknown: {delta['reason']}."
+    if test is None:
+        sides = {
+            "above": f"It adds to what {BASELINE} tell.",
+            "below": f"It makes a prediction from {BASELINE} worse.",
+            "open": f"It is not shown to add to what {BASELINE} tell.",
+        }
+        return sides[_side(delta, 0.0)]
+    if test["p"] is None:
+        return f"Whether it adds to what {BASELINE} tell is unknown: {test['reason']}."
+    level = (1 - confidence) / 2
+    if test["p"] <= level:
+        return f"It adds to what {BASELINE} tell."
+    if 1 - test["p"] <= level:
+        return f"Beyond what {BASELINE} tell, it points against its preset direction."
+    if gain["equivalence"]["p"] <= level:
+        return f"It adds less than {margin:g} in AUROC to what {BASELINE} tell."
+    return f"It is not shown to add to what {BASELINE} tell, nor shown to add nothing."
+
+
+def _gains(result: dict) -> str:
+    if "added_full" not in result:
+        return f"dAUC over the baseline {format_estimate(result['added']['rev']['delta'], sign=True)}"
+    full, registered = (format_estimate(result[part]["rev"]["delta"], sign=True) for part in ("added_full", "added"))
+    return f"dAUC over the full baseline {full}, over the registered covariates {registered}"

@@ -1,8 +1,12 @@
-"""What a score adds to a baseline of covariates, out of sample."""
+"""What a score adds to a baseline of covariates, out of sample.
+
+Covariates enter as natural cubic splines with 3 degrees of freedom, in a ridge logistic regression
+(C = 1). With a linear fit, a score that is only the square of a covariate would seem to add.
+"""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +19,15 @@ from threadpoolctl import threadpool_limits
 
 from wor.statistics import bootstrap
 from wor.statistics.auc import delong_difference, why_too_few, why_unusable
+from wor.statistics.clusters import Clusters, count_clusters, with_note
+from wor.statistics.logistic import TOLERANCE, fit_ridge, predict_log_odds
 from wor.statistics.result import Estimate, undefined
+from wor.statistics.splines import SplineDesign
 
+MARGIN = 0.05  # a gain in AUROC that is smaller than this doesn't matter, where no margin is registered
+REFIT_REPEATS = 2  # splits that each bootstrap draw is cross-fitted on; two tell splits and draws apart
+REFIT_TOLERANCE = 1e-4  # of a draw's fit; it is far below what the draws differ by
+DETERMINED = 1e-4  # share of a score's variance below which covariates determine it
 SEPARATED = "the covariates separate the classes perfectly: the fit is penalised, and nothing can be added"
 
 
@@ -97,6 +108,10 @@ class IncrementalValue:
     baseline: Estimate
     full: Estimate
     delta: Estimate
+    unbounded: Estimate
+    coefficient: Estimate
+    equivalence: Estimate
+    bayes_factor: Estimate
     delong: Estimate
     likelihood_ratio: Estimate
 
@@ -105,12 +120,67 @@ class IncrementalValue:
 
 
 @dataclass(frozen=True)
+class _Step:
+    """What one step from the covariates' fits to fits with a score needs, in each sample."""
+
+    design: np.ndarray  # [N, 1 + columns]
+    residual: np.ndarray  # [samples, N], of the label, times the sample's weights
+    working: np.ndarray  # [samples, N], p (1 - p) times the sample's weights
+    inverse: np.ndarray  # [samples, 1 + columns, 1 + columns], of the covariates' information
+
+    @classmethod
+    def from_fits(cls, columns: np.ndarray, label: np.ndarray, weights: np.ndarray, beta: np.ndarray) -> "_Step":
+        """Return it for the coefficients ``beta``, [samples, 1 + columns], of `fit_ridge`."""
+        design = np.column_stack([np.ones(len(columns)), columns])
+        p = 1 / (1 + np.exp(-predict_log_odds(columns, beta)))
+        working = weights * p * (1 - p)
+        outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+        information = (working @ outer).reshape(len(weights), design.shape[1], design.shape[1])
+        # So little that it only keeps a draw with fewer different items than columns solvable.
+        information[:, *np.diag_indices(design.shape[1])] += 1e-6 * working.sum(1)[:, None] + 1e-12
+        return cls(design, weights * (label - p), working, np.linalg.inv(information))
+
+    def coefficients(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the coefficient of ``rows``, [samples, N], and the share that is new."""
+        slopes = (self.inverse @ ((self.working * rows) @ self.design)[:, :, None])[:, :, 0]
+        left = rows - slopes @ self.design.T
+        information, total = (self.working * left**2).sum(1), (self.working * rows**2).sum(1)
+        share = np.divide(information, total, out=np.zeros(len(rows)), where=total > 0)
+        return (self.residual * left).sum(1) / np.where(information > 0, information, 1.0), share
+
+
+@dataclass(frozen=True)
+class _Fold:
+    index: int
+    train: np.ndarray
+    test: np.ndarray
+    columns: np.ndarray  # [N, columns], of the spline design that the training items made
+
+
+@dataclass(frozen=True)
+class _FoldFits:
+    """The covariates' fits of one fold, in the samples ``drawn`` that have both classes."""
+
+    fold: _Fold
+    drawn: np.ndarray
+    weights: np.ndarray  # [drawn, training items]
+    log_odds: np.ndarray  # [drawn, test items]
+    step: _Step
+
+
+@dataclass(frozen=True)
 class Baseline:
     """The covariates' fit, computed once for every score that is compared with it.
 
     ``label`` is [N] of 0 and 1, ``covariates`` [N, K]. ``cluster``, [N], is the unit of the
     cross-fitting and of the bootstrap. ``weights`` are [draws, N] from `bootstrap.cluster_weights`.
-    The intervals reflect the sampling of items; the fits are not repeated within them.
+
+    Intervals are estimate -+ t x standard error. The error is that of ``refit_draws`` bootstrap
+    draws of clusters, in each of which all folds are fitted again. A cluster stays in its fold, so
+    that no item is fitted and tested in one draw. The variance over splits is taken out of the
+    draws' variance, and what is left of it after averaging over ``repeats`` splits is added.
+    Knots, means and scales of the covariates stay those of the training items. With 0 draws the
+    intervals are percentiles with the fits as they are, which is too short.
     """
 
     label: np.ndarray
@@ -121,14 +191,61 @@ class Baseline:
     repeats: int
     seed: int
     confidence: float = 0.95
+    refit_draws: int = 0
 
     @cached_property
-    def _splits(self) -> Splits:
-        return make_splits(self.label, self.cluster, self.folds, self.repeats, self.seed)
+    def _folds(self) -> list[list[_Fold]]:
+        splits = make_splits(self.label, self.cluster, self.folds, self.repeats, self.seed)
+        return [
+            [
+                _Fold(index, train, test, SplineDesign.fit(self.covariates[train]).columns(self.covariates))
+                for index, (train, test) in enumerate(split)
+                if len(np.unique(self.label[train])) == 2
+            ]
+            for split in splits
+        ]
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        return count_clusters(self.weights, self.label)
+
+    @cached_property
+    def _refit_weights(self) -> np.ndarray:
+        return np.asarray(self.weights[: self.refit_draws], float)
+
+    @cached_property
+    def _fits(self) -> list[list[_FoldFits]]:
+        """Return the fits of the sample itself, per repeat and fold."""
+        ones = np.ones((1, len(self.label)))
+        return [[self._fit_fold(fold, ones, TOLERANCE) for fold in folds] for folds in self._folds]
+
+    @cached_property
+    def _refits(self) -> list[list[_FoldFits]]:
+        """Return the fits of all draws, per split and fold."""
+        arrays = self._refit_weights, REFIT_TOLERANCE
+        return [[self._fit_fold(fold, *arrays) for fold in folds] for folds in self._folds[:REFIT_REPEATS]]
+
+    def _fit_fold(self, fold: _Fold, weights: np.ndarray, tolerance: float) -> _FoldFits:
+        drawn, columns, label = _both_classes(self.label, weights, fold.train), fold.columns[fold.train], self.label[fold.train]
+        used = weights[drawn][:, fold.train]
+        beta = fit_ridge(columns, label, used, tolerance=tolerance)
+        step = _Step.from_fits(columns, label, used, beta)
+        return _FoldFits(fold, drawn, used, predict_log_odds(fold.columns[fold.test], beta), step)
 
     @cached_property
     def fit(self) -> CrossFit:
-        return cross_fit(self.label, self.covariates, self._splits)
+        """Return the covariates' out-of-fold log-odds."""
+        fold_of = np.full((len(self._folds), len(self.label)), -1)
+        for repeat, folds in enumerate(self._folds):
+            for fold in folds:
+                fold_of[repeat, fold.test] = fold.index
+        return CrossFit(np.concatenate([self._gather(fits, 1) for fits in self._fits]), fold_of)
+
+    def _gather(self, fits: list[_FoldFits], samples: int) -> np.ndarray:
+        log_odds = np.full((samples, len(self.label)), np.nan)
+        for part in fits:
+            log_odds[np.ix_(part.drawn, part.fold.test)] = part.log_odds
+        return log_odds
 
     @cached_property
     def _auroc_samples(self) -> tuple[float, np.ndarray]:
@@ -139,49 +256,263 @@ class Baseline:
         return SEPARATED if math.isnan(_log_likelihood(self.label, self.covariates)) else ""
 
     @cached_property
+    def columns(self) -> int:
+        """Return the number of columns that the covariates' splines have."""
+        return SplineDesign.fit(self.covariates).columns(self.covariates).shape[1]
+
+    @cached_property
     def why_unusable(self) -> str:
         """Return why there is no fit; empty when there is one."""
         if np.isnan(self.covariates).any():
             return "covariates hold NaN"
-        return why_not_cross_fitted(self.label, self.cluster, self.folds)
+        return why_not_cross_fitted(self.label, self.cluster, self.folds) or self.clusters.why_too_few
+
+    def _log_odds_with(
+        self, fits: list[_FoldFits], score: np.ndarray, rows: np.ndarray, direction: int, tolerance: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return log-odds with a score, [samples, N], and the same bounded to its direction.
+
+        ``rows``, [samples, N], is ``score``, [N], in each sample. Where a fold's coefficient has
+        the other sign, the bounded fit is the one without the score.
+        """
+        free, bounded = np.full(rows.shape, np.nan), np.full(rows.shape, np.nan)
+        for part in fits:
+            train, test = part.fold.train, part.fold.test
+            scale = score[train].std()
+            scaled = (rows[part.drawn] - score[train].mean()) / (scale if scale > 0 else 1.0)
+            arrays = part.fold.columns[train], self.label[train], part.weights, scaled[:, train]
+            beta = fit_ridge(*arrays, tolerance=tolerance)
+            place = np.ix_(part.drawn, test)
+            free[place] = predict_log_odds(part.fold.columns[test], beta, scaled[:, test])
+            coefficient, share = part.step.coefficients(scaled[:, train])
+            wrong = (direction * coefficient < 0) | (share < DETERMINED) if direction else np.zeros(len(beta), bool)
+            bounded[place] = np.where(wrong[:, None], part.log_odds, free[place])
+        return free, bounded
+
+    def _cross_fits(self, score: np.ndarray, direction: int) -> tuple[CrossFit, CrossFit]:
+        """Return the cross-fit with the score, and the one bounded to its direction."""
+        pairs = [self._log_odds_with(fits, score, score[None], direction, TOLERANCE) for fits in self._fits]
+        free, bounded = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
+        return CrossFit(free, self.fit.fold), CrossFit(bounded, self.fit.fold)
+
+    def _error(self, repeats: np.ndarray, draws: np.ndarray) -> float:
+        """Return the error of a mean over splits, [repeats], from draws [splits, draws]."""
+        draws = draws[:, ~np.isnan(draws).any(0)]
+        between, within = draws.mean(0).var(ddof=1), draws.var(0, ddof=1).mean() if len(draws) > 1 else 0.0
+        sampling = max(between - within / len(draws), 0.0)
+        return math.sqrt(sampling + within / len(repeats))
+
+    def _interval(self, value: float, error: float) -> tuple[float, float]:
+        half = self.clusters.quantile(self.confidence) * error
+        return value - half, value + half
+
+    def _auroc_estimate(self, fit: CrossFit, repeats: np.ndarray, draws: np.ndarray) -> Estimate:
+        wins, counts = fit.pairs(self.label)
+        value, n = float(wins.sum() / counts.sum()), len(self.label)
+        if not draws.shape[1]:
+            samples = bootstrap.weighted_auroc(self.label, self.weights, wins, counts)
+            interval = bootstrap.percentile_interval(samples, self.confidence, self.clusters)
+        else:
+            low, high = self._interval(value, self._error(repeats, draws))
+            interval = max(low, 0.0), min(high, 1.0)
+        estimate = Estimate(value, *interval, n=n, note=self.clusters.note)
+        return bootstrap.bound_near_perfect(estimate, self.label, self.weights, self.confidence, wins, counts)
+
+    @cached_property
+    def _before(self) -> tuple[np.ndarray, np.ndarray]:
+        repeats = _auroc_by_repeat(self.label, self.fit)
+        draws = [
+            auroc_within_folds(self.label, fold_of, self._gather(fits, self.refit_draws), self._refit_weights)
+            for fold_of, fits in zip(self.fit.fold, self._refits, strict=False)
+        ]
+        return repeats, np.array(draws)
 
     def estimate(self) -> Estimate:
         """Return the cross-fitted AUROC of the covariates alone."""
         if self.why_unusable:
             return undefined(self.why_unusable, len(self.label))
-        value, samples = self._auroc_samples
-        interval = bootstrap.percentile_interval(samples, self.confidence)
-        return Estimate(value, *interval, n=len(self.label), note=self._note)
+        return with_note(self._auroc_estimate(self.fit, *self._before), self._note)
 
-    def delta(self, score: np.ndarray) -> tuple[Estimate, Estimate, CrossFit | None]:
-        """Return the gain in AUROC from the score, the AUROC with it, and the fit of that."""
+    def delta(
+        self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None
+    ) -> tuple[Estimate, Estimate, CrossFit | None]:
+        """Return the gain in AUROC from the score, the AUROC with it, and the fit of that.
+
+        ``direction`` 1 or -1 bounds the score's coefficient at 0 on that side, 0 does not. The sign
+        is that of `coefficient` among a fold's training items.
+        ``score_draws``, [refit_draws, N], has the score anew in each draw.
+        """
+        delta, full, _, fits = self._gains(score, direction, score_draws)
+        return delta, full, fits[1] if fits else None
+
+    def _gains(
+        self, score: np.ndarray, direction: int, score_draws: np.ndarray | None
+    ) -> tuple[Estimate, Estimate, Estimate, tuple[CrossFit, CrossFit] | None]:
+        """Return gain, AUROC with the score, gain without the bound; fits without and with it."""
         n = len(self.label)
         if reason := why_unusable(self.label, score) or self.why_unusable:
-            return undefined(reason, n), undefined(reason, n), None
-        fit = cross_fit(self.label, np.column_stack([self.covariates, score]), self._splits)
-        (value, samples), (before, samples_before) = fit.auroc_samples(self.label, self.weights), self._auroc_samples
-        change = bootstrap.percentile_interval(samples - samples_before, self.confidence)
-        full = Estimate(value, *bootstrap.percentile_interval(samples, self.confidence), n=n)
-        return Estimate(value - before, *change, n=n, note=self._note), full, fit
+            return undefined(reason, n), undefined(reason, n), undefined(reason, n), None
+        free, bounded = self._cross_fits(score, direction)
+        draws_free: list[np.ndarray] = []
+        draws_bounded: list[np.ndarray] = []
+        if self.refit_draws:
+            rows = np.broadcast_to(score if score_draws is None else score_draws, self._refit_weights.shape)
+            for fits, fold_of in zip(self._refits, self.fit.fold, strict=False):
+                both = self._log_odds_with(fits, score, rows, direction, REFIT_TOLERANCE)
+                for draws, log_odds in zip((draws_free, draws_bounded), both, strict=True):
+                    draws.append(auroc_within_folds(self.label, fold_of, log_odds, self._refit_weights))
+        delta, full = self._gain(bounded, draws_bounded)
+        return delta, full, self._gain(free, draws_free)[0] if direction else delta, (free, bounded)
 
-    def incremental_value(self, score: np.ndarray) -> IncrementalValue:
+    def _gain(self, fit: CrossFit, draws: list[np.ndarray]) -> tuple[Estimate, Estimate]:
+        repeats_before, draws_before = self._before
+        repeats, draws_after = _auroc_by_repeat(self.label, fit), np.array(draws)
+        if not self.refit_draws:
+            (value, samples), (before, samples_before) = fit.auroc_samples(self.label, self.weights), self._auroc_samples
+            interval = bootstrap.percentile_interval(samples - samples_before, self.confidence, self.clusters)
+            delta, draws_after = Estimate(value - before, *interval), np.empty((0, 0))
+        else:
+            value = fit.auroc_samples(self.label, self.weights[:1])[0] - self._auroc_samples[0]
+            error = self._error(repeats - repeats_before, draws_after - draws_before)
+            delta = Estimate(value, *self._interval(value, error))
+        delta = replace(delta, n=len(self.label))
+        return with_note(delta, self.clusters.note, self._note), self._auroc_estimate(fit, repeats, draws_after)
+
+    @cached_property
+    def _whole(self) -> _Step:
+        """Return the step of fits on all items, of the sample and then of each draw."""
+        columns = SplineDesign.fit(self.covariates).columns(self.covariates)
+        weights = np.concatenate([np.ones((1, len(self.label))), self._refit_weights])
+        return _Step.from_fits(columns, self.label, weights, fit_ridge(columns, self.label, weights))
+
+    def coefficient(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> Estimate:
+        """Return the score's coefficient given the covariates: log-odds per standard deviation.
+
+        It is the one step from the covariates' penalised fit to a fit with the score, whose part
+        that the covariates predict is taken out: sum r (y - p) / sum p (1 - p) r^2, where r is the
+        residual of a regression of the score on the covariates' columns with weights p (1 - p). A
+        plain ridge coefficient would not do: the covariates' share that the penalty holds back
+        goes to any score that leans on them (benchmarks/COVERAGE.md).
+
+        The error is that of ``refit_draws`` draws in which all is fitted again. p is t's, one-sided
+        in ``direction``, and two-sided for 0. NaN with a reason where the covariates determine the
+        score, or there are too few items for their columns.
+        """
+        n = len(self.label)
+        if reason := why_unusable(self.label, score) or self.why_unusable:
+            return undefined(reason, n)
+        if not self.refit_draws:
+            return undefined("the fits are not repeated", n)
+        if n - self.columns - 1 < 10:
+            return undefined(f"{n} items are too few for {self.columns} columns of covariates", n)
+        rows = np.broadcast_to(score, (1 + self.refit_draws, n))
+        if score_draws is not None:
+            rows = np.concatenate([score[None], score_draws])
+        values, share = self._whole.coefficients((rows - score.mean()) / score.std())
+        defined = share > DETERMINED
+        if not defined[0]:
+            return undefined("the covariates determine the score", n)
+        if defined.mean() < 0.9:
+            return undefined(f"{n} items are too few for {self.columns} columns of covariates", n)
+        values = values[defined]
+        value, error = float(values[0]), float(values[1:].std(ddof=1))
+        p = self.clusters.tail(direction * value / error) if direction else self.clusters.p_value(value / error)
+        return Estimate(value, *self._interval(value, error), p=p, n=n, note=self.clusters.note)
+
+    def incremental_value(
+        self, score: np.ndarray, direction: int = 0, margin: float = MARGIN, score_draws: np.ndarray | None = None
+    ) -> IncrementalValue:
         """Return dAUC = AUROC(covariates + score) - AUROC(covariates), on the same folds.
 
-        ``delta`` has the bootstrap interval. ``delong`` is DeLong's paired test on out-of-fold
-        log-odds, averaged over repeats and pooled over folds, so its difference is not exactly
-        ``delta``. It takes items as independent, and is conservative for nested models (Demler et
-        al. 2012). ``likelihood_ratio`` is the in-sample test of the score's coefficient.
+        - ``delta`` is the gain with the score's coefficient bounded to ``direction``, ``full`` the
+          AUROC with that fit, ``unbounded`` the gain of the fit that takes either sign.
+        - ``coefficient`` tests whether the score adds: see `coefficient`. A test of the gain itself
+          would not do, as its distribution is not normal where there is none (Demler et al. 2012).
+        - ``equivalence`` has the p of two one-sided tests that the gain lies within ``margin`` of 0
+          (Schuirmann 1987), and the interval that decides them at 1 - confidence.
+        - ``bayes_factor`` is of no coefficient over one in ``direction``: see `bayes_factor`.
+        - ``delong`` is DeLong's paired test on out-of-fold log-odds, averaged over repeats and
+          pooled over folds, so its difference is not exactly ``unbounded``. It takes items as
+          independent, and is conservative for nested models (Demler et al. 2012).
+        - ``likelihood_ratio`` is the in-sample test of the score's coefficient in a fit that is
+          linear and not penalised.
+
+        ``score_draws``, [refit_draws, N], has the score anew in each draw, such as under
+        calibration items drawn with it: the intervals are then joint.
         """
-        delta, full, fit = self.delta(score)
-        if fit is None:
-            return IncrementalValue(self.estimate(), full, delta, delta, delta)
+        delta, full, unbounded, fits = self._gains(score, direction, score_draws)
+        if fits is None:
+            return IncrementalValue(self.estimate(), full, *[delta] * 7)
+        coefficient = self.coefficient(score, direction, score_draws)
+        factor = coefficient
+        if not coefficient.reason:
+            ratio = coefficient.value / ((coefficient.high - coefficient.low) / 2 / self.clusters.quantile(self.confidence))
+            value = bayes_factor(ratio / self.clusters.expansion, sum(self.clusters.counts), direction)
+            factor = Estimate(value, n=sum(self.clusters.counts))
         return IncrementalValue(
             baseline=self.estimate(),
             full=full,
             delta=delta,
-            delong=delong_difference(self.label, fit.log_odds.mean(0), self.fit.log_odds.mean(0), self.confidence),
+            unbounded=unbounded,
+            coefficient=coefficient,
+            equivalence=equivalence(delta, margin, self.clusters, self.confidence),
+            bayes_factor=factor,
+            delong=delong_difference(self.label, fits[0].log_odds.mean(0), self.fit.log_odds.mean(0), self.confidence),
             likelihood_ratio=likelihood_ratio(self.label, self.covariates, score),
         )
+
+
+def equivalence(estimate: Estimate, margin: float, clusters: Clusters, confidence: float = 0.95) -> Estimate:
+    """Return two one-sided tests that a difference lies within ``margin`` of 0 (Schuirmann 1987).
+
+    p is the larger of the two. The interval has the confidence 2 x confidence - 1, and lies within
+    the margin where p is below 1 - confidence. ``estimate`` has an interval of value -+ t x error.
+    """
+    error = (estimate.high - estimate.low) / 2 / clusters.quantile(confidence)
+    half = clusters.quantile(2 * confidence - 1) * error
+    distance = margin - abs(estimate.value)
+    p = clusters.tail(distance / error) if error > 0 else float(distance <= 0)
+    return Estimate(estimate.value, estimate.value - half, estimate.value + half, p=p, n=estimate.n)
+
+
+def bayes_factor(ratio: float, n: int, direction: int = 0) -> float:
+    """Return the Bayes factor of no effect over an effect, from BIC. Above 0; 1 is no evidence.
+
+    sqrt(n) exp(-ratio^2 / 2), where ``ratio`` is estimate over standard error, whose square stands
+    for the likelihood ratio, and ``n`` counts clusters (Kass & Raftery 1995; Wagenmakers 2007). The
+    prior of the effect is as wide as one cluster informs. With a direction the effect's prior is
+    cut to that side, which divides by 2 P(effect on that side) (Morey & Wagenmakers 2014).
+    """
+    factor = math.sqrt(n) * math.exp(-(ratio**2) / 2)
+    return factor / (2 * float(stats.norm.cdf(direction * ratio))) if direction else factor
+
+
+def auroc_within_folds(label: np.ndarray, fold: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return each draw's AUROC over the pairs that share a fold: ``[draws]``, NaN without a pair.
+
+    ``fold`` is [N]; ``log_odds`` and ``weights`` are [draws, N].
+    """
+    wins, counts = np.zeros(len(weights)), np.zeros(len(weights))
+    for index in np.unique(fold[fold >= 0]):
+        positive, negative = (np.flatnonzero((fold == index) & (label == value)) for value in (1, 0))
+        a, b = log_odds[:, positive, None], log_odds[:, None, negative]
+        fitted = ~np.isnan(log_odds[:, positive[:1]]).any(1) if len(positive) else np.zeros(len(weights), bool)
+        pair_weights = weights[:, positive, None] * weights[:, None, negative] * fitted[:, None, None]
+        wins += (((a > b) + 0.5 * (a == b)) * pair_weights).sum((1, 2))
+        counts += pair_weights.sum((1, 2))
+    return np.divide(wins, counts, out=np.full(len(weights), np.nan), where=counts > 0)
+
+
+def _auroc_by_repeat(label: np.ndarray, fit: CrossFit) -> np.ndarray:
+    ones = np.ones((1, len(label)))
+    rows = zip(fit.fold, fit.log_odds, strict=True)
+    return np.array([auroc_within_folds(label, fold, log_odds[None], ones)[0] for fold, log_odds in rows])
+
+
+def _both_classes(label: np.ndarray, weights: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return the draws whose training items are of both classes: indices."""
+    positives = weights[:, train] @ label[train]
+    return np.flatnonzero((positives > 0) & (positives < weights[:, train].sum(1)))
 
 
 def likelihood_ratio(label: np.ndarray, covariates: np.ndarray, score: np.ndarray) -> Estimate:

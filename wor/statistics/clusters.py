@@ -65,7 +65,11 @@ class Clusters:
 
     def p_value(self, ratio: float) -> float:
         """Return the two-sided p of an estimate over its bootstrap's standard error."""
-        return float(2 * stats.t.sf(abs(ratio) / self.expansion, self.freedom))
+        return 2 * self.tail(abs(ratio))
+
+    def tail(self, ratio: float) -> float:
+        """Return the one-sided p of an estimate over its bootstrap's standard error, if above 0."""
+        return float(stats.t.sf(ratio / self.expansion, self.freedom))
 
 
 def count_clusters(weights: np.ndarray, label: np.ndarray | None = None) -> Clusters:

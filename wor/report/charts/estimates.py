@@ -4,8 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from wor.analysis.headline import judged_auroc
-from wor.report import formatting
+from wor.analysis.headline import judged_auroc, main_gains
+from wor.report import formatting, tables
 from wor.report.charts.common import PANEL, Chart, make_chart, null_line, series_color, top_legend
 
 PARTS = ["window", "tau", "normalisation", "components", "matching"]
@@ -15,17 +15,17 @@ STATUSES = ["primary", "other"]
 
 def estimates(results: dict[str, dict]) -> Chart:
     """Return every measure's AUROC, dAUC and partial r with intervals, of one or two series."""
-    panels = {"AUROC": 0.5, "dAUC over the baseline": 0.0, "partial r": 0.0}
+    panels = {"AUROC": 0.5, "dAUC over the full baseline": 0.0, "partial r": 0.0}
     rows = []
     for name, result in results.items():
-        for key in result["added"]:
-            entries = (judged_auroc(result, key), result["added"][key]["delta"], result["partial"][key]["clustered"])
+        for key, gain in main_gains(result).items():
+            entries = (judged_auroc(result, key), gain["delta"], result["partial"][key]["clustered"])
             rows += [
                 {"series": name, "measure": formatting.measure_label(key), "panel": panel, **_interval(entry, panel != "AUROC")}
                 for panel, entry in zip(panels, entries, strict=True)
             ]
         for label, entry in (
-            ("baseline alone", result["added"]["rev"]["baseline"]),
+            *tables.baselines(result),
             *_null_models(result),
             ("wording (TF-IDF)", result["nulls"]["surface_ceiling"]),
             ("shuffled labels", result["nulls"]["permuted_labels"]),
