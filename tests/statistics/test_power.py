@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
-from statsmodels.stats.power import normal_power
+from statsmodels.stats.power import NormalIndPower
 
-from wor.statistics import power
+from wor.statistics import auc, power
 
 
 def binormal(auroc, m, n, studies, seed):
@@ -56,18 +56,6 @@ def test_nothing_is_detectable_with_too_few_items(m, n):
     assert math.isnan(power.detectable_auroc(m, n, power=0.99))
 
 
-@pytest.mark.parametrize(("target", "alpha"), [(0.8, 0.05), (0.9, 0.01)])
-def test_the_detectable_difference_is_statsmodels(target, alpha):
-    result = power.detectable_difference(0.03, target, alpha)
-    assert normal_power(result, nobs=1, alpha=alpha, sigma=0.03) == pytest.approx(target, abs=1e-4)
-
-
-def test_more_items_find_a_smaller_difference():
-    found = power.detectable_difference(0.04)
-    assert power.items_for_difference(0.04, 80, found) == pytest.approx(80)
-    assert power.items_for_difference(0.04, 80, found / 2) == pytest.approx(320)
-
-
 def test_the_items_for_a_gain_give_the_test_its_power():
     """Simulated studies of that size: the likelihood ratio of the score, one-sided."""
     baseline, wanted = 0.75, 0.05
@@ -85,10 +73,38 @@ def test_the_items_for_a_gain_give_the_test_its_power():
 
 def test_without_covariates_the_items_are_those_of_a_t_test():
     distance = math.sqrt(2) * stats.norm.ppf(0.6)
-    theirs = normal_power.power(distance, power.items_for_gain(0.5, 0.1), 0.05, ratio=1)
+    theirs = NormalIndPower().power(distance, power.items_for_gain(0.5, 0.1), 0.05, ratio=1)
     assert theirs == pytest.approx(0.8, abs=0.01)
 
 
-@pytest.mark.parametrize(("baseline", "wanted"), [(0.97, 0.05), (0.4, 0.05), (math.nan, 0.05)])
-def test_no_number_of_items_shows_a_gain_that_cannot_be(baseline, wanted):
-    assert math.isnan(power.items_for_gain(baseline, wanted))
+@pytest.mark.parametrize("baseline", [0.97, math.nan])
+def test_no_number_of_items_shows_a_gain_that_cannot_be(baseline):
+    assert math.isnan(power.items_for_gain(baseline, 0.05))
+    assert math.isnan(power.items_for_interval(baseline, 0.05))
+
+
+def test_a_detectable_gain_needs_the_items_there_are():
+    for baseline in (0.4, 0.5, 0.75, 0.9):
+        gain = power.detectable_gain(baseline, 60, columns=20)
+        assert power.items_for_gain(baseline, gain, columns=20) == pytest.approx(60, rel=1e-3)
+    assert math.isnan(power.detectable_gain(0.999, 10, columns=30))
+    assert math.isnan(power.detectable_gain(math.nan, 60))
+
+
+def test_a_distance_gives_its_gain():
+    distance = power.distance_of_gain(0.8, 0.05)
+    separation = math.hypot(math.sqrt(2) * stats.norm.ppf(0.8), distance)
+    assert stats.norm.cdf(separation / math.sqrt(2)) == pytest.approx(0.85)
+    assert power.distance_of_gain(0.97, 0.05) == math.inf
+
+
+def test_the_interval_of_a_gain_leaves_0_out_as_often_as_planned():
+    baseline, wanted = 0.75, 0.05
+    n = round(power.items_for_interval(baseline, wanted))
+    before, distance = math.sqrt(2) * stats.norm.ppf(baseline), power.distance_of_gain(baseline, wanted)
+    label, found, rng = np.repeat([1, 0], n), [], np.random.default_rng(0)
+    for _ in range(300):
+        covariate = rng.normal(size=2 * n) + before * label
+        score = rng.normal(size=2 * n) + distance * label
+        found.append(auc.delong_difference(label, before * covariate + distance * score, covariate).low > 0)
+    assert np.mean(found) == pytest.approx(0.8, abs=0.08)

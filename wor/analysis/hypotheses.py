@@ -224,6 +224,9 @@ def _weigh(hypothesis: Hypothesis, result: dict) -> dict:
     if hypothesis.margin is not None:
         distance = hypothesis.margin - abs(value - threshold)
         weighed["p_absent"] = float(tail(distance / error)) if error > 0 else float(distance <= 0)
+        if threshold == null and hypothesis.margin == result.get("margin") and "equivalence" in estimates:
+            p_absent = _number(estimates["equivalence"]["p"])
+            weighed["p_absent"] = 1.0 if p_absent is None else p_absent
     prediction = f"below {threshold:g}" if sign < 0 else f"above {threshold:g}"
     weighed["why"] = f"{value:+.3f} [{low:+.3f}, {high:+.3f}], predicted {prediction}; one-sided p {p:.2g}"
     return weighed

@@ -73,8 +73,8 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str], margin: 
         "holm": multiple_testing.holm(tests),
         "nulls": {"permuted_labels": separation["rev"]["permuted"], "surface_ceiling": surface.as_dict()},
         "direction": component_directions(separation, evaluation.params),
-        "detectable": detectable_effects(evaluation, full_gains["rev"].unbounded),
-        "needed": needed_items(evaluation, full_gains["rev"].baseline, full_gains["rev"].unbounded, margin),
+        "detectable": detectable_effects(evaluation, full_gains["rev"].baseline),
+        "needed": needed_items(evaluation, full_gains["rev"].baseline, margin),
     }
 
 
@@ -143,19 +143,21 @@ def component_directions(separation: dict, params: Params) -> dict[str, str]:
     return directions
 
 
-def detectable_effects(evaluation: Evaluation, gain: Estimate) -> dict[str, dict]:
+def detectable_effects(evaluation: Evaluation, baseline_auroc: Estimate) -> dict[str, dict]:
     """Return the smallest AUROC and dAUC that this study detects with a probability of 0.8.
 
-    Tests are two-sided at 1 - confidence. Clusters count, not items: items of one template or
-    article are taken to be alike, so the result errs towards too large. ``gain`` is the dAUC of a
-    fit that is not bounded: a bounded one may not vary at all.
+    A dAUC is detected by the test of the coefficient, over the full baseline. Clusters count, not
+    items: items of one template or article are taken to be alike, so the result errs towards too
+    large.
     """
-    confidence, clusters = evaluation.params.statistics.confidence, evaluation.baseline.clusters.counts
+    alpha, clusters = 1 - evaluation.params.statistics.confidence, evaluation.baseline.clusters.counts
+    columns = evaluation.full_baseline.columns if not baseline_auroc.reason else 0
     values = {
-        "auroc": power.detectable_auroc(clusters[0], clusters[1], alpha=1 - confidence),
-        "delta_auc": power.detectable_difference(_standard_error(evaluation, gain), alpha=1 - confidence),
+        "auroc": power.detectable_auroc(clusters[0], clusters[1], alpha=alpha),
+        "delta_auc": power.detectable_gain(baseline_auroc.value, min(clusters), columns, POWER, alpha / 2),
     }
-    reasons = {"auroc": f"{clusters[0]} and {clusters[1]} clusters find no AUROC below 1", "delta_auc": "dAUC has no interval"}
+    size = f"{clusters[0]} and {clusters[1]} clusters"
+    reasons = {"auroc": f"{size} find no AUROC below 1", "delta_auc": f"{size} find no gain over these covariates"}
     return {
         name: {"value": value, "power": POWER, "clusters": list(clusters)}
         | ({"reason": reasons[name]} if math.isnan(value) else {})
@@ -163,26 +165,20 @@ def detectable_effects(evaluation: Evaluation, gain: Estimate) -> dict[str, dict
     }
 
 
-def needed_items(evaluation: Evaluation, baseline_auroc: Estimate, gain: Estimate, wanted: float) -> dict:
+def needed_items(evaluation: Evaluation, baseline_auroc: Estimate, wanted: float) -> dict:
     """Return the items per class that a gain of ``wanted`` needs, with a probability of 0.8.
 
-    ``coefficient`` is for the test of the score's coefficient, by formula (`power.items_for_gain`),
-    and ``interval`` for an interval of dAUC without 0, from the standard error of ``gain`` here.
+    ``coefficient`` is for the test of the score's coefficient (`power.items_for_gain`), and
+    ``interval`` for an interval of dAUC without 0 (`power.items_for_interval`).
     """
-    alpha, confidence = (1 - evaluation.params.statistics.confidence) / 2, evaluation.params.statistics.confidence
-    columns, clusters = evaluation.full_baseline.columns, min(evaluation.baseline.clusters.counts)
-    error = _standard_error(evaluation, gain)
-    return {
-        "wanted": wanted,
-        "power": POWER,
-        "baseline": baseline_auroc.value,
-        "columns": columns,
-        # A baseline that knows nothing may fall below 0.5 by chance.
-        "coefficient": power.items_for_gain(max(baseline_auroc.value, 0.5), wanted, columns, POWER, alpha),
-        "interval": power.items_for_difference(error, clusters, wanted, POWER, 1 - confidence),
+    value, alpha = baseline_auroc.value, 1 - evaluation.params.statistics.confidence
+    if baseline_auroc.reason:
+        return {"wanted": wanted, "reason": baseline_auroc.reason}
+    columns = evaluation.full_baseline.columns
+    needed = {
+        "coefficient": power.items_for_gain(value, wanted, columns, POWER, alpha / 2),
+        "interval": power.items_for_interval(value, wanted, POWER, alpha),
     }
-
-
-def _standard_error(evaluation: Evaluation, estimate: Estimate) -> float:
-    half = (estimate.high - estimate.low) / 2
-    return half / evaluation.baseline.clusters.quantile(evaluation.params.statistics.confidence)
+    if math.isnan(needed["coefficient"]):
+        return {"wanted": wanted, "reason": f"a baseline of {value:.2f} leaves no room for a gain of {wanted:g}"}
+    return {"wanted": wanted, "power": POWER, "baseline": value, "columns": columns, **needed}

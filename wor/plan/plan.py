@@ -159,21 +159,21 @@ def _shape(params: Params, model: str, plan: Plan) -> Shape | None:
 
 
 def needed_items(params: Params) -> list[str]:
-    """Return how many items the smallest gain that matters needs, from the last run's statistics.
+    """Return how many items the smallest gain that matters needs, over the last run's baseline.
 
-    Without a run of these models, it is by formula over a baseline of BASELINE.
+    Without a run of these models, it is over a baseline of BASELINE.
     """
     lines = []
     for model in params.models:
         path = paths.STATS / f"{model}.json"
         needed = storage.read_json(path).get("needed", {}) if path.is_file() else {}
         if needed.get("coefficient") is not None:
-            lines.append(f"Needed, by the last run of {model}: {format_needed(needed)}")
+            lines.append(f"Needed, over the baseline of the last run of {model}: {format_needed(needed)}")
     if not lines:
         wanted = load_preregistration().margin
-        n = power.items_for_gain(BASELINE, wanted)
-        needed = {"wanted": wanted, "power": POWER, "baseline": BASELINE, "coefficient": n}
-        lines.append(f"Needed, by formula: {format_needed(needed)}")
+        by_test, by_interval = power.items_for_gain(BASELINE, wanted), power.items_for_interval(BASELINE, wanted)
+        needed = {"wanted": wanted, "power": POWER, "baseline": BASELINE, "coefficient": by_test, "interval": by_interval}
+        lines.append(f"Needed, over an assumed baseline: {format_needed(needed)}")
     return lines
 
 

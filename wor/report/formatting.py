@@ -97,13 +97,11 @@ def format_share(value: float | None) -> str:
 
 def format_needed(needed: dict) -> str:
     """Return how many items per class a gain in AUROC needs, by test and by interval."""
-    text = (
-        f"A dAUC of {needed['wanted']:g} over a baseline of {needed['baseline']:.2f} is found with a probability of "
-        f"{needed['power']:g} from {needed['coefficient']:.0f} items per class by the test of the coefficient"
+    return (
+        f"a dAUC of {needed['wanted']:g} over an AUROC of {needed['baseline']:.2f} is found with a probability of "
+        f"{needed['power']:g} from {needed['coefficient']:.0f} items per class by the test of the coefficient, and from "
+        f"{needed['interval']:.0f} by dAUC's interval"
     )
-    if needed.get("interval") is None:
-        return text
-    return f"{text}, and from {needed['interval']:.0f} by dAUC's interval"
 
 
 def format_seconds(seconds: float) -> str:

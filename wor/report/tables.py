@@ -145,8 +145,7 @@ def gains(result: dict) -> Table:
         "Intervals repeat all fits in each bootstrap draw.",
     ]
     needed = result["needed"]
-    if needed.get("coefficient") is not None:
-        notes.append(f"{format_needed(needed)}.")
+    notes.append(f"Needed: {needed.get('reason') or format_needed(needed)}.")
     head = ["measure", "baseline", "coefficient", "p", "dAUC", "dAUC, either sign", "p (absent)", "Bayes factor"]
     return Table("What each score adds to the covariates", head, rows, range(2, 8), notes)
 

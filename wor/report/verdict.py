@@ -35,8 +35,8 @@ def verdict_lines(result: dict) -> list[str]:
         lines.append(f"Untrained twin: {result['twin']['verdict']}.")
     else:
         lines.append(f"Null models: {result['null_models']['verdict']}.")
-    if result.get("needed", {}).get("coefficient"):
-        lines.append(f"{format_needed(result['needed'])}.")
+    if needed := result.get("needed"):
+        lines.append(f"Needed: {needed.get('reason') or format_needed(needed)}.")
     if _side(auroc, 0.5) == "below" and "added_full" not in result:
         lines.append("Mind: dAUC has no sign. It counts a REV that is lower in reasoning as a gain too.")
     lines += quality_lines(result)

@@ -21,6 +21,7 @@ from wor.statistics import bootstrap
 from wor.statistics.auc import delong_difference, why_too_few, why_unusable
 from wor.statistics.clusters import Clusters, count_clusters, with_note
 from wor.statistics.logistic import TOLERANCE, fit_ridge, predict_log_odds
+from wor.statistics.power import distance_of_gain
 from wor.statistics.result import Estimate, undefined
 from wor.statistics.splines import SplineDesign
 
@@ -398,26 +399,28 @@ class Baseline:
         in ``direction``, and two-sided for 0. NaN with a reason where the covariates determine the
         score, or there are too few items for their columns.
         """
+        return self._coefficient(score, direction, score_draws)[0]
+
+    def _coefficient(self, score: np.ndarray, direction: int, score_draws: np.ndarray | None) -> tuple[Estimate, float, float]:
+        """Return the coefficient, its standard error, and the score's share that is new."""
         n = len(self.label)
-        if reason := why_unusable(self.label, score) or self.why_unusable:
-            return undefined(reason, n)
-        if not self.refit_draws:
-            return undefined("the fits are not repeated", n)
-        if n - self.columns - 1 < 10:
-            return undefined(f"{n} items are too few for {self.columns} columns of covariates", n)
+        too_few = f"{n} items are too few for {self.columns} columns of covariates"
+        reason = why_unusable(self.label, score) or self.why_unusable
+        reason = reason or ("" if self.refit_draws else "the fits are not repeated")
+        if reason := reason or (too_few if n - self.columns - 1 < 10 else ""):
+            return undefined(reason, n), math.nan, math.nan
         rows = np.broadcast_to(score, (1 + self.refit_draws, n))
         if score_draws is not None:
             rows = np.concatenate([score[None], score_draws])
         values, share = self._whole.coefficients((rows - score.mean()) / score.std())
         defined = share > DETERMINED
-        if not defined[0]:
-            return undefined("the covariates determine the score", n)
-        if defined.mean() < 0.9:
-            return undefined(f"{n} items are too few for {self.columns} columns of covariates", n)
+        if not defined[0] or defined.mean() < 0.9:
+            return undefined(too_few if defined[0] else "the covariates determine the score", n), math.nan, math.nan
         values = values[defined]
         value, error = float(values[0]), float(values[1:].std(ddof=1))
         p = self.clusters.tail(direction * value / error) if direction else self.clusters.p_value(value / error)
-        return Estimate(value, *self._interval(value, error), p=p, n=n, note=self.clusters.note)
+        estimate = Estimate(value, *self._interval(value, error), p=p, n=n, note=self.clusters.note)
+        return estimate, error, float(share[0])
 
     def incremental_value(
         self, score: np.ndarray, direction: int = 0, margin: float = MARGIN, score_draws: np.ndarray | None = None
@@ -429,7 +432,9 @@ class Baseline:
         - ``coefficient`` tests whether the score adds: see `coefficient`. A test of the gain itself
           would not do, as its distribution is not normal where there is none (Demler et al. 2012).
         - ``equivalence`` has the p of two one-sided tests that the gain lies within ``margin`` of 0
-          (Schuirmann 1987), and the interval that decides them at 1 - confidence.
+          (Schuirmann 1987), or if larger, that of the test that the coefficient is smaller than
+          one worth ``margin`` (`power.distance_of_gain`). Where little is gained, a gain hardly
+          varies, though the coefficient may still be large.
         - ``bayes_factor`` is of no coefficient over one in ``direction``: see `bayes_factor`.
         - ``delong`` is DeLong's paired test on out-of-fold log-odds, averaged over repeats and
           pooled over folds, so its difference is not exactly ``unbounded``. It takes items as
@@ -443,19 +448,24 @@ class Baseline:
         delta, full, unbounded, fits = self._gains(score, direction, score_draws)
         if fits is None:
             return IncrementalValue(self.estimate(), full, *[delta] * 7)
-        coefficient = self.coefficient(score, direction, score_draws)
-        factor = coefficient
-        if not coefficient.reason:
-            ratio = coefficient.value / ((coefficient.high - coefficient.low) / 2 / self.clusters.quantile(self.confidence))
-            value = bayes_factor(ratio / self.clusters.expansion, sum(self.clusters.counts), direction)
-            factor = Estimate(value, n=sum(self.clusters.counts))
+        coefficient, error, share = self._coefficient(score, direction, score_draws)
+        absence, factor = equivalence(delta, margin, self.clusters, self.confidence), coefficient
+        if coefficient.reason:
+            absence = replace(absence, p=math.nan, reason=coefficient.reason)
+        else:
+            ratio, n = coefficient.value / error, sum(self.clusters.counts)
+            factor = Estimate(bayes_factor(ratio / self.clusters.expansion, n, direction), n=n)
+            # The coefficient that a gain of the margin would take.
+            matters = distance_of_gain(self._auroc_samples[0], margin) / math.sqrt(share)
+            towards = direction * coefficient.value if direction else abs(coefficient.value)
+            absence = replace(absence, p=max(absence.p, self.clusters.tail((matters - towards) / error)))
         return IncrementalValue(
             baseline=self.estimate(),
             full=full,
             delta=delta,
             unbounded=unbounded,
             coefficient=coefficient,
-            equivalence=equivalence(delta, margin, self.clusters, self.confidence),
+            equivalence=absence,
             bayes_factor=factor,
             delong=delong_difference(self.label, fits[0].log_odds.mean(0), self.fit.log_odds.mean(0), self.confidence),
             likelihood_ratio=likelihood_ratio(self.label, self.covariates, score),
