@@ -92,7 +92,7 @@ def settings() -> params.Params:
 @pytest.fixture(scope="session")
 def quick(settings: params.Params) -> params.Params:
     """The study's parameters with fewer bootstrap draws, permutations and repeats."""
-    fewer = {"bootstrap_draws": 500, "calibration_draws": 200, "permutations": 199, "repeats": 3, "refit_draws": 50}
+    fewer = {"bootstrap_draws": 500, "calibration_draws": 200, "permutations": 199, "repeats": 3, "refit_draws": 30}
     return settings.model_copy(update={"statistics": settings.statistics.model_copy(update=fewer)})
 
 

@@ -79,8 +79,7 @@ def test_a_table_without_the_windows_covariates_has_a_baseline_of_the_others(qui
 def test_a_study_says_how_many_items_a_gain_needs(quick):
     needed = analyse(planted(n=200), quick)["needed"]
     assert needed["wanted"] == 0.05
-    assert 10 < needed["coefficient"] < 500
-    assert needed["interval"] > 0
+    assert 10 < needed["coefficient"] < needed["interval"]
 
 
 def test_a_contradicted_direction_is_named_and_not_flipped(quick):

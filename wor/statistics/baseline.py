@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from wor.statistics import bootstrap
 from wor.statistics.auc import delong_difference, why_too_few, why_unusable
 from wor.statistics.clusters import Clusters, count_clusters, with_note
-from wor.statistics.logistic import TOLERANCE, fit_ridge, predict_log_odds
+from wor.statistics.logistic import TOLERANCE, fit_ridge, information, predict_log_odds
 from wor.statistics.power import distance_of_gain
 from wor.statistics.result import Estimate, undefined
 from wor.statistics.splines import SplineDesign
@@ -135,19 +135,18 @@ class _Step:
         design = np.column_stack([np.ones(len(columns)), columns])
         p = 1 / (1 + np.exp(-predict_log_odds(columns, beta)))
         working = weights * p * (1 - p)
-        outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-        information = (working @ outer).reshape(len(weights), design.shape[1], design.shape[1])
+        precision = information(design, working)
         # So little that it only keeps a draw with fewer different items than columns solvable.
-        information[:, *np.diag_indices(design.shape[1])] += 1e-6 * working.sum(1)[:, None] + 1e-12
-        return cls(design, weights * (label - p), working, np.linalg.inv(information))
+        precision[:, *np.diag_indices(design.shape[1])] += 1e-6 * working.sum(1)[:, None] + 1e-12
+        return cls(design, weights * (label - p), working, np.linalg.inv(precision))
 
     def coefficients(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the coefficient of ``rows``, [samples, N], and the share that is new."""
         slopes = (self.inverse @ ((self.working * rows) @ self.design)[:, :, None])[:, :, 0]
         left = rows - slopes @ self.design.T
-        information, total = (self.working * left**2).sum(1), (self.working * rows**2).sum(1)
-        share = np.divide(information, total, out=np.zeros(len(rows)), where=total > 0)
-        return (self.residual * left).sum(1) / np.where(information > 0, information, 1.0), share
+        new, total = (self.working * left**2).sum(1), (self.working * rows**2).sum(1)
+        share = np.divide(new, total, out=np.zeros(len(rows)), where=total > 0)
+        return (self.residual * left).sum(1) / np.where(new > 0, new, 1.0), share
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def fit_ridge(
     draws, n = weights.shape
     design = np.column_stack([np.ones(n), columns])
     k = design.shape[1]
-    outer = (design[:, :, None] * design[:, None, :]).reshape(n, k * k)
+    outer = outer_products(design) if draws > 1 else None
     extra = None if score is None else np.broadcast_to(np.asarray(score, float), (draws, n))
     ridge = np.full(k + (extra is not None), penalty, float)
     ridge[0] = 0.0
@@ -44,7 +44,7 @@ def fit_ridge(
         gradient = np.empty((len(active), len(ridge)))
         hessian = np.empty((len(active), len(ridge), len(ridge)))
         gradient[:, :k] = residual @ design
-        hessian[:, :k, :k] = (curvature @ outer).reshape(-1, k, k)
+        hessian[:, :k, :k] = information(design, curvature, outer)
         if s is not None:
             gradient[:, -1] = (residual * s).sum(1)
             hessian[:, :k, -1] = hessian[:, -1, :k] = (curvature * s) @ design
@@ -65,6 +65,22 @@ def fit_ridge(
         if not len(active):
             break
     return beta
+
+
+def outer_products(design: np.ndarray) -> np.ndarray:
+    """Return each row's outer product with itself: ``[N, K * K]``."""
+    return (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+
+
+def information(design: np.ndarray, curvature: np.ndarray, outer: np.ndarray | None = None) -> np.ndarray:
+    """Return X' diag(curvature) X of each sample: ``[samples, K, K]``.
+
+    ``design`` is [N, K], ``curvature`` [samples, N], and ``outer`` from `outer_products`, if known.
+    """
+    k = design.shape[1]
+    if len(curvature) == 1:
+        return (design.T * curvature[0]) @ design[None]
+    return (curvature @ (outer_products(design) if outer is None else outer)).reshape(len(curvature), k, k)
 
 
 def predict_log_odds(columns: np.ndarray, coefficients: np.ndarray, score: np.ndarray | None = None) -> np.ndarray:
