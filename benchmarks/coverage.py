@@ -33,6 +33,7 @@ from wor.statistics.splines import SplineDesign
 SEED = 20_260
 SIZES, EFFECTS = (40, 200), (0.5, 0.7, 0.9)  # items per class, AUROC
 SIZE, ICC = 4, 0.5  # items per cluster, and the correlation of two of them
+SEEDS = 3  # of null models
 SHARED = 0.5  # correlation of two scores of an item within its class
 DRAWS, PERMUTATIONS, REFITS = 1000, 499, 100
 FOLDS, REPEATS = 5, 2
@@ -108,13 +109,16 @@ def separation(studies: int, n: int, effect: float, clustered: bool, cell: int) 
     rival = 0.7
     for study in range(studies):
         rng = np.random.default_rng((SEED, cell, study))
-        label, cluster, (first, second) = scores(rng, n, (effect, rival), clustered)
+        label, cluster, (first, second, *seeds) = scores(rng, n, (effect, rival, *[effect] * SEEDS), clustered)
+        of_seeds = baseline.CrossFit(np.stack(seeds), np.zeros((SEEDS, 2 * n), int))
         weights = bootstrap.cluster_weights(cluster, label, DRAWS, seed=study)
         yield "AUROC, percentile", bootstrap.auroc_interval(label, first, weights), effect
         yield "AUROC, BCa", bootstrap.auroc_interval(label, first, weights, cluster=cluster), effect
         yield "AUROC, DeLong", auc.delong(label, first), effect
         yield "difference, bootstrap", rivals.auroc_difference(label, first, second, weights), effect - rival
         yield "difference, DeLong", auc.delong_difference(label, first, second), effect - rival
+        yield "mean AUROC of null models", of_seeds.estimate(label, weights), effect
+        yield "difference from null models", rivals.auroc_difference(label, second, of_seeds, weights), rival - effect
 
 
 def correlation(
@@ -216,6 +220,11 @@ def nothing(studies: int, clustered: bool, cell: int) -> Iterator[tuple[str, Est
         yield "partial Spearman", partial.partial_correlation(second, label, covariates, "spearman")
         yield "clustered_partial, Pearson", partial.clustered_partial(second, label, covariates, weights)
         yield "clustered_partial, Spearman", partial.clustered_partial(second, label, covariates, weights, "spearman")
+        # Null models and the score measure the same, which goes with the class: nothing is added.
+        in_text = first + shift(0.8) * label
+        replicates, score = in_text + rng.normal(size=(SEEDS, 2 * n)), in_text + rng.normal(size=2 * n)
+        none = np.empty((2 * n, 0))
+        yield "partial_given_replicates", partial.partial_given_replicates(score, label, none, replicates, weights)
         yield "permuted_partial", partial.permuted_partial(second, label, covariates, PERMUTATIONS, seed=study)
         yield "likelihood ratio", baseline.likelihood_ratio(label, covariates, second)
         half = slice(0, n)  # 40 items with a dose of four levels, the same within a cluster

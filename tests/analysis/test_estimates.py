@@ -31,7 +31,7 @@ def words(frame):
 def results(frame, params, full_length=None):
     """Return one model's results, put together as the stats stage does."""
     evaluation = Evaluation(frame, params)
-    noise = {name: np.random.default_rng(0).normal(size=len(frame)) for name in ("ape", "sib")}
+    noise = {name: np.random.default_rng(99).normal(size=len(frame)) for name in ("ape", "sib")}
     nulls = read_by_nulls(frame, noise, kinds=("initialised", "permuted"), n=40)
     heads = np.random.default_rng(0).normal(size=(len(evaluation.scored), 4))
     temperatures = pd.concat([planted(n=40, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])

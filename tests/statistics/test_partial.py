@@ -6,9 +6,16 @@ import pingouin
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from sklearn.linear_model import LinearRegression
 
 from wor.statistics import bootstrap, partial
-from wor.statistics.partial import partial_correlation, permuted_partial
+from wor.statistics.partial import (
+    clustered_partial,
+    partial_correlation,
+    partial_given_replicates,
+    permuted_partial,
+    reliability_of_mean,
+)
 
 RNG = np.random.default_rng(3)
 N = 80
@@ -168,3 +175,65 @@ def test_what_a_plain_partial_correlation_refuses_a_clustered_one_does_too():
     weights = bootstrap.cluster_weights(np.arange(N), np.zeros(N), 100, seed=0)
     assert partial.clustered_partial(np.ones(N), Y, GIVEN, weights).reason == "constant score"
     assert partial.clustered_partial(X * np.nan, Y, GIVEN, weights).reason == "values hold NaN"
+
+
+def noisy(rng, truth, seeds=3, noise=1.0):
+    return truth + noise * rng.normal(size=(seeds, len(truth)))
+
+
+def test_given_replicates_it_is_spearmans_correction_for_attenuation():
+    """Correlations with the average over the root of its reliability, in partial r's formula."""
+    rng = np.random.default_rng(0)
+    truth, given = rng.normal(size=300), rng.normal(size=(300, 2))
+    x, y = truth + given @ [1, 0.5] + rng.normal(size=300), truth - given @ [0, 1] + rng.normal(size=300)
+    replicates = noisy(rng, truth + given[:, 0])
+    weights = bootstrap.cluster_weights(np.arange(300), np.zeros(300), 400, seed=0)
+    result = partial_given_replicates(x, y, given, replicates, weights)
+    residual = [v - LinearRegression().fit(given, v).predict(given) for v in (x, y, replicates.mean(0))]
+    (_, xy, xm), (_, _, ym), _ = np.corrcoef(residual)
+    reliability = 1 - replicates.var(0, ddof=1).mean() / 3 / residual[2].var()
+    xt, yt = xm / math.sqrt(reliability), ym / math.sqrt(reliability)
+    assert result.value == pytest.approx((xy - xt * yt) / math.sqrt((1 - xt**2) * (1 - yt**2)))
+    assert result.low < result.value < result.high
+    without_noise = partial_given_replicates(x, y, given, np.stack([truth, truth]), weights)
+    assert without_noise.value == pytest.approx(partial_correlation(x, y, np.column_stack([given, truth])).value)
+
+
+def test_another_measurement_of_what_replicates_measure_is_not_taken_for_more():
+    """As an average of three seeds is noisy, plain partial r finds something in most studies."""
+    label = np.repeat([1, 0], 40)
+    weights = bootstrap.cluster_weights(np.arange(80), label, 300, seed=0)
+    found, corrected, own = [], [], []
+    for study in range(60):
+        rng = np.random.default_rng(study)
+        truth = rng.normal(size=80) + 1.2 * label
+        replicates, x = noisy(rng, truth, noise=1.5), truth + 1.5 * rng.normal(size=80)
+        found.append(clustered_partial(x, label, replicates.mean(0)[:, None], weights).low > 0)
+        corrected.append(partial_given_replicates(x, label, np.zeros((80, 0)), replicates, weights).low > 0)
+        more = partial_given_replicates(x + 3 * label, label, np.zeros((80, 0)), replicates, weights)
+        own.append(more.low > 0)
+    assert np.mean(found) > 0.15
+    assert np.mean(corrected) < 0.1
+    assert np.mean(own) > 0.6
+
+
+def test_replicates_that_hardly_agree_give_a_reason():
+    rng = np.random.default_rng(0)
+    label = np.repeat([1, 0], 40)
+    weights = bootstrap.cluster_weights(np.arange(80), label, 100, seed=0)
+    result = partial_given_replicates(rng.normal(size=80), label, np.zeros((80, 0)), rng.normal(size=(3, 80)), weights)
+    assert np.isnan(result.value)
+    assert result.reason.startswith("the replicates agree too little: reliability 0.")
+    one = partial_given_replicates(rng.normal(size=80), label, np.zeros((80, 0)), rng.normal(size=(1, 80)), weights)
+    assert one.reason == "the noise of one replicate is not known"
+
+
+def test_the_reliability_of_a_mean_is_its_squared_correlation_with_what_it_measures():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)
+    replicates = noisy(rng, truth, noise=1.5)
+    weights = bootstrap.cluster_weights(np.arange(20_000) // 100, np.zeros(20_000), 100, seed=0)
+    result = reliability_of_mean(replicates, weights)
+    assert result.value == pytest.approx(np.corrcoef(replicates.mean(0), truth)[0, 1] ** 2, abs=0.02)
+    assert result.value == pytest.approx(pingouin.cronbach_alpha(pd.DataFrame(replicates.T))[0])
+    assert result.low < result.value < result.high

@@ -112,16 +112,15 @@ def _of_null_models(result: dict) -> Iterator[tuple[str, str, str, dict]]:
             for seed, estimate in entry["by_seed"].items():
                 yield "auroc", f"{name} ({kind}, seed {seed})", BOOTSTRAP, estimate
         yield "auroc", f"heads ({kind}, mean over seeds)", BOOTSTRAP, parts["heads"]
-        for key, quantity, word in (
-            ("difference", "auroc_difference", "-"),
-            ("correlation", "correlation", "with"),
-            ("partial", "partial_r", "given"),
-            ("delta", "delta_auc", "given"),
-        ):
-            method = "clustered" if key in ("correlation", "partial") else BOOTSTRAP
-            for name, estimate in parts[key].items():
-                other = f"{name} ({kind})" if key in ("difference", "correlation") else kind
-                yield quantity, f"{name} {word} {other}", method, estimate
+        for name in parts["difference"]:
+            other = f"{name} ({kind})"
+            yield "auroc_difference", f"{name} - {other}", BOOTSTRAP, parts["difference"][name]
+            yield "correlation", f"{name} with {other}", "clustered", parts["correlation"][name]
+            yield "reliability", f"{name} ({kind}, mean over seeds)", BOOTSTRAP, parts["reliability"][name]
+        for name, given in parts["partial"].items():
+            for other, estimate in given.items():
+                yield "partial_r", f"{name} given {other} ({kind})", "errors in variables", estimate
+                yield "delta_auc", f"{name} given {other} ({kind})", BOOTSTRAP, parts["delta"][name][other]
 
 
 def _design_estimates(designs: dict) -> Iterator[tuple[str, str, str, dict]]:

@@ -40,13 +40,15 @@ def named_scores(evaluation: Evaluation, table: pd.DataFrame) -> dict[str, np.nd
 
 
 def average_over_seeds(scores: np.ndarray) -> np.ndarray:
-    """Return the mean over seeds, [N], of scores [S, N] in each seed's own deviations over items.
+    """Return the mean over seeds, [N], of scores [S, N] in each seed's deviations over items."""
+    return _in_deviations(scores).mean(0)
 
-    A seed without any spread counts as 0. Classes are not used.
-    """
+
+def _in_deviations(scores: np.ndarray) -> np.ndarray:
+    # A seed without any spread counts as 0. Classes are not used.
     centred = scores - scores.mean(1, keepdims=True)
     spread = centred.std(1, keepdims=True)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0).mean(0)
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
 
 
 def compare_with_nulls(evaluation: Evaluation, table: pd.DataFrame, heads: tuple[pd.DataFrame, np.ndarray]) -> dict:
@@ -59,11 +61,12 @@ def compare_with_nulls(evaluation: Evaluation, table: pd.DataFrame, heads: tuple
     auroc : ``by_seed``, their ``mean`` with an interval over items, and their ``range``.
     difference : AUROC of the model minus that mean, paired.
     correlation : r of the model's score with the null models' over items.
-    partial, delta : partial r and dAUC of the model's score. The null models' components stand
-        beside the registered covariates. For all of the model's components.
+    reliability : of the null models' average, from how their seeds agree over items.
+    partial, delta : partial r and dAUC of the model's score, by the null models' score that stands
+        beside the registered covariates. REV is given each of their scores in turn, a component its
+        own, or REV if they have none. The partial r is given the average of ever more seeds, see
+        `partial_given_replicates`. dAUC is given the average of these seeds, which holds noise.
     heads : the mean over seeds of the AUROC of a sparse logistic regression on all heads.
-
-    A null model's score is averaged over seeds before it is a covariate or correlated.
     """
     nulls = _Nulls(evaluation, table)
     kinds = {kind: _compare(nulls, kind, heads) for kind in nulls.kinds}
@@ -141,60 +144,66 @@ class _Nulls:
         }
         return {name: values.to_numpy(float) for name, values in by_seed.items()}
 
-    def given(self, kind: str) -> np.ndarray:
-        """Return the null models' components, averaged over seeds: ``[N, components]``."""
-        scores = self.scores(kind)
-        return np.column_stack([average_over_seeds(scores[name]) for name in self.components])
+    def pairs(self) -> dict[str, list[str]]:
+        """Return for each of the model's scores the null models' scores that it is given."""
+        own = {name: [name if name in self.components else "rev"] for name in COMPONENTS}
+        return {"rev": ["rev", *self.components]} | own
 
 
 def _compare(nulls: _Nulls, kind: str, heads: tuple[pd.DataFrame, np.ndarray]) -> dict:
-    names, model_names = ("rev", *nulls.components), ("rev", *COMPONENTS)
+    names, pairs = ("rev", *nulls.components), nulls.pairs()
     if nulls.why_unusable:
         missing = undefined(nulls.why_unusable, len(nulls.rows)).as_dict()
         entry = {"by_seed": {str(seed): missing for seed in nulls.seeds}, "mean": missing, "range": [np.nan, np.nan]}
-        parts = {"difference": names, "correlation": names, "partial": model_names, "delta": model_names}
+        added = {name: dict.fromkeys(given, missing) for name, given in pairs.items()}
         return {
             "auroc": dict.fromkeys(names, entry),
-            **{part: dict.fromkeys(keys, missing) for part, keys in parts.items()},
+            **{part: dict.fromkeys(names, missing) for part in ("difference", "correlation", "reliability")},
+            "partial": added,
+            "delta": added,
             "heads": missing,
             "verdict": f"no verdict: {nulls.why_unusable}",
         }
-    scores, confidence = nulls.scores(kind), nulls.confidence
+    scores, model = nulls.scores(kind), {name: nulls.model_score(name) for name in pairs}
+    label, weights, confidence = nulls.label, nulls.weights, nulls.confidence
     caveats = _caveats(nulls, scores)
-    covariates = {
-        given: np.column_stack([nulls.rows[list(columns)].to_numpy(float), nulls.given(kind)])
-        for given, columns in (("partial", PARTIAL_GIVEN), ("baseline", COVARIATES))
-    }
-    settings = nulls.evaluation.params.statistics
-    baseline = Baseline(
-        nulls.label,
-        covariates["baseline"],
-        nulls.rows["cluster"].to_numpy(str),
-        nulls.weights,
-        settings.folds,
-        max(1, settings.repeats // 4),
-        nulls.evaluation.params.seed,
-        confidence,
-    )
+    replicates = {name: _in_deviations(values) for name, values in scores.items()}
+    covariates, none = nulls.rows[PARTIAL_GIVEN].to_numpy(float), np.zeros((len(label), 0))
+    baselines = {name: _baseline(nulls, values.mean(0)) for name, values in replicates.items()}
     result = {
         "auroc": {name: _auroc(nulls, name, scores[name], caveats[name]) for name in names},
         "difference": {
-            name: rivals.auroc_difference(
-                nulls.label, nulls.model_score(name), _as_fits(scores[name]), nulls.weights, confidence
-            ).as_dict()
+            name: rivals.auroc_difference(label, model[name], _as_fits(scores[name]), weights, confidence).as_dict()
             for name in names
         },
-        "correlation": {name: _correlation(nulls, name, scores[name]).as_dict() for name in names},
-        "partial": {
-            name: partial.clustered_partial(
-                nulls.model_score(name), nulls.label, covariates["partial"], nulls.weights, confidence=confidence
-            ).as_dict()
-            for name in model_names
+        "correlation": {
+            name: partial.clustered_partial(model[name], replicates[name].mean(0), none, weights, confidence=confidence).as_dict()
+            for name in names
         },
-        "delta": {name: baseline.delta(nulls.model_score(name))[0].as_dict() for name in model_names},
+        "reliability": {name: partial.reliability_of_mean(replicates[name], weights, confidence).as_dict() for name in names},
+        "partial": {
+            name: {
+                other: partial.partial_given_replicates(
+                    model[name], label, covariates, replicates[other], weights, confidence
+                ).as_dict()
+                for other in given
+            }
+            for name, given in pairs.items()
+        },
+        "delta": {
+            name: {other: baselines[other].delta(model[name])[0].as_dict() for other in given} for name, given in pairs.items()
+        },
         "heads": _heads(nulls, kind, *heads).as_dict(),
     }
     return {**result, "verdict": _kind_verdict(kind, result["partial"]["rev"], result["difference"]["rev"])}
+
+
+def _baseline(nulls: _Nulls, average: np.ndarray) -> Baseline:
+    """Return the registered baseline with a null models' score as one more covariate."""
+    params, rows = nulls.evaluation.params, nulls.rows
+    settings, covariates = params.statistics, np.column_stack([rows[COVARIATES].to_numpy(float), average])
+    arrays = (nulls.label, covariates, rows["cluster"].to_numpy(str), nulls.weights)
+    return Baseline(*arrays, settings.folds, max(1, settings.repeats // 4), params.seed, nulls.confidence)
 
 
 def _as_fits(scores: np.ndarray) -> CrossFit:
@@ -228,11 +237,6 @@ def _caveats(nulls: _Nulls, scores: dict[str, np.ndarray]) -> dict[str, list[str
     return caveats
 
 
-def _correlation(nulls: _Nulls, name: str, scores: np.ndarray) -> Estimate:
-    average, none = average_over_seeds(scores), np.zeros((len(nulls.rows), 0))
-    return partial.clustered_partial(nulls.model_score(name), average, none, nulls.weights, confidence=nulls.confidence)
-
-
 def _heads(nulls: _Nulls, kind: str, frame: pd.DataFrame, entropies: np.ndarray) -> Estimate:
     """Return the mean over seeds of the cross-fitted AUROC of all heads of a kind of null model."""
     params, fits, reasons = nulls.evaluation.params, [], []
@@ -261,23 +265,27 @@ def _side(estimate: dict, null: float = 0.0) -> str:
     return "above" if estimate["low"] > null else "below" if estimate["high"] < null else "open"
 
 
-def _kind_verdict(kind: str, adds: dict, differs: dict) -> str:
+def _kind_verdict(kind: str, adds: dict[str, dict], differs: dict) -> str:
+    """Return the verdict on a kind. REV adds to it if it adds to each of its scores."""
     network = NETWORKS.get(kind, kind)
-    if adds["reason"]:
-        return f"no verdict on {network}: {adds['reason']}"
-    added = {
-        "above": f"the model's REV adds to what {network} gives",
-        "open": f"the model's REV is not shown to add to what {network} gives",
-        "below": f"given what {network} gives, the model's REV is lower in reasoning",
-    }[_side(adds)]
+    reasons = [entry["reason"] for entry in adds.values() if entry["reason"]]
+    sides = {_side(entry) for entry in adds.values() if not entry["reason"]}
+    if "open" in sides or len(sides) == 2:
+        verdict = f"the model's REV is not shown to add to what {network} gives"
+    elif reasons:
+        verdict = f"whether the model's REV adds to what {network} gives is unknown ({reasons[0]})"
+    elif sides == {"above"}:
+        verdict = f"the model's REV adds to what {network} gives"
+    else:
+        verdict = f"given what {network} gives, the model's REV is lower in reasoning"
     if differs["reason"]:
-        return added
+        return verdict
     separated = {
-        "above": "separates the classes better than it",
-        "open": "is not shown to separate the classes better than it",
-        "below": "separates the classes less than it",
+        "above": "it separates the classes better",
+        "open": "it is not shown to separate the classes better",
+        "below": "it separates the classes less",
     }[_side(differs)]
-    return f"{added}, and {separated}"
+    return f"{verdict}, and {separated}"
 
 
 def _verdict(kinds: dict[str, dict], nulls: _Nulls) -> str:

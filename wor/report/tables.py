@@ -219,13 +219,26 @@ def null_models(result: dict) -> Table:
     for kind, parts in nulls["kinds"].items():
         for key, entry in parts["auroc"].items():
             seeds = ", ".join(format_number(seed["value"], ".2f") for seed in entry["by_seed"].values())
-            model, difference = nulls["auroc"][key], format_estimate(parts["difference"][key], sign=True)
-            correlation = format_estimate(parts["correlation"][key], sign=True)
-            cells = [format_estimate(entry["mean"]), seeds, format_estimate(model), difference, correlation]
+            cells = [
+                format_estimate(entry["mean"]),
+                seeds,
+                format_estimate(nulls["auroc"][key]),
+                format_estimate(parts["difference"][key], sign=True),
+                format_estimate(parts["correlation"][key], sign=True),
+                format_estimate(parts["reliability"][key]),
+            ]
             rows.append([f"{measure_label(key)}: {null_model_label(kind)}", *cells])
             mind |= {f"Mind ({null_model_label(kind)}): {note}.": None for note in [entry["mean"].get("note")] if note}
-        rows.append([f"{measure_label(HEADS)}: {null_model_label(kind)}", format_estimate(parts["heads"]), "", "", "", ""])
-    head = ["score: null model", "AUROC, mean over seeds", "of each seed", "AUROC of the model", "model − null", "r over items"]
+        rows.append([f"{measure_label(HEADS)}: {null_model_label(kind)}", format_estimate(parts["heads"]), "", "", "", "", ""])
+    head = [
+        "score: null model",
+        "AUROC, mean over seeds",
+        "of each seed",
+        "AUROC of the model",
+        "model − null",
+        "r over items",
+        "reliability",
+    ]
     notes = []
     if rows:
         components = " and ".join(map(measure_label, nulls["components"])) or "no component"
@@ -233,24 +246,30 @@ def null_models(result: dict) -> Table:
             f"{sum(nulls['n'].values())} items. REV of the null models is of {components}, on the scales of their own "
             "calibration controls.",
             "Intervals are over items, not over seeds. All heads: cross-fitted to the classes.",
+            "r over items: of the model's score with the null models' average. Reliability: of that average, from how "
+            "seeds agree.",
             *mind,
         ]
-    return Table("Null models: networks that read the same tokens", head, rows, range(1, 6), notes)
+    return Table("Null models: networks that read the same tokens", head, rows, range(1, 7), notes)
 
 
 def added_to_null_models(result: dict) -> Table:
     """Return what the model's scores add to those of null models. Empty for an earlier version."""
     rows: list[list[Cell]] = [
         [
-            f"{measure_label(key)}: {null_model_label(kind)}",
-            format_estimate(parts["partial"][key], sign=True),
-            format_estimate(parts["delta"][key], sign=True),
+            f"{measure_label(key)} given {measure_label(other)}: {null_model_label(kind)}",
+            format_estimate(estimate, sign=True),
+            format_estimate(parts["delta"][key][other], sign=True),
         ]
         for kind, parts in result.get("null_models", {"kinds": {}})["kinds"].items()
-        for key in parts["partial"]
+        for key, given in parts["partial"].items()
+        for other, estimate in given.items()
     ]
-    notes = ["Given the null models' scores, averaged over seeds, beside the covariates of partial r and of dAUC."]
-    head = ["score of the model: given null model", "partial r given it", "dAUC given it"]
+    notes = [
+        "Beside the covariates of partial r and of dAUC. Partial r is given the average of ever more seeds (errors in "
+        "variables), dAUC that of these seeds, whose noise lets the model's score add a little too easily.",
+    ]
+    head = ["score of the model given one of the null models", "partial r", "dAUC"]
     return Table("What the model's scores add to those of the null models", head, rows, [1, 2], notes if rows else [])
 
 

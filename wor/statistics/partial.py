@@ -6,11 +6,16 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from wor.statistics import bootstrap
 from wor.statistics.bootstrap import normal_interval
 from wor.statistics.clusters import count_clusters
 from wor.statistics.result import Estimate, undefined
 
 Method = Literal["pearson", "spearman"]
+# Of `partial_given_replicates`. With less the correction multiplies noise.
+MIN_RELIABILITY = 0.3
+MIN_LEFT = 1e-3  # share of a variable's variance that the covariates leave
+MIN_DEFINED = 0.9  # share of bootstrap draws with a value
 
 
 def partial_correlation(
@@ -63,10 +68,7 @@ def clustered_partial(
         columns = stats.rankdata(columns, axis=0)
     spread = columns.std(0)
     columns = ((columns - columns.mean(0)) / np.where(spread > 0, spread, 1))[:, spread > 0]
-    total, k = weights.sum(1, dtype=np.float64), columns.shape[1]
-    means = weights @ columns / total[:, None]
-    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-    covariance = (weights @ products / total[:, None]).reshape(-1, k, k) - means[:, :, None] * means[:, None, :]
+    covariance = _covariances(columns, weights)
     # The Schur complement is the covariance given the rest. pinv, as a draw may repeat rows.
     cross = covariance[:, :2, 2:]
     left = covariance[:, :2, :2] - cross @ np.linalg.pinv(covariance[:, 2:, 2:], hermitian=True) @ cross.transpose(0, 2, 1)
@@ -75,6 +77,82 @@ def clustered_partial(
     samples = np.arctanh(np.clip(left[defined, 0, 1] / np.sqrt(scale[defined]), -0.999999, 0.999999))
     low, high, p = normal_interval(math.atanh(plain.value), samples, confidence, clusters)
     return Estimate(plain.value, math.tanh(low), math.tanh(high), p, plain.n, note=clusters.note)
+
+
+def partial_given_replicates(
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, replicates: np.ndarray, weights: np.ndarray, confidence: float = 0.95
+) -> Estimate:
+    """Return the partial correlation given ``given``, [N, K], and what all ``replicates`` measure.
+
+    ``replicates``, [S, N], are noisy measurements of one covariate, such as a score of null models
+    of several seeds. Given their average alone, a score that is nothing but another measurement of
+    it would still seem to hold something, as an average of few is noisy. So the noise's variance,
+    estimated between replicates, is taken from the average's (errors in variables: Fuller 1987,
+    2.2). The result is that given the average of ever more replicates.
+
+    ``weights`` are [draws, N] from `bootstrap.cluster_weights`. Each draw estimates the noise anew.
+    Interval and p are on Fisher's z, by t with the draws' standard error. NaN with a reason where
+    `partial_correlation` has one, or the average's reliability given the covariates, the share of
+    its variance that is no noise, is below MIN_RELIABILITY: too little is known of the covariate.
+    """
+    average = replicates.mean(0)
+    plain = partial_correlation(x, y, np.column_stack([given, average]), confidence=confidence)
+    if plain.reason or len(replicates) < 2:
+        return undefined(plain.reason or "the noise of one replicate is not known", plain.n)
+    clusters = count_clusters(weights, y)
+    if clusters.why_too_few:
+        return undefined(clusters.why_too_few, plain.n)
+    columns = np.column_stack([x, y, given, average]).astype(float)
+    spread = columns.std(0)
+    columns = ((columns - columns.mean(0)) / np.where(spread > 0, spread, 1))[:, spread > 0]
+    noise = replicates.var(0, ddof=1) / len(replicates) / average.var()
+    covariance = np.concatenate([_covariances(columns, np.ones((1, len(x)))), _covariances(columns, weights)])
+    errors = np.concatenate([[noise.mean()], weights @ noise / weights.sum(1, dtype=np.float64)])
+    inside = covariance[:, 2:, 2:].copy()
+    # The average's variance that the other covariates leave, with its noise.
+    left = 1 / np.linalg.pinv(inside, hermitian=True)[:, -1, -1]
+    reliability = 1 - errors / left
+    if reliability[0] < MIN_RELIABILITY:
+        share = f"{max(0.0, float(reliability[0])):.2f}"
+        return undefined(f"the replicates agree too little: reliability {share}, of {MIN_RELIABILITY} that are needed", len(x))
+    inside[:, -1, -1] -= errors
+    cross = covariance[:, :2, 2:]
+    rest = covariance[:, :2, :2] - cross @ np.linalg.pinv(inside, hermitian=True) @ cross.transpose(0, 2, 1)
+    scale = rest[:, 0, 0] * rest[:, 1, 1]
+    defined = (reliability > 0) & (rest[:, 0, 0] > MIN_LEFT) & (rest[:, 1, 1] > MIN_LEFT)
+    if not defined[0] or defined.mean() < MIN_DEFINED:
+        return undefined("what the replicates measure determines the score or the label", len(x))
+    z = np.arctanh(np.clip(rest[defined, 0, 1] / np.sqrt(scale[defined]), -0.999999, 0.999999))
+    low, high, p = normal_interval(z[0], z[1:], confidence, clusters)
+    return Estimate(math.tanh(z[0]), math.tanh(low), math.tanh(high), p, len(x), note=clusters.note)
+
+
+def reliability_of_mean(replicates: np.ndarray, weights: np.ndarray, confidence: float = 0.95) -> Estimate:
+    """Return the share of the variance of the replicates' mean that is no noise (Cronbach's alpha).
+
+    ``replicates`` are [S, N], ``weights`` [draws, N] of `bootstrap.cluster_weights`. 1: all are the
+    same. 0: no more agreement than of noise, and below it less. The interval is of percentiles.
+    """
+    n = replicates.shape[1]
+    if len(replicates) < 2:
+        return undefined("the noise of one replicate is not known", n)
+    if replicates.mean(0).var() == 0:
+        return undefined("the mean of the replicates is constant", n)
+    all_weights = np.concatenate([np.ones((1, n)), weights])
+    covariance = _covariances(replicates.T, all_weights)
+    count = len(replicates)
+    share = np.trace(covariance, axis1=1, axis2=2) / covariance.sum((1, 2))
+    alpha = count / (count - 1) * (1 - share)
+    return Estimate(float(alpha[0]), *bootstrap.percentile_interval(alpha[1:], confidence), n=n)
+
+
+def _covariances(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the covariances of ``columns``, [N, K], under each row of weights: [draws, K, K]."""
+    total = weights.sum(1, dtype=np.float64)
+    means = weights @ columns / total[:, None]
+    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
+    shape = (len(weights), columns.shape[1], columns.shape[1])
+    return (weights @ products / total[:, None]).reshape(shape) - means[:, :, None] * means[:, None, :]
 
 
 def permuted_partial(
