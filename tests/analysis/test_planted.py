@@ -103,7 +103,7 @@ def test_what_is_planted_is_what_is_judged(something, nothing, quick):
     assert judge(nothing[-1])["H2"] in ("absent", "undecided")
     assert judge(nothing[-1])["H1"] == "not tested"
     *_, confounded = study(quick, confound=5.0)
-    assert judge(confounded)["H2"] in ("absent", "undecided")
+    assert judge(confounded)["H2"] == "not evaluable"  # prompt length separates the classes perfectly
     *_, reversed_ = study(quick, effect=-1.0)
     assert judge(reversed_)["H2"] == "contradicted"
     assert "supported" not in judge(reversed_).values()

@@ -47,7 +47,9 @@ def analyse(calibration, items, params):
     result["quality"] = describe.generation_quality(items, calibration, params.window.max_repeat)
     registration = {"kind": "exploratory", "reasons": [], "hypotheses": {}}
     null_models = {"verdict": "no verdict: none was run"}
-    return storage.to_plain(result | {"label": "Planted", "preregistration": registration, "null_models": null_models})
+    return storage.to_plain(
+        result | {"label": "Planted", "preregistration": registration, "null_models": null_models, "confidence": 0.95}
+    )
 
 
 @pytest.fixture

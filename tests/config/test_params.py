@@ -85,7 +85,7 @@ def test_a_fault_is_one_line_with_key_value_and_remedy(values, change, line):
 
 def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_missing(values):
     values["temprature"] = values.pop("temperature")
-    with pytest.raises(UserError, match=r"^temprature: unknown parameter \(value 0\.2\)\. Did you mean temperature\?$"):
+    with pytest.raises(UserError, match=r"^temprature: unknown parameter \(value 0\.6\)\. Did you mean temperature\?$"):
         params.parse_params(values, "params.yaml")
 
 

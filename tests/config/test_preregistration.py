@@ -163,7 +163,9 @@ def test_the_others_are_corrected_after_holm(registered):
     results = result(shift=0.0)
     p = {"rev": 0.004, "apl": 0.02, "ape": 0.4, "sib": 0.9}  # two-sided, in the table
     for name, value in p.items():
-        results["auroc"][name] = {"bootstrap": estimate(0.6, 0.5, 0.7), "permuted": {"p": value}}
+        distance = stats.norm.isf(value / 2) * 0.05
+        half = stats.norm.isf(0.025) * 0.05
+        results["auroc"][name] = {"bootstrap": estimate(0.5 + distance, 0.5 + distance - half, 0.5 + distance + half)}
     judged = hypotheses.judge_hypotheses(registered, results)
     assert judged["H1"]["p"] == pytest.approx(0.002)  # one-sided
     assert judged["H1"]["p_holm"] == pytest.approx(0.012)  # six that can be evaluated

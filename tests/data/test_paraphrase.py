@@ -108,12 +108,9 @@ def test_shares_of_known_pairs():
 
 
 def test_a_phrase_is_replaced_everywhere_or_nowhere():
-    text = "Students often read. Often they write. Anna Often lives here; she often sings."
-    results = {paraphrase.substitute(text, 99, (key,)) for key in range(8)}
-    assert results == {
-        f"Students {new} read. {new.capitalize()} they write. Anna Often lives here; she {new} sings."
-        for new in ("frequently", "in many cases")
-    }
+    text = "Students mainly read. Mainly they write. Anna Mainly lives here; she mainly sings."
+    result = paraphrase.substitute(text, 99, ("key",))
+    assert result == "Students chiefly read. Chiefly they write. Anna Mainly lives here; she chiefly sings."
     assert paraphrase.substitute(text, 0, ("key",)) == text
 
 
@@ -142,6 +139,10 @@ def test_a_phrase_is_replaced_everywhere_or_nowhere():
         "A field trip.",
         "An island country music band is a rubber band.",
         "Few armed conflict lines remain.",
+        "They have decided to go today.",
+        "She has eaten at 3 and will be eating with him.",
+        "The ticket cost $3 and costs $3 more now.",
+        "What is the area of the square?",
     ],
 )
 def test_a_phrase_in_another_context_stays(text):
@@ -266,6 +267,7 @@ def test_a_new_order_has_the_same_words(settings, monkeypatch):
         ("Ann and Bo are 3, 4, and 5, respectively: red, green, and blue.", None),
         ("She washed, dried, and folded.", None),
         ("The city of Cuba is the rest of Cuba.", None),
+        ("It is in the northern constellation of Lyra.", None),
     ],
 )
 def test_a_new_order_is_taken_where_it_means_the_same(text, other):

@@ -108,6 +108,7 @@ def _response(question: dict, tokens: list[str], rng: np.random.Generator) -> di
         "reason": question.get("reason", "") or ("" if end - start >= 4 else f"{end - start} tokens generated, fewer than 4"),
         "template": "chat template",
         "prompt_ids": list(range(n_prompt)),
+        "continuation_ids": list(range(n)),
         "tokens": tokens,
         "token_logprob": log_probs.astype(np.float32),
         "token_entropy": rng.gamma(0.9, 1.0, n).astype(np.float32),

@@ -95,7 +95,7 @@ class Evaluation:
         return np.broadcast_to(self.score(name), shape)
 
     def refit_scores(self, name: str) -> np.ndarray | None:
-        """Return a score under each refit's calibration draw, [refits, N]; None where it's the same.
+        """Return a score under each refit's calibration draw, [refits, N]; None if it's the same.
 
         A draw of calibration that gives an item no score leaves all scores as they are.
         """

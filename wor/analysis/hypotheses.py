@@ -210,6 +210,8 @@ def _weigh(hypothesis: Hypothesis, result: dict) -> dict:
         return {"missing": True, "why": f"is undefined: {estimate['reason']}"}
     if low is None or high is None:
         return {"missing": True, "why": f"{value:+.3f} has no interval"}
+    if test.get("reason"):
+        return {"missing": True, "why": f"{value:+.3f} has no test: {test['reason']}"}
     threshold, sign = (hypothesis.above, 1) if hypothesis.above is not None else (hypothesis.below or 0.0, -1)
     quantile, tail = _reference(result)
     error = (high - low) / 2 / quantile

@@ -53,11 +53,12 @@ _COORDINATIONS = [
 ]
 # "the capital of Cuba". Of some nouns the name is another name, or a whole.
 _OF_NAME = re.compile(
-    r"\b([Tt]he) (?!(?:state|city|town|village|island|province|continent|country|kingdom|region|district|county|republic|"
-    r"duchy|gulf|bay|battle|war|university|rest|part|use|form|name|title|god|goddess|city-state|empire|house|order|planet|term|idea|concept|act|one|"
-    r"most|number|majority|likes|case|month|year|nation|peninsula|municipality|borough|language)\b)"
-    rf"((?:[a-z][a-z-]+ ){{0,2}}(?:[a-z]+ and )?(?:[a-z]+ )?[a-z]+) of ({_NAME})"
-    r"(?=[.,;)]| (?:is|was|are|were|in|from|to|by|on|at|has|had)\b)"
+    r"\b([Tt]he) ((?:[a-z][a-z-]+ ){0,2}(?:[a-z]+ and )?(?:[a-z]+ )?"
+    r"(?!(?:state|city|town|village|island|province|continent|country|kingdom|region|district|county|republic|duchy|gulf|bay|"
+    r"battle|war|university|rest|part|use|form|name|title|god|goddess|city-state|empire|house|order|planet|term|idea|concept|"
+    r"act|one|most|number|majority|likes|case|month|year|nation|peninsula|municipality|borough|language|constellation|river|"
+    r"mountains?|lake|sea|port|area|genus|species|family|age|era|period|people|peoples|tribes?|theory|science|art|works?|likeness)\b)"
+    rf"[a-z]+) of ({_NAME})(?=[.,;)]| (?:is|was|are|were|in|from|to|by|on|at|has|had)\b)"
 )
 _TRUTH = ("Is it true that", "Would it be right to say that", "Can it be said that", "Does it hold that")
 _PHRASE = r"(?:an? |the )?[\w'’.-]+(?: [\w'’.-]+)*?"

@@ -137,7 +137,8 @@ class _Step:
         working = weights * p * (1 - p)
         precision = information(design, working)
         # So little that it only keeps a draw with fewer different items than columns solvable.
-        precision[:, *np.diag_indices(design.shape[1])] += 1e-6 * working.sum(1)[:, None] + 1e-12
+        diagonal = np.arange(design.shape[1])
+        precision[:, diagonal, diagonal] += 1e-6 * working.sum(1)[:, None] + 1e-12
         return cls(design, weights * (label - p), working, np.linalg.inv(precision))
 
     def coefficients(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -405,7 +406,7 @@ class Baseline:
         n = len(self.label)
         too_few = f"{n} items are too few for {self.columns} columns of covariates"
         reason = why_unusable(self.label, score) or self.why_unusable
-        reason = reason or ("" if self.refit_draws else "the fits are not repeated")
+        reason = reason or self._note or ("" if self.refit_draws else "the fits are not repeated")
         if reason := reason or (too_few if n - self.columns - 1 < 10 else ""):
             return undefined(reason, n), math.nan, math.nan
         rows = np.broadcast_to(score, (1 + self.refit_draws, n))
