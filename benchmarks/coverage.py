@@ -25,6 +25,8 @@ import scipy
 import sklearn
 from scipy import stats
 
+from wor.measures import apl
+from wor.measures.moments import moments_by_draw
 from wor.statistics import auc, baseline, bootstrap, nulls, partial, rivals, trend
 from wor.statistics.logistic import fit_ridge, predict_log_odds
 from wor.statistics.result import Estimate
@@ -39,6 +41,8 @@ DRAWS, PERMUTATIONS, REFITS = 1000, 499, 100
 FOLDS, REPEATS = 5, 2
 LOW, HIGH = 0.93, 0.97  # a cell outside is marked
 CELLS = list(itertools.product(SIZES, EFFECTS))
+LAYERS = 30
+JOINT_CELLS = list(itertools.product((10, 23, 100), (0.0, 1.0)))  # calibration controls, shift of the classes
 OUT = Path(__file__).with_name("COVERAGE.md")
 
 # Describes the run in COVERAGE.md. Revise it when the numbers change.
@@ -198,6 +202,51 @@ def coefficients(studies: int, n: int, covariates: int, leaning: bool, cell: int
         yield f"coefficient: {kind}", fitted.coefficient(score)
 
 
+def calibrated(
+    rng: np.random.Generator, sizes: tuple[int, ...], effect: float
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Draw log effects [n, LAYERS] and two more components [n] of groups; the last is shifted."""
+    groups = []
+    for size, distance in zip(sizes, [0.0] * (len(sizes) - 1) + [effect], strict=True):
+        shared = rng.normal(size=(size, 1))
+        logs = 0.8 * shared + 0.6 * rng.normal(size=(size, LAYERS)) + distance
+        groups.append((logs, rng.normal(size=size), rng.normal(size=size) - distance))
+    return groups
+
+
+def calibrated_scores(calibration: tuple, items: tuple, weights: np.ndarray) -> np.ndarray:
+    """Return REV of the items under each draw of the calibration sample, as stage metrics does."""
+    limits = apl.thresholds_by_draw(np.exp(calibration[0]), weights, 1.0)
+    parts = [(np.stack([(np.exp(group[0]) > limit).mean(1) for limit in limits]), *group[1:]) for group in (calibration, items)]
+    z = []
+    for before, after in zip(*parts, strict=True):
+        mean, deviation = moments_by_draw(before, weights)
+        z.append((after - mean[:, None]) / deviation[:, None])
+    return np.mean(z, axis=0)
+
+
+def joint(studies: int, n_calibration: int, effect: float, cell: int) -> Iterator[tuple[str, Estimate, float]]:
+    """Yield REV's AUROC with calibration drawn too, and as known; the truth knows the controls."""
+    n, label = 40, np.repeat([0, 1], 40)
+    everyone = calibrated(np.random.default_rng((SEED, cell)), (40_000, 20_000, 20_000), effect)
+    both = tuple(np.concatenate(parts) for parts in zip(*everyone[1:], strict=True))
+    truth = auc.auroc(np.repeat([0, 1], 20_000), calibrated_scores(everyone[0], both, np.ones((1, 40_000)))[0])
+    for study in range(studies):
+        calibration, *groups = calibrated(np.random.default_rng((SEED, cell, study)), (n_calibration, n, n), effect)
+        items = tuple(np.concatenate(parts) for parts in zip(*groups, strict=True))
+        weights = bootstrap.cluster_weights(np.arange(2 * n), label, DRAWS, seed=study)
+        draws = bootstrap.cluster_weights(np.arange(n_calibration), np.zeros(n_calibration), DRAWS, seed=study + 1)
+        score = calibrated_scores(calibration, items, np.ones((1, n_calibration)))[0]
+        samples = bootstrap.joint_auroc(label, calibrated_scores(calibration, items, draws), weights)
+        known = bootstrap.auroc_interval(label, score, weights, cluster=np.arange(2 * n))
+        yield "calibration as known, BCa", known, truth
+        yield (
+            "joint",
+            replace(known, **dict(zip(("low", "high"), bootstrap.percentile_interval(samples, 0.95), strict=True))),
+            truth,
+        )
+
+
 def nothing(studies: int, clustered: bool, cell: int) -> Iterator[tuple[str, Estimate]]:
     """Yield estimates of studies with 40 items per class and no relation to class or dose."""
     n = 40
@@ -286,6 +335,22 @@ def coverage_table(table: dict[str, dict[str, list[np.ndarray]]]) -> list[str]:
     return rows
 
 
+def joint_table(studies: int) -> list[str]:
+    rows = [
+        "| | " + " | ".join(f"{n} controls, shift {effect:g}" for n, effect in JOINT_CELLS) + " |",
+        "| --- |" + " --- |" * len(JOINT_CELLS),
+    ]
+    table: dict[str, list[str]] = {}
+    for cell, (n, effect) in enumerate(JOINT_CELLS):
+        log(f"joint: {n} calibration controls, shift {effect:g}")
+        covers: dict[str, list[bool]] = {}
+        for method, estimate, truth in joint(studies, n, effect, 800 + cell):
+            covers.setdefault(method, []).append(estimate.low <= truth <= estimate.high)
+        for method, values in covers.items():
+            table.setdefault(method, []).append(share(np.array(values)))
+    return rows + [f"| {method} | " + " | ".join(cells) + " |" for method, cells in table.items()]
+
+
 def uniformity_table(studies: int, clustered: bool) -> list[str]:
     log(f"p-values, {'clusters' if clustered else 'independent items'}")
     return p_value_rows(nothing(studies, clustered, 900 + clustered))
@@ -350,6 +415,13 @@ is fitted on, each tested on 4,000 other items. The coefficient is bounded to th
 {REFITS} draws.
 
 {lines(coverage_table(table))}
+
+## Coverage with a calibration sample
+
+REV of 40 items per class, whose thresholds and scales come from so many calibration controls. The truth is the AUROC of \
+thresholds and scales from unlimited controls. {LAYERS} layers, two more components.
+
+{lines(joint_table(few))}
 
 ## p-values under the null
 

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 import yaml
+from scipy import stats
 
 from tests.helpers.root import ROOT
 from wor import paths

@@ -3,8 +3,8 @@ import pytest
 from wor.config.params import Window
 from wor.data.windows import max_window_length, select_window, token_at, token_texts
 
-AUTO = Window(rule="auto_no_answer", size=32, min=4, first=16)
-FIXED = Window(rule="fixed", size=24, min=4, first=16)
+AUTO = Window(rule="auto_no_answer", size=32, min=4, first=16, max_repeat=1.0)
+FIXED = Window(rule="fixed", size=24, min=4, first=16, max_repeat=1.0)
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ FIXED = Window(rule="fixed", size=24, min=4, first=16)
         (64, 50, AUTO, (18, 50)),
         (64, 20, AUTO, (0, 20)),
         (10, 10, AUTO, (0, 10)),
-        (64, 50, Window(rule="last_n", size=8, min=4, first=16), (56, 64)),
-        (64, 50, Window(rule="full", size=8, min=4, first=16), (0, 64)),
+        (64, 50, Window(rule="last_n", size=8, min=4, first=16, max_repeat=1.0), (56, 64)),
+        (64, 50, Window(rule="full", size=8, min=4, first=16, max_repeat=1.0), (0, 64)),
         (64, 64, FIXED, (16, 40)),
         (64, 30, FIXED, (16, 30)),
     ],
@@ -70,6 +70,6 @@ def test_a_character_of_several_tokens_is_the_last_ones(lm):
 def test_the_widest_window_is_the_longest_that_any_continuation_has():
     for rule in ("auto_no_answer", "fixed", "last_n", "full"):
         for size, n_tokens in ((8, 20), (20, 8), (20, 24)):
-            settings = Window(rule=rule, size=size, min=1, first=6)
+            settings = Window(rule=rule, size=size, min=1, first=6, max_repeat=1.0)
             longest = max(window.end - window.start for window in (select_window(n, n, settings) for n in range(n_tokens + 1)))
             assert max_window_length(settings, n_tokens) == longest
