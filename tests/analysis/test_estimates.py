@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.analysis.test_designs import make_table as planted_designs
 from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
+from tests.helpers.planted_designs import make_table as planted_designs
 from wor.analysis import contrasts, designs, estimates, null_models, robustness, separation, wording
 from wor.analysis import stand_ins as stand_in_effects
 from wor.analysis.evaluation import Evaluation
