@@ -74,7 +74,8 @@ def test_the_table_of_results_is_what_the_iteration_holds(iteration, parts):
     table = next(rows for caption, rows in parts.tables.items() if "reasoning against control" in caption)
     rows = {row[0].split()[0]: row for row in table}
     for key in ("rev", "apl", "ape", "sib", "dtr"):
-        estimates = (result["auroc"][key]["bootstrap"], result["added"][key]["delta"], result["partial"][key]["clustered"])
+        gains = [result[part][key]["delta"] for part in ("added", "added_full")]
+        estimates = (result["auroc"][key]["bootstrap"], *gains, result["partial"][key]["clustered"])
         for cell, estimate in zip(rows[key.upper()][1:], estimates, strict=False):
             if estimate["value"] is None:
                 assert cell == f"none: {estimate['reason']}"
