@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any, Literal
-
-from scipy import stats
 
 from wor import paths
 from wor.analysis.designs import COMPARED, GOLD, MATCHED
@@ -13,9 +12,7 @@ from wor.config.params import Params
 from wor.config.preregistration import Hypothesis, Preregistration, deviations
 from wor.errors import UserError
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
-from wor.statistics.clusters import Clusters
 from wor.statistics.multiple_testing import holm
-from wor.statistics.sequential import look_levels
 
 
 def _derive_copy(part: dict, name: str) -> dict:
@@ -116,6 +113,8 @@ def level_of_look(registered: Preregistration, drawn: dict[str, int]) -> float:
     looks = registered.looks
     if looks.number == 1 or registered.n is None:
         return registered.alpha
+    from wor.statistics.sequential import look_levels  # scipy
+
     reached = [
         look
         for look in range(1, looks.number + 1)
@@ -243,7 +242,10 @@ def _reference(result: dict) -> tuple[float, Callable[[float], float]]:
     confidence = result.get("confidence", 0.95)
     counts = result.get("detectable", {}).get("auroc", {}).get("clusters")
     if not counts or min(counts) < 2:
-        return float(stats.norm.ppf((1 + confidence) / 2)), lambda ratio: float(stats.norm.sf(ratio))
+        normal = NormalDist()
+        return normal.inv_cdf((1 + confidence) / 2), lambda ratio: 1 - normal.cdf(ratio)
+    from wor.statistics.clusters import Clusters  # scipy, which a shell's completion doesn't need
+
     clusters = Clusters(tuple(counts))
     return clusters.quantile(confidence), clusters.tail
 
