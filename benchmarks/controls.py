@@ -48,7 +48,12 @@ HEAD = """# The control's instruction and the temperature
 Responses to calibration items under each candidate, in the default study's prompts and at its
 length of response. Made by `python -m benchmarks.controls`, which states the rule of the choice.
 """
-READING = ""  # revise it when the numbers change
+READING = """\
+At 0.6, "came about" passes with 32 items a class, and the study takes it. The letter repeats as
+reasoning does on average, but 3 of 32 loop, against 1 of 32 reasoning items. The story hardly
+repeats. Questions, going on and what else is known end early. Retelling repeats most, at 0.6 less
+than at 0.2. Candidates were screened on 16 items; with so few, differences of 0.35 are noise.
+"""  # revise it when the numbers change
 INSTRUCTIONS = {
     "came about": "Describe how this came about and what followed from it, then end with 'That is all'.",
     "own words": "Explain the subject of this passage to a newcomer in your own words, then end with 'That is all'.",
@@ -64,7 +69,7 @@ SHORTLIST = ("letter", "story", "came about")
 REASONING = "reasoning"
 MORE_LOOPS = 0.05
 SCREENED, ALL = 16, 32
-FINALISTS = [("letter", 0.6), ("letter", 0.8), ("story", 0.6)]
+FINALISTS = [("came about", 0.6), ("letter", 0.6), ("letter", 0.8), ("story", 0.6)]
 SIZES = {"wiki": 96}  # more calibration controls than the default study has, for the finalists
 
 
