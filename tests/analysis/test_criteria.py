@@ -15,6 +15,7 @@ def model(n_params=135e6, delta=0.1, r=0.4, p=0.001, undefined=0, variance=0.01)
         "partial_r": {"value": r, "low": r - 0.2, "high": r + 0.2, "p": p, "reason": "constant score"},
         "temperatures": {
             "undefined": undefined,
+            "excluded": {"control: it loops": undefined} if undefined else {},
             "n": 40,
             "variance": {"value": variance, "low": 0, "high": 2 * variance, "n": 10, "reason": "one temperature only"},
         },
@@ -34,6 +35,11 @@ def test_one_small_model_leaves_the_size_criteria_open():
         "partial_r": "pass",
         "temperature_variance": "pass",
     }
+
+
+def test_missing_values_are_counted_with_their_reasons():
+    entry = criteria.judge_criteria({"a": model(undefined=2), "b": model(undefined=3)}, RULES)["no_nan"]
+    assert entry["why"] == "5 of 80 REV values over temperatures are undefined (5 control: it loops)"
 
 
 def test_three_sizes_decide_everything():

@@ -17,9 +17,10 @@ def test_temperatures_report_means_bands_and_their_variance(quick):
     assert result["variance"]["low"] < result["variance"]["value"] < result["variance"]["high"]
     for row in result["by_temperature"]:
         assert row["reasoning"]["low"] < row["reasoning"]["value"] < row["reasoning"]["high"]
-    table.loc[table["item_id"] == "i1", "rev"] = math.nan
+    table.loc[table["item_id"] == "i1", ["rev", "reason"]] = math.nan, "it loops"
     result = robustness.temperature_curve(table, quick)
     assert result["undefined"] == 2
+    assert result["excluded"] == {"reasoning: it loops": 2}
     assert result["variance"]["n"] == 29
     alone = robustness.temperature_curve(planted().assign(temperature=0.0), quick)["variance"]
     assert math.isnan(alone["value"])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 
 from wor.config.params import Criteria
 
@@ -12,8 +13,9 @@ def judge_criteria(models: dict[str, dict], criteria: Criteria) -> dict[str, dic
     """Return a status and a sentence per criterion: results compared with the thresholds of params.
 
     ``models`` has per model ``n_params``, the Estimates ``delta_auc`` and ``partial_r`` as dicts,
-    and ``temperatures``. That has ``undefined``, the number of missing REV values among ``n``, and
-    ``variance``, the Estimate of the variance of the mean reasoning REV.
+    and ``temperatures``. That has ``undefined``, the number of missing REV values among ``n``,
+    ``excluded``, their number by class and reason, and ``variance``, the Estimate of the variance
+    of the mean reasoning REV.
     """
     return {
         "no_nan": _no_nan(models),
@@ -49,7 +51,11 @@ def _numbers(estimate: dict, form: str = "+.3f") -> str:
 def _no_nan(models: dict[str, dict]) -> dict:
     missing = sum(model["temperatures"]["undefined"] for model in models.values())
     total = sum(model["temperatures"]["n"] for model in models.values())
-    return _verdict(not missing, f"{missing} of {total} REV values over temperatures are undefined")
+    reasons: Counter[str] = Counter()
+    for model in models.values():
+        reasons.update(model["temperatures"]["excluded"])
+    why = f" ({'; '.join(f'{n} {reason}' for reason, n in reasons.items())})" if reasons else ""
+    return _verdict(not missing, f"{missing} of {total} REV values over temperatures are undefined{why}")
 
 
 def _monotone(models: dict[str, dict]) -> dict:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import auroc_by_score, bootstrap_weights, class_labels
+from wor.analysis.evaluation import auroc_by_score, bootstrap_weights, class_labels, count_excluded
 from wor.config.params import Params
 from wor.statistics import bootstrap, reliability
 from wor.statistics.clusters import MIN_CLUSTERS, count_clusters, with_note
@@ -31,6 +31,7 @@ def temperature_curve(table: pd.DataFrame, params: Params) -> dict:
         "by_temperature": rows,
         "n": len(table),
         "undefined": int(table["rev"].isna().sum()),
+        "excluded": count_excluded(table),
         "variance": temperature_variance(table[table["role"] == "reasoning"], params).as_dict(),
     }
 

@@ -509,6 +509,8 @@ def excluded(result: dict) -> Table:
     rows = [[*reason.split(": ", 1), str(count)] for reason, count in result["excluded"].items()]
     notes = [f"Used: {n['used']} of {n['items']} items, {n['reasoning']} reasoning and {n['control']} control."]
     notes += [] if rows else ["No item was left out."]
+    if calibration := result.get("quality", {}).get("calibration"):
+        notes.append(f"Calibration: {calibration['used']} of {calibration['n']} items used.")
     return Table("Items left out of the statistics", ["class", "why", "items"], rows, [2], notes)
 
 
