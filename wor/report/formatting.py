@@ -67,10 +67,10 @@ def format_attrition(used: dict[str, int], of: dict[str, int] | None) -> str:
     return ", ".join(f"{used[role]} of {of[role]} {role}" if of else f"{used[role]} {role}" for role in ROLES)
 
 
-def class_attrition(result: dict) -> str:
-    """Return `format_attrition` of a model's own AUROCs."""
+def class_attrition(result: dict, used: dict[str, int] | None = None) -> str:
+    """Return `format_attrition` of the ``used`` items of a model's result, or of all with a REV."""
     quality = result.get("quality")
-    return format_attrition(result["n"], {role: quality[role]["n"] for role in ROLES} if quality else None)
+    return format_attrition(used or result["n"], {role: quality[role]["n"] for role in ROLES} if quality else None)
 
 
 def format_confidence(results: Iterable[dict]) -> str:

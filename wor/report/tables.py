@@ -243,7 +243,7 @@ def null_models(result: dict) -> Table:
     if rows:
         components = " and ".join(map(measure_label, nulls["components"])) or "no component"
         notes = [
-            f"{sum(nulls['n'].values())} items. REV of the null models is of {components}, on the scales of their own "
+            f"{class_attrition(result, nulls['n'])} items. REV of the null models is of {components}, on the scales of their own "
             "calibration controls.",
             "Intervals are over items, not over seeds. All heads: cross-fitted to the classes.",
             "r over items: of the model's score with the null models' average. Reliability: of that average, from how "
