@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.measures.test_table import records
+from tests.helpers.records import records
 from wor.measures import calibration_draws, table
 from wor.measures.registry import COMPONENTS
 from wor.statistics import bootstrap

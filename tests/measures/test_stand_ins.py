@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.measures.test_table import records
+from tests.helpers.records import records
 from wor.measures import apl, sib
 from wor.measures.stand_ins import stand_in_scores
 
