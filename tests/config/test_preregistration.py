@@ -95,8 +95,8 @@ def test_the_pilot_is_never_confirmatory_but_its_model_on_new_data_is(registered
 
 
 def test_too_few_items_are_exploratory(registered, settings):
-    status = status_of(registered, settings, "Another", {"reasoning": 39, "control": 40})
-    assert status["reasons"] == ["39 reasoning items with a REV (registered: at least 40)"]
+    status = status_of(registered, settings, "Another", {"reasoning": 39, "control": 100})
+    assert status["reasons"] == ["39 reasoning items with a REV (registered: at least 100)"]
 
 
 def test_what_was_not_committed_beforehand_confirms_nothing(registered, settings):
@@ -179,7 +179,7 @@ def test_the_others_are_corrected_after_holm(registered):
 def test_below_the_registered_n_nothing_is_supported(registered, n):
     judged = hypotheses.judge_hypotheses(registered, result(shift=0.4, n=n))
     assert {entry["status"] for entry in judged.values()} == {"too few items", "not evaluable"}
-    assert "registered: at least 40" in judged["H2"]["why"]
+    assert "registered: at least 100" in judged["H2"]["why"]
     assert "+0.150" in judged["H2"]["why"]
 
 
@@ -215,7 +215,8 @@ def second(values):
         entry["estimand"] = "in words"
     values["hypotheses"]["H2"]["margin"] = 0.05
     models = {"names": ["Small", "Large"], "rule": "all"}
-    return values | {"version": 2, "n": {"reasoning": 100, "control": 100}, "looks": {"number": 1}, "models": models}
+    sizes = {"n": {"reasoning": 100, "control": 100}, "least": {"reasoning": 40, "control": 40}}
+    return values | {"version": 2, **sizes, "looks": {"number": 1}, "models": models}
 
 
 def test_an_effect_within_the_margin_is_absent_and_a_wide_interval_is_undecided(second, write):
