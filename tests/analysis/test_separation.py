@@ -57,7 +57,7 @@ def test_what_the_window_s_text_tells_of_the_class_is_reported(quick):
 def test_the_full_baseline_knows_what_the_registered_one_leaves_out(quick):
     frame = planted(n=200)
     reasoning = (frame["role"] == "reasoning").to_numpy(float)
-    perplexity = np.exp(3 + 0.2 * np.random.default_rng(0).normal(size=200) + 0.5 * reasoning)
+    perplexity = np.exp(3 + 0.2 * np.random.default_rng(9).normal(size=200) + 0.5 * reasoning)
     rev = np.log(perplexity) + 0.05 * frame["rev"]
     result = analyse(frame.assign(prompt_perplexity=perplexity, rev=rev), quick)
     assert result["added"]["rev"]["delta"]["low"] > 0.2

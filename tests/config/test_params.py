@@ -64,7 +64,7 @@ BAD = [
     (put("window.min", 33), r"window.min: 33\. It can be at most window.size \(32\)"),
     (put("paraphrase.n", 4), r"paraphrase.n: 4\. .*prompt.frames \(4\)"),
     (put("paraphrase.min_share", 0.5), r"paraphrase.min_share: 0.5\."),
-    (put("designs.paraphrases", 4), r"designs.paraphrases: 4\. An item has paraphrase.n \(3\); take at most that"),
+    (put("designs.paraphrases", 4), r"designs.paraphrases: 4\. An item has paraphrase.n \(2\); take at most that"),
     (put("designs.copy_instruction", ""), r"designs.copy_instruction: ''\."),
     (put("control.length_model", "other"), r"control.length_model: other\. Name one of models"),
     (put("compute.device", "tpu"), r"compute.device: 'tpu'\."),

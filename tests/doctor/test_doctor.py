@@ -375,7 +375,7 @@ class TestData:
         assert len(data.models_to_convert(study)) == 3  # two cut, and what they are cut from
         (memory,), (disk,) = machine.check_memory(study), machine.check_disk(study)
         assert "a null model and the libraries need 1.5 GiB" in memory.found
-        assert disk.found.endswith("a run may need 2.4 GiB")
+        assert disk.found.endswith("a run may need 2.5 GiB")
         assert not (tmp_path / "empty").exists()
         spec = study.model_specs["smollm2-135m-first-10"]
         spec = spec.model_copy(update={"of": spec.of.model_copy(update={"version": "9.9"})})

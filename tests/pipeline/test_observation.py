@@ -45,7 +45,10 @@ def test_a_window_that_loops_or_copies_is_excluded_in_both_classes_and_splits(lm
     assert reasons == [why, why, "", ""]
     looped = observation._parse_response(lm, item, [0], loop, settings)
     with pytest.raises(UserError, match=rf"1 of 3 have a window \(2: {why}\)"):
-        observation.responses_with_window([looped, looped, observation._parse_response(lm, item, [0], new, settings)])
+        usable = observation._parse_response(lm, item, [0], new, settings)
+        other = item.model_copy(update={"role": "control" if role == "reasoning" else "reasoning"})
+        others = [observation._parse_response(lm, other, [0], new, settings)] * 2
+        observation.responses_with_window([looped, looped, usable, *others])
 
 
 def test_a_controls_window_ends_before_its_closing_phrase(lm, settings):

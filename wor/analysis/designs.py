@@ -6,16 +6,13 @@ import pandas as pd
 from wor.analysis.evaluation import COVARIATES, Evaluation, auroc_by_score, bootstrap_weights, class_labels
 from wor.config.params import Params
 from wor.measures.covariates import WINDOW_COVARIATES
-from wor.measures.registry import COMPONENTS, SCORES
+from wor.measures.registry import COMPARED, GOLD, MATCHED, SCORES
 from wor.statistics import paired
 from wor.statistics.baseline import Baseline
 from wor.statistics.result import Estimate, undefined
 
 SOURCES = ("own", "gold")
-COMPARED = ("effect", "apl", "ape")  # derived against copied
-MATCHED = ("effect", "apl")  # which also have a value over tokens of equal entropy
 PREDICTIONS = ("window_entropy", "window_logprob", "token_len")  # what else differs between the arms
-GOLD = ("effect", *COMPONENTS, "rev")
 GOLD_COVARIATES = [*COVARIATES, "prompt_perplexity", *(name for name in WINDOW_COVARIATES if name != "window_logprob")]
 
 

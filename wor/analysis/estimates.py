@@ -1,8 +1,12 @@
 """Every estimate of a study as one tidy table."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `wor` starts without pandas
+    import pandas as pd
 
 COLUMNS = ["model", "quantity", "of", "method", "value", "low", "high", "p", "n", "reason", "note"]
 STAND_IN = {"apl": "stand-in", "sib": "centre"}
@@ -25,6 +29,8 @@ def estimate_table(results: dict[str, dict]) -> pd.DataFrame:
 
     ``of`` names the measure, covariate, baseline or null, and the group of items if not all count.
     """
+    import pandas as pd
+
     rows = [
         {"model": result["label"], "quantity": quantity, "of": of, "method": method, "note": "", **estimate}
         for result in results.values()

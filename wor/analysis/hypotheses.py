@@ -6,12 +6,11 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from wor import paths
-from wor.analysis.designs import COMPARED, GOLD, MATCHED
 from wor.analysis.headline import judged_auroc, main_gains
 from wor.config.params import Params
 from wor.config.preregistration import Hypothesis, Preregistration, deviations
 from wor.errors import UserError
-from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
+from wor.measures.registry import COMPARED, COMPONENTS, GOLD, HEADS, MATCHED, RIVALS, SCORES
 from wor.statistics.multiple_testing import holm
 
 

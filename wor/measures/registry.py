@@ -52,6 +52,9 @@ MEASURES = (
 COMPONENTS = tuple(measure.name for measure in MEASURES if measure.component)
 RIVALS = tuple(measure.name for measure in MEASURES if not (measure.component or measure.variant))
 SCORES = ["rev", *(measure.name for measure in MEASURES)]  # the scores that a study reports on
+COMPARED = ("effect", "apl", "ape")  # derived against copied, in the designs; effect: mean log KL
+MATCHED = ("effect", "apl")  # which also have a value over tokens of equal entropy
+GOLD = ("effect", *COMPONENTS, "rev")  # compared on text that people wrote
 HEADS = "heads"  # one more rival, without a value per item: a fit on the entropies of all heads
 LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in MEASURES}
 # What a score is, in one sentence: the first line of the module that computes it.

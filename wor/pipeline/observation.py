@@ -146,11 +146,11 @@ def responses_with_window(responses: Sequence[Response]) -> list[Response]:
     for role in ROLES:
         number = sum(response.item.role == role for response in usable)
         if number < MIN_PER_CLASS:
-            excluded = (response.exclusion_reason for response in responses if response.item.role == role)
-            reasons = Counter(filter(None, excluded)).most_common()
-            why = "".join(f"; {n}: {reason}" for reason, n in reasons)
+            of_role = [response.exclusion_reason for response in responses if response.item.role == role]
+            why = "; ".join(f"{n}: {reason}" for reason, n in Counter(filter(None, of_role)).most_common())
             remedy = "Raise dataset_specs.*.n of that role, or give it another instruction or temperature"
-            raise UserError(f"held-out {role} items", f"{number} have a window{why}", remedy)
+            found = f"{number} of {len(of_role)} have a window" + (f" ({why})" if why else "")
+            raise UserError(f"held-out {role} items", found, remedy)
     return usable
 
 

@@ -29,6 +29,7 @@ MARGIN = 0.05  # a gain in AUROC that is smaller than this doesn't matter, where
 REFIT_REPEATS = 2  # splits that each bootstrap draw is cross-fitted on; two tell splits and draws apart
 REFIT_TOLERANCE = 1e-4  # of a draw's fit; it is far below what the draws differ by
 DETERMINED = 1e-4  # share of a score's variance below which covariates determine it
+NEARLY_ALL = 0.99  # AUROC of covariates that leave nothing to add
 SEPARATED = "the covariates separate the classes perfectly: the fit is penalised, and nothing can be added"
 
 
@@ -257,6 +258,12 @@ class Baseline:
         return SEPARATED if math.isnan(_log_likelihood(self.label, self.covariates)) else ""
 
     @cached_property
+    def _why_nothing_is_left(self) -> str:
+        # A few items are often separated by chance. Out of sample they are not.
+        wins, counts = self.fit.pairs(self.label)
+        return self._note if wins.sum() > NEARLY_ALL * counts.sum() else ""
+
+    @cached_property
     def columns(self) -> int:
         """Return the number of columns that the covariates' splines have."""
         return SplineDesign.fit(self.covariates).columns(self.covariates).shape[1]
@@ -406,7 +413,7 @@ class Baseline:
         n = len(self.label)
         too_few = f"{n} items are too few for {self.columns} columns of covariates"
         reason = why_unusable(self.label, score) or self.why_unusable
-        reason = reason or self._note or ("" if self.refit_draws else "the fits are not repeated")
+        reason = reason or self._why_nothing_is_left or ("" if self.refit_draws else "the fits are not repeated")
         if reason := reason or (too_few if n - self.columns - 1 < 10 else ""):
             return undefined(reason, n), math.nan, math.nan
         rows = np.broadcast_to(score, (1 + self.refit_draws, n))
