@@ -9,6 +9,7 @@ from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import COMPARED, GOLD, MATCHED, SCORES
 from wor.statistics import paired
 from wor.statistics.baseline import Baseline
+from wor.statistics.clusters import with_note
 from wor.statistics.result import Estimate, undefined
 
 SOURCES = ("own", "gold")
@@ -93,7 +94,7 @@ def at_equal_entropy(difference: np.ndarray, entropy: np.ndarray, cluster: np.nd
     if estimate.reason or entropy.min() <= 0 <= entropy.max():
         return estimate
     note = f"an extrapolation: the entropies differ by {entropy.min():+.2f} to {entropy.max():+.2f} nats in every item"
-    return paired.with_note(estimate, note)
+    return with_note(estimate, note)
 
 
 def separate_gold(rows: pd.DataFrame, excluded: dict[str, int], params: Params) -> dict:

@@ -11,11 +11,10 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import apl
+from wor.measures.item_arrays import Records
 from wor.measures.table import Calibration, measure_items
 
 MATCHED = 0.1  # nats by which the entropies of two predictions of a token may differ
-
-Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
 
 
 def design_table(activations: Sequence[Records], records: Records, calibration: Calibration, params: Params) -> pd.DataFrame:

@@ -266,7 +266,11 @@ class Baseline:
     @cached_property
     def columns(self) -> int:
         """Return the number of columns that the covariates' splines have."""
-        return SplineDesign.fit(self.covariates).columns(self.covariates).shape[1]
+        return self._whole_columns.shape[1]
+
+    @cached_property
+    def _whole_columns(self) -> np.ndarray:
+        return SplineDesign.fit(self.covariates).columns(self.covariates)
 
     @cached_property
     def why_unusable(self) -> str:
@@ -389,8 +393,7 @@ class Baseline:
     @cached_property
     def _whole(self) -> _Step:
         """Return the step of fits on all items, of the sample and then of each draw."""
-        columns = SplineDesign.fit(self.covariates).columns(self.covariates)
-        weights = np.concatenate([np.ones((1, len(self.label))), self._refit_weights])
+        columns, weights = self._whole_columns, np.concatenate([np.ones((1, len(self.label))), self._refit_weights])
         return _Step.from_fits(columns, self.label, weights, fit_ridge(columns, self.label, weights))
 
     def coefficient(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> Estimate:

@@ -2,15 +2,12 @@
 
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
+from wor.statistics.clusters import FEW_CLUSTERS, MIN_CLUSTERS
 from wor.statistics.result import Estimate, undefined
-
-MIN_CLUSTERS = 5  # with fewer, no interval is given
-FEW_CLUSTERS = 20  # below that the covariance of a fit is known to be too small
 
 
 def sign_flip_mean(values: np.ndarray, cluster: np.ndarray, draws: int, seed: int, confidence: float = 0.95) -> Estimate:
@@ -58,10 +55,6 @@ def sign_flip_mean(values: np.ndarray, cluster: np.ndarray, draws: int, seed: in
 def few_clusters(count: int) -> str:
     """Return the caveat of an estimate from so many clusters; empty from FEW_CLUSTERS on."""
     return f"{count} clusters only" if count < FEW_CLUSTERS else ""
-
-
-def with_note(estimate: Estimate, note: str) -> Estimate:
-    return replace(estimate, note="; ".join(filter(None, (estimate.note, note))))
 
 
 def clustered_coefficient(
