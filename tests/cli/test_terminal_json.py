@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.helpers.files import strictly
+from wor.analysis.headline import judged_auroc
 from wor.report.formatting import format_estimate
 
 pytestmark = pytest.mark.dvc
@@ -17,7 +18,7 @@ def test_every_reading_command_prints_one_document(study):
     found = ask("results")
     aggregate = study.json("experiments/iteration_001/results/aggregate_statistics.json")
     assert found == {"iteration": "iteration_001", **aggregate}
-    auroc = format_estimate(found["models"]["tiny"]["auroc"]["rev"]["bootstrap"])
+    auroc = format_estimate(judged_auroc(found["models"]["tiny"], "rev"))
     assert auroc in study.run("wor", "results").stdout
 
     (same,) = ask("compare", "iteration_001", "iteration_001")

@@ -33,7 +33,7 @@ def everything(built):
 
 
 def test_every_item_has_what_it_needs(settings, built):
-    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 38, "syllogism": 37, "wiki": 64}
+    assert {name: len(entries) for name, entries in built.items()} == {"gsm-symbolic": 34, "syllogism": 33, "wiki": 54}
     for item in everything(built):
         assert item.prompt.startswith(settings.prompt.frames[0])
         assert item.prompt.endswith(settings.spec(item.dataset).instruction)
@@ -117,7 +117,7 @@ def test_controls_are_paired_with_each_reasoning_dataset_in_turn(built):
 
 def test_both_classes_are_held_out_and_a_cluster_never_is_on_both_sides(built):
     scored = {name: sum(item.split == "evaluation" for item in entries) for name, entries in built.items()}
-    assert scored == {"gsm-symbolic": 20, "syllogism": 20, "wiki": 41}
+    assert scored == {"gsm-symbolic": 17, "syllogism": 17, "wiki": 34}
     sides = {
         split: {item.cluster for item in everything(built) if item.split == split} for split in ("calibration", "evaluation")
     }
@@ -158,7 +158,7 @@ def test_reasoning_items_of_one_cluster_cannot_be_split(values, workspace):
     frozen = pd.read_csv("data/frozen/syllogism.csv", dtype=str).assign(cluster="one")
     frozen.to_csv("data/frozen/syllogism.csv", index=False)
     values["datasets"] = ["syllogism", "wiki"]
-    message = r"dataset_specs.syllogism.n: 37 reasoning items give none of \w+\. Raise .* A cluster is never split"
+    message = r"dataset_specs.syllogism.n: 33 reasoning items give none of \w+\. Raise .* A cluster is never split"
     with pytest.raises(UserError, match=message):
         build.build_items(params.parse_params(values), count)
 

@@ -73,7 +73,7 @@ def test_scores_are_those_of_the_full_logits(lm, eager):
 
 
 def test_beliefs_are_window_means_of_hidden_states(lm, eager):
-    (means,) = mean_beliefs(lm, capture(lm, [99, *IDS[1:]], WINDOW), [IDS], [WINDOW])
+    (means,), _ = mean_beliefs(lm, capture(lm, [99, *IDS[1:]], WINDOW), [IDS], [WINDOW])
     expected = [layer[0, 18:27].mean(0) for layer in eager.hidden_states[:-1]]  # the last is normalised
     assert torch.allclose(means[:-1], torch.stack(expected), atol=1e-5)
     assert torch.allclose(means[-1], capture(lm, IDS, WINDOW).hidden[-1].mean(0), atol=1e-5)
@@ -82,10 +82,10 @@ def test_beliefs_are_window_means_of_hidden_states(lm, eager):
 def test_beliefs_do_not_depend_on_the_batch_or_its_padding(lm):
     sequences, windows = [IDS, IDS[4:], [9, *IDS]], [WINDOW, Span(14, 23), Span(19, 28)]
     clean = capture(lm, IDS, WINDOW)
-    means = mean_beliefs(lm, clean, sequences, windows)
+    means, _ = mean_beliefs(lm, clean, sequences, windows)
     assert means.shape == (3, 5, 32)
     for expected, ids, window in zip(means, sequences, windows, strict=True):
-        assert torch.allclose(mean_beliefs(lm, clean, [ids], [window])[0], expected, atol=1e-5)
+        assert torch.allclose(mean_beliefs(lm, clean, [ids], [window])[0][0], expected, atol=1e-5)
 
 
 def test_a_beginning_that_all_share_is_passed_once_and_changes_nothing(lm64):
@@ -98,7 +98,7 @@ def test_a_beginning_that_all_share_is_passed_once_and_changes_nothing(lm64):
         with registered_hooks(
             (lm64.layers[0].block.register_forward_pre_hook, lambda module, args: lengths.append(args[0].shape[1]))
         ):
-            means, expected = (mean_beliefs(lm64, run, sequences, windows) for run in (clean, unrelated))
+            means, expected = (mean_beliefs(lm64, run, sequences, windows)[0] for run in (clean, unrelated))
         assert (means - expected).abs().max() < 1e-6  # means in float32
     assert lengths == [33 - 1, 33, 33 - 11, 33, 33 - 18, 33, 33 - 18, 33]
 

@@ -103,6 +103,19 @@ def test_beliefs_are_the_hidden_states_behind_these_predictions(case, lm64):
     assert arrays["cosine"][0] == pytest.approx(torch.cosine_similarity(*means, dim=-1).numpy(), abs=1e-6)
 
 
+@pytest.mark.parametrize("paraphrase", [[5, 9, 7, 7, 2, 11, 3], [7, 7, 2], [5, 9, 2, 7, 11, 3]])
+def test_a_paraphrase_s_fluency_is_that_of_a_plain_pass(paraphrase, lm64):
+    """Try one that shares the beginning, one that shares nothing, and the prompt itself."""
+    sequence = SEQUENCES[0]
+    longer = [5, 9, 2, 8, 1, 1, 1, 1]  # another one in the batch
+    scores = observe(lm64, sequence, [longer, paraphrase], "mlp", None, torch.zeros(lm64.n_layers + 1, lm64.width), lens=False)[1]
+    for ids, fluency in zip([longer, paraphrase], scores.paraphrases, strict=True):
+        log_probs, _ = plain(lm64, ids)
+        assert fluency == pytest.approx(float(log_probs[:-1].gather(1, torch.tensor(ids[1:])[:, None]).mean()), abs=1e-6)
+    if paraphrase == sequence.prompt:
+        assert scores.paraphrases[1] == pytest.approx(scores.prompt, abs=1e-9)
+
+
 def test_without_a_replacement_all_but_the_ablations_is_the_same(case, lm64):
     sequence, arrays, scores, (_, belief, paraphrase) = case
     others, again = observe(lm64, sequence, [paraphrase], "mlp", None, belief, lens=True)

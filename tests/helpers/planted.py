@@ -36,6 +36,7 @@ def table(effect: float = 0.0, confound: float = 0.0, n: int = 60, seed: int = 0
             "prompt_perplexity": 20 + rng.normal(size=n),
             "paraphrase_share": 0.1 + 0.01 * rng.normal(size=n),
             **dict(zip(WINDOW_COVARIATES, np.random.default_rng([seed, 1]).uniform(size=(5, n)), strict=True)),
+            "paraphrase_fluency": np.random.default_rng([seed, 3]).normal(-0.2, 0.1, n),
             **dict(zip(("body_share", "moved_share"), np.random.default_rng([seed, 2]).uniform(0, 0.2, (2, n)), strict=True)),
             "finished": False,
             "template": "chat template",
@@ -55,7 +56,7 @@ def activations(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return what the activations stage writes, each component shifted by so many deviations.
 
-    All layers and tokens of an item shift together: their log KL, their entropies, their cosines.
+    All layers and tokens of an item shift together: their log KL, entropies, and log distances.
     """
     n = len(frame)
     texts = {
@@ -80,7 +81,7 @@ def activations(
         "entropy": entropy,
         "entropy_no_sink": entropy - 0.1,
         "entropy_heads": 0.5 + 0.1 * noise(LAYERS, HEADS),
-        "cosine": 0.5 + 0.05 * item(sib, 2, LAYERS + 1) + 0.002 * noise(2, LAYERS + 1),
+        "cosine": 1 - np.exp(-2 - 0.1 * item(sib, 2, LAYERS + 1) - 0.004 * noise(2, LAYERS + 1)),
         "jsd": rng.uniform(size=(n, LAYERS, WINDOW)),
         "prediction_entropy": np.exp(noise(WINDOW)),
     }

@@ -28,6 +28,7 @@ def records(n, reasons=(), seed=0):
             "paraphrase_share": 0.1,
             "body_share": 0.1,
             "moved_share": 0.0,
+            "paraphrase_fluency": -0.2,
             "paraphrase_reason": "",
             "reason": [reasons[index] if index < len(reasons) else "" for index in range(n)],
             "window_start": 80,

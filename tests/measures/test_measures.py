@@ -91,9 +91,14 @@ def test_sib_is_the_mean_over_paraphrases_at_its_layer():
     cosine = RNG.uniform(-1, 1, (3, 31))
     assert sib.layer_index(0.5, 30) == 15
     assert (sib.layer_index(0, 30), sib.layer_index(1, 30)) == (0, 30)
-    assert sib.sib(cosine, 15) == pytest.approx(cosine[:, 15].mean())
-    cosine[2] = np.nan
-    assert sib.sib(cosine, 15) == pytest.approx(cosine[:2, 15].mean())
+    for left in (3, 2):
+        mean = cosine[:left, 15].mean()
+        assert sib.sib(cosine, 15) == pytest.approx(-math.log(1 - mean))
+        assert sib.sib(cosine, 15, "cosine") == pytest.approx(mean)
+        cosine[2] = np.nan
+    # Rounding of a cosine of 1 has a bound, so that an unmoved item is no infinity.
+    assert sib.sib(np.ones((2, 31)), 15) == -math.log(sib.MIN_DISTANCE) == pytest.approx(13.8, abs=0.1)
+    assert sib.sib(-np.ones((2, 31)), 15) == pytest.approx(-math.log(2))
 
 
 def slow_settling(column, g):

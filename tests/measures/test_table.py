@@ -26,7 +26,7 @@ def test_measures_can_be_recomputed_from_the_layers(settings):
         assert (rows["ablation_kl"].to_numpy() > calibration.thresholds).mean() == measured.loc[item, "apl"]
         assert rows["entropy"].mean() == pytest.approx(measured.loc[item, "ape_all_keys"])
         assert rows["entropy_no_sink"].mean() == pytest.approx(measured.loc[item, "ape_no_sink"])
-        assert rows.set_index("layer").loc[3, "paraphrase_cosine"] == pytest.approx(measured.loc[item, "sib"])
+        assert rows.set_index("layer").loc[3, "paraphrase_cosine"] == pytest.approx(1 - np.exp(-measured.loc[item, "sib"]))
 
 
 def test_an_item_without_a_window_keeps_its_row_and_its_reason(settings):

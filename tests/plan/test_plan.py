@@ -38,7 +38,7 @@ def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tin
         name: [json.loads(line) for line in (study.folder / f"data/items/{name}.jsonl").read_text().splitlines()]
         for name in ("gsm-symbolic", "syllogism", "wiki")
     }
-    calibrates = [item for item in items["wiki"] if item["split"] == "calibration"]
+    calibrates = [item for group in items.values() for item in group if item["split"] == "calibration"]
 
     def tokens(item: dict) -> int:
         """Return the tokens of an item that is generated and observed, with its paraphrases."""

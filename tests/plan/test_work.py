@@ -44,6 +44,11 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(make):
     copies = layers * (layers - 1) / 2
     others = [ids[::-1]] * 3
     assert counted(lambda: mean_beliefs(lm, clean, others, [window] * 3)) == pytest.approx(3 * sizes.forward(TOKENS), rel=0.05)
+    fluency = 3 * (sizes.forward(TOKENS) + sizes.unembedding(TOKENS - WINDOW))
+    scored_run = capture(lm, ids, window, scored_from=1)
+    lengths = [TOKENS - WINDOW] * 3
+    counts = counted(lambda: mean_beliefs(lm, scored_run, others, [window] * 3, lengths))
+    assert counts == pytest.approx(fluency, rel=0.05)
     scored = sizes.forward(TOKENS) + sizes.unembedding(TOKENS)
     assert counted(lambda: capture(lm, ids, window, scored_from=1)) == pytest.approx(scored, rel=0.05)
     # The window passes the first layer clean, then as its copies.
@@ -87,7 +92,8 @@ def test_a_stage_counts_each_item_and_its_paraphrases_once(settings):
     syllogism = works["activations@tiny-syllogism"]
     assert syllogism.batches == [(64, 50), (6, 50)]
     assert syllogism.tokens == 70 * ((50 + 10) + (50 + 10) + (60 + 70))  # generated, observed, paraphrases
-    per_item = sizes.forward(60) + sizes.unembedding(60) + sizes.forward(70) + sizes.forward(80)
+    per_item = sizes.forward(60) + sizes.unembedding(60)
+    per_item += sum(sizes.forward(tokens + 10) + sizes.unembedding(tokens) for tokens in (60, 70))
     assert syllogism.flops["forward"] == pytest.approx(70 * per_item)
     assert works["reference@tiny"].flops["lens"] == 0
     assert len(works["activations@tiny-wiki"].items) == 6

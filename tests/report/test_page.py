@@ -74,9 +74,12 @@ def test_the_table_of_results_is_what_the_iteration_holds(iteration, parts):
     table = next(rows for caption, rows in parts.tables.items() if "reasoning against control" in caption)
     rows = {row[0].split()[0]: row for row in table}
     for key in ("rev", "apl", "ape", "sib", "dtr"):
-        gains = [result[part][key]["delta"] for part in ("added", "added_full")]
-        estimates = (result["auroc"][key]["bootstrap"], *gains, result["partial"][key]["clustered"])
-        for cell, estimate in zip(rows[key.upper()][1:], estimates, strict=False):
+        auroc, known, *cells = rows[key.upper()][1:]
+        methods, gains = result["auroc"][key], [result[part][key]["delta"] for part in ("added", "added_full")]
+        if "joint" in methods:
+            assert numbers(known) == [round(methods["bootstrap"][end], 2) for end in ("low", "high")]
+        estimates = (methods.get("joint", methods["bootstrap"]), *gains, result["partial"][key]["clustered"])
+        for cell, estimate in zip([auroc, *cells], estimates, strict=False):
             if estimate["value"] is None:
                 assert cell == f"none: {estimate['reason']}"
             else:

@@ -10,12 +10,12 @@ from wor.statistics.matching import IMBALANCED, standardised_difference
 
 BALANCE = [
     *("token_len", "cot_len", "n_generated", "avg_logprob", "perplexity", "prompt_perplexity"),
-    *("paraphrase_share", "body_share", "moved_share"),
+    *("paraphrase_share", "body_share", "moved_share", "paraphrase_fluency"),
     *WINDOW_COVARIATES,
 ]
 
-# The difference that reviewers of experiments accept at most, of about 4 to 6 points, if up to 30 %
-# of all are lost (Deke & Chiang 2017).
+# Beyond this difference, what is left of the classes is not comparable. Reviews of experiments set a
+# boundary of a few points too, depending on how many are lost in all (Deke & Chiang 2017).
 UNEQUAL_ATTRITION = 0.05
 
 

@@ -254,6 +254,8 @@ class Measures(Strict):
     """Attention keys that APE counts: all, or all but the first (the attention sink)."""
     tau: Annotated[float, Field(ge=-5, le=5)]
     """APL counts a layer whose log KL exceeds mean + tau sd over calibration controls."""
+    sib: Literal["log_distance", "cosine"]
+    """SIB is -log(1 - cosine), or the cosine itself."""
     sib_depth: Share
     """SIB compares hidden states at this share of the depth."""
     dtr_g: Share

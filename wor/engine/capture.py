@@ -113,14 +113,21 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
 
 
 @torch.inference_mode()
-def mean_beliefs(lm: LM, clean: CleanRun, sequences: Sequence[Sequence[int]], windows: Sequence[Span]) -> torch.Tensor:
+def mean_beliefs(
+    lm: LM, clean: CleanRun, sequences: Sequence[Sequence[int]], windows: Sequence[Span], prompts: Sequence[int] | None = None
+) -> tuple[torch.Tensor, list[float]]:
     """Return the mean residual stream over each sequence's window: ``[N, L + 1, D]``, float32.
 
     They share a batch. A beginning that all share with ``clean`` (chat template) isn't recomputed.
+    With ``prompts``, the lengths of the prompts, return also the mean log-probability (nats) of
+    each prompt's tokens after the first. ``clean`` must then be scored from position 1.
     """
     limit = min(window.start for window in [clean.window, *windows])
     shared = _shared_prefix_length([clean.ids[0].tolist(), *sequences], limit)
+    if prompts:
+        shared = max(0, shared - 1)  # the position before the first token that differs predicts it
     cache, means = DynamicCache(), []
+    final: list[torch.Tensor] = []
     for index, pair in enumerate(zip(clean.keys, clean.values, strict=True)):
         cache.update(*(tensor[None, :, :shared].expand(len(sequences), -1, -1, -1) for tensor in pair), index)
 
@@ -129,9 +136,16 @@ def mean_beliefs(lm: LM, clean: CleanRun, sequences: Sequence[Sequence[int]], wi
         means.append(torch.stack([hidden[row].float().mean(0) for hidden, row in zip(args[0], rows, strict=True)]))
 
     inputs = [*(layer.block for layer in lm.layers), lm.norm]
-    with registered_hooks(*((module.register_forward_pre_hook, on_input) for module in inputs)):
-        lm.base(token_ids(lm, [ids[shared:] for ids in sequences]), past_key_values=cache, use_cache=True)
-    return torch.stack(means, dim=1)
+    registrations = [(module.register_forward_pre_hook, on_input) for module in inputs]
+    registrations.append((lm.norm.register_forward_pre_hook, lambda module, args: final.append(args[0])))
+    tokens = token_ids(lm, [ids[shared:] for ids in sequences])
+    with registered_hooks(*registrations):
+        lm.base(tokens, past_key_values=cache, use_cache=True)
+    log_probs = []
+    for hidden, ids, length in zip(final[0], tokens, prompts or (), strict=False):
+        own = unembed.score_targets(lm, hidden[: length - 1 - shared], ids[1 : length - shared]).log_prob
+        log_probs.append(torch.cat([clean.scores.log_prob[:shared], own]).double().mean().item())
+    return torch.stack(means, dim=1), log_probs
 
 
 def _shared_prefix_length(sequences: Sequence[Sequence[int]], limit: int) -> int:

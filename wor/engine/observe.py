@@ -45,12 +45,14 @@ class TokenScores(NamedTuple):
 
     continuation, prompt : mean log-probability, NaN for no tokens. The prompt's first has none.
     log_probs : of each token of the continuation. entropies : of the predictions before them.
+    paraphrases : of each paraphrase of the prompt, the mean as for ``prompt``.
     """
 
     continuation: float
     prompt: float
     log_probs: np.ndarray
     entropies: np.ndarray
+    paraphrases: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,12 @@ def observe(
     centres = {"cosine": belief}
     if alternatives:
         centres |= {f"cosine_{name}": centre for name, centre in alternatives.centres.items()}
-    cosines = dict.fromkeys(centres, torch.zeros(0, lm.n_layers + 1))
+    cosines, fluency = dict.fromkeys(centres, torch.zeros(0, lm.n_layers + 1)), []
     if paraphrases:
         start, end = sequence.start, sequence.end
         others = [PromptAndContinuation(prompt, sequence.continuation, start, end) for prompt in paraphrases]
         sequences, windows = [other.ids_before_last for other in others], [other.predictions for other in others]
-        beliefs = mean_beliefs(lm, clean, sequences, windows)
+        beliefs, fluency = mean_beliefs(lm, clean, sequences, windows, [*map(len, paraphrases)])
         own = clean.hidden.float().mean(1)
         for name, centre in centres.items():
             centre = centre.to(lm.device)
@@ -124,7 +126,8 @@ def observe(
             arrays[f"kl_{name}"] = torch.stack(repeats).mean(0)
     if lens:
         arrays["jsd"] = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
-    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, _token_scores(clean.scores, sequence)
+    scores = _token_scores(clean.scores, sequence)._replace(paraphrases=fluency)
+    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, scores
 
 
 def score_tokens(lm: LM, sequence: PromptAndContinuation) -> TokenScores:

@@ -32,5 +32,5 @@ def stand_in_scores(calibration: Records, items: Records, params: Params) -> pd.
     depth = sib.layer_index(params.measures.sib_depth, n_layers)
     for name in (params.ablation.reference, *params.other_centres()):
         cosines = items[1][f"cosine_{name}" if f"cosine_{name}" in items[1] else "cosine"]
-        columns[f"sib_{name}"] = np.array([sib.sib(cosine, depth) for cosine in cosines])
+        columns[f"sib_{name}"] = np.array([sib.sib(cosine, depth, params.measures.sib) for cosine in cosines])
     return pd.concat([items[0][["item_id"]].reset_index(drop=True), pd.DataFrame(columns)], axis=1)

@@ -15,7 +15,7 @@ from wor.measures.registry import COMPONENTS, compute_measures
 ITEM_COLUMNS = [
     "item_id", "dataset", "role", "split", "cluster", "token_len", "cot_len", "n_generated", "avg_logprob",
     "perplexity", "prompt_perplexity", "finished", "answer", "correct", "steps", "paraphrase_share", "body_share",
-    "moved_share", "template",
+    "moved_share", "paraphrase_fluency", "template",
 ]  # fmt: skip
 
 

@@ -358,6 +358,7 @@ def _row(lm: LM, response: Response, scores: TokenScores) -> dict:
         "paraphrase_share": _mean(item.paraphrase_shares),
         "body_share": _mean(item.body_shares),
         "moved_share": _mean(item.moved_shares),
+        "paraphrase_fluency": _mean(scores.paraphrases) - scores.prompt,
         "paraphrase_reason": item.paraphrase_reason,
         "reason": response.exclusion_reason,
         "template": "chat template" if lm.has_chat_template else "prompt.template",

@@ -161,7 +161,7 @@ class _Counter:
         for item in items:
             length, others = item.tokens + steps, item.paraphrase_tokens[:paraphrases]
             flops["forward"] += shape.forward(length) + shape.unembedding(length)
-            flops["forward"] += sum(shape.forward(tokens + steps) for tokens in others)
+            flops["forward"] += sum(shape.forward(tokens + steps) + shape.unembedding(tokens) for tokens in others)
             if ablated:
                 flops["ablate"] += shape.window(width, length, copies) + shape.unembedding(width * shape.layers)
             if lens:

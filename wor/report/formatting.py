@@ -15,6 +15,7 @@ COVARIATES = {
     "effect": "mean log effect of a layer",
     "paraphrase_share": "share of words changed in paraphrases",
     "body_share": "share of the item's own words changed in paraphrases",
+    "paraphrase_fluency": "log-probability of paraphrases minus that of the prompt",
     "moved_share": "share of the item's own words moved in paraphrases",
     "window_logprob": "mean log-probability in the window",
     "window_entropy": "mean entropy of the predictions in the window",

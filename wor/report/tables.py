@@ -108,6 +108,14 @@ def results(result: dict) -> Table:
     return Table(caption, head, rows, range(1, len(head) - 1), notes)
 
 
+def results_in_short(result: dict) -> Table:
+    """Return the columns of `results` that fit a terminal of 120 columns, without its notes."""
+    table = results(result)
+    kept = [index for index, heading in enumerate(table.head) if heading not in ("calibration known", "preset direction")]
+    head, rows = [table.head[index] for index in kept], [[row[index] for index in kept] for row in table.rows]
+    return Table(table.caption, head, rows, range(1, len(head)))
+
+
 def _known_calibration(result: dict, key: str) -> str:
     """Return the interval of an AUROC that takes calibration as known, where it is another one."""
     methods = result["auroc"][key]

@@ -94,8 +94,7 @@ def show_outcome(folder: Path, new: bool, everything: bool = False, console: Con
                     print_line(console, "")
                     print_table(table, console)
         else:
-            table = tables.results(result)
-            print_table(Table(table.caption, table.head, table.rows, table.numbers), console)
+            print_table(tables.results_in_short(result), console)
             statuses = [entry["status"] for entry in result["preregistration"]["hypotheses"].values()]
             tally = ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if status in statuses)
             print_line(console, f"Hypotheses: {tally}. {tables.excluded(result).notes[0]}")

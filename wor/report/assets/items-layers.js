@@ -73,7 +73,7 @@ function cosines(row, side, lowest) {
   const values = detail(row, side, "distance").map((value) => (isKnown(value) ? 1 - 10 ** (value / 100) : null));
   const title = `Paraphrases${letter(side) && ` in ${letter(side)}`}: how similar the hidden states stay`;
   const value = number(measure(row, side, "sib"));
-  const about = `Cosine by layer, mean over paraphrases. SIB ${value} is the value at layer ${model.sib_layer}, marked.`;
+  const about = `Cosine by layer, mean over paraphrases. SIB ${value} is made from that at layer ${model.sib_layer}, marked.`;
   const picture = chart(title, about, 150, (canvas, box) => {
     const y = (value) => box.bottom - ((value - lowest) / (1 - lowest)) * (box.bottom - box.top);
     const ticks = [lowest, (lowest + 1) / 2, 1].map((value) => [value, String(Number(value.toPrecision(4)))]);
