@@ -6,11 +6,10 @@ No model runs in this stage.
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from wor import paths, storage
 from wor.measures import calibration_draws, designs, specifications, stand_ins, table
-from wor.measures.item_arrays import Records, with_prediction_entropy
+from wor.measures.item_arrays import Records, join, with_prediction_entropy
 from wor.statistics import bootstrap
 
 
@@ -34,7 +33,7 @@ def main(params, log):
         measured = table.measure_items(frame, arrays, calibration, params)
         measured.insert(1, "temperature", frame["temperature"].to_numpy())
         storage.write_csv(paths.metrics(model, "temperatures"), measured)
-        items = _concatenate(records)
+        items = join(records)
         _write_specifications(model, reference, items, params)
         _write_draws(model, reference, items, params)
         scores = stand_ins.stand_in_scores(reference, items, params)
@@ -46,11 +45,6 @@ def main(params, log):
 
 def _read(folder: Path) -> Records:
     return with_prediction_entropy(storage.read_records(folder))
-
-
-def _concatenate(records):
-    frame = pd.concat([frame for frame, _ in records], ignore_index=True)
-    return frame, {name: np.concatenate([arrays[name] for _, arrays in records]) for name in records[0][1]}
 
 
 def _write_draws(model, reference, items, params):

@@ -19,8 +19,9 @@ def another(folder: Path) -> Path:
     storage.write_json(copy / "manifest.json", {**manifest, "iteration_id": copy.name})
     config = (copy / "config_used.yaml").read_text()
     (copy / "config_used.yaml").write_text(config.replace("temperature: 0.6", "temperature: 0.9", 1))
-    for label in {model["label"] for model in storage.read_json(copy / "results" / "aggregate_statistics.json")["models"].values()}:
-        path = copy / "results" / f"{label}_metrics.csv"
+    models = storage.read_json(copy / "results" / "aggregate_statistics.json")["models"]
+    for model in models.values():
+        path = copy / "results" / f"{model['label']}_metrics.csv"
         table = storage.read_csv(path)
         table["rev"] += table["role"] == "reasoning"
         storage.write_csv(path, table)

@@ -9,8 +9,10 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from wor.config import overrides
+from wor.config.params import load_params
+from wor.data.items import Item
 from wor.machine import resources
-from wor.pipeline import graph, validation
+from wor.pipeline import graph, selection, validation
 from wor.plan import entries, plan, show
 
 MAKE_PLAN = """
@@ -38,20 +40,28 @@ def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tin
         name: [json.loads(line) for line in (study.folder / f"data/items/{name}.jsonl").read_text().splitlines()]
         for name in ("gsm-symbolic", "syllogism", "wiki")
     }
-    calibrates = [item for group in items.values() for item in group if item["split"] == "calibration"]
+
+    def length(text: str) -> int:
+        return entries.TEMPLATE + len(count.encode(text).ids)
 
     def tokens(item: dict) -> int:
         """Return the tokens of an item that is generated and observed, with its paraphrases."""
-        prompt, *paraphrases = (entries.TEMPLATE + len(count.encode(text).ids) for text in (item["prompt"], *item["paraphrases"]))
-        return 2 * (prompt + new) + sum(paraphrases)
+        return 2 * (length(item["prompt"]) + new) + sum(map(length, item["paraphrases"]))
 
-    expected = {f"activations@tiny-{name}": [item for item in group if item not in calibrates] for name, group in items.items()}
-    expected["reference@tiny"] = calibrates
-    for stage, group in expected.items():
+    stages = {
+        f"activations@tiny-{name}": [item for item in group if item["split"] == "evaluation"] for name, group in items.items()
+    }
+    for stage, group in stages.items():
         assert (lines[stage]["items"], lines[stage]["tokens"]) == (len(group), sum(map(tokens, group)))
+    held_out = [Item(**item) for group in items.values() for item in group if item["split"] == "calibration"]
+    controls = [item.model_dump() for item in held_out if item.role == "control"]
+    reasoning = selection.reference_reasoning(held_out, load_params(study.folder / "params.yaml"))  # generated, not observed
+    assert lines["reference@tiny"]["items"] == len(controls) + len(reasoning)
+    generated = sum(length(item.prompt) + new for item in reasoning)
+    assert lines["reference@tiny"]["tokens"] == sum(map(tokens, controls)) + generated
     assert lines["temperatures@tiny"]["items"] == 2 * 2 * 3  # robustness.n at each temperature of each dataset
     measured = {stage for stage, line in lines.items() if line["flops"]}
-    assert measured == {*expected, "temperatures@tiny", "nulls@tiny", "designs@tiny", "heads@tiny"}
+    assert measured == {*stages, "reference@tiny", "temperatures@tiny", "nulls@tiny", "designs@tiny", "heads@tiny"}
     assert all(line["seconds"] > 0 for line in lines.values() if not line["cached"])
     assert lines["models@tiny"]["cached"]
     assert estimate["memory"] >= resources.LIBRARIES + 2 * 4 * study.json("data/models/tiny.json")["n_params"]

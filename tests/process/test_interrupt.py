@@ -200,11 +200,11 @@ class TestAStudy:
         early = start(*command)
         early.until(lambda: "torch" in Path(f"/proc/{early.process.pid}/maps").read_text())
         assert early.interrupted() == f"interrupted: kept nothing of reference tiny. {resume}"
-        later = start(*command).until_said("generated: 14")
-        items = "of reference tiny: generated 14 of 14, averaged 0 of 14"
+        later = start(*command).until_said("generated: 30")
+        items = "of reference tiny: generated 30 of 30, averaged 0 of 30"
         assert later.interrupted() in (
             f"interrupted: kept {items}. {resume}",
-            f"interrupted: kept of reference tiny: generated 14 of 14. {resume}",
+            f"interrupted: kept of reference tiny: generated 30 of 30. {resume}",
         )
 
     @pytest.mark.parametrize("command", [["plan"], ["doctor"], ["report", "iteration_001", "--redraw"]])

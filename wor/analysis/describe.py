@@ -14,8 +14,8 @@ BALANCE = [
     *WINDOW_COVARIATES,
 ]
 
-# Beyond this difference, what is left of the classes is not comparable. Reviews of experiments set a
-# boundary of a few points too, depending on how many are lost in all (Deke & Chiang 2017).
+# Beyond this difference, what is left of the classes is not comparable. Reviews of experiments draw
+# a line at a few points too, which depends on how many are lost in all (Deke & Chiang 2017).
 UNEQUAL_ATTRITION = 0.05
 
 

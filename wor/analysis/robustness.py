@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import auroc_by_score, bootstrap_weights, class_labels, count_excluded
-from wor.config.params import Params
+from wor.config.params import ROLES, Params
 from wor.statistics import bootstrap, reliability
 from wor.statistics.clusters import MIN_CLUSTERS, count_clusters, with_note
 from wor.statistics.result import Estimate, undefined
 
-ROLES, BETWEEN = ("reasoning", "control"), "reasoning - control"
+BETWEEN = "reasoning - control"
 NO_ITEMS = "a class has no item to rank heads on, or none left to score"
 
 

@@ -15,26 +15,9 @@ import numpy as np
 from wor.config.params import Measures
 from wor.measures.item_arrays import EntropyFit, ItemArrays, Records
 from wor.measures.moments import moments_by_draw
+from wor.statistics.splines import QUANTILES, natural_spline
 
-QUANTILES = (0.05, 0.35, 0.65, 0.95)  # of the calibration tokens' log entropy, where the knots are
 MIN_ENTROPY, MIN_KL = 1e-6, 1e-9  # nats; less is rounding
-
-
-def spline(log_entropy: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Return 1 and the 3 columns of a natural cubic spline with 4 knots: ``[...] -> [..., 4]``.
-
-    It is linear beyond the outer knots. Source: Harrell, Regression Modeling Strategies, 2.4.5.
-    """
-    last, width, scale = knots[-1], knots[-1] - knots[-2], (knots[-1] - knots[0]) ** 2
-
-    def cube(knot: float) -> np.ndarray:
-        return np.maximum(log_entropy - knot, 0.0) ** 3
-
-    bends = [
-        (cube(knot) - cube(knots[-2]) * (last - knot) / width + cube(last) * (knots[-2] - knot) / width) / scale
-        for knot in knots[:-2]
-    ]
-    return np.stack([np.ones_like(log_entropy), log_entropy, *bends], -1)
 
 
 def fit_by_draw(calibration: Mapping[str, np.ndarray], weights: np.ndarray, tau: float) -> EntropyFit:
@@ -92,5 +75,7 @@ def _mean_residuals(log_kl: np.ndarray, log_entropy: np.ndarray, knots: np.ndarr
 
 
 def _columns(log_entropy: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Return `spline`, and 0 where there is no token."""
-    return np.where(np.isnan(log_entropy)[..., None], 0.0, spline(log_entropy, knots))
+    """Return 1 and the 3 columns of the spline, ``[..., 4]``; 0 where there is no token."""
+    values = np.nan_to_num(log_entropy).ravel()
+    columns = np.column_stack([np.ones(len(values)), natural_spline(values, knots)]).reshape(*log_entropy.shape, -1)
+    return np.where(np.isnan(log_entropy)[..., None], 0.0, columns)

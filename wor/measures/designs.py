@@ -11,7 +11,7 @@ import pandas as pd
 
 from wor.config.params import Params
 from wor.measures import apl
-from wor.measures.item_arrays import Records
+from wor.measures.item_arrays import Records, join, select
 from wor.measures.table import Calibration, measure_items
 
 MATCHED = 0.1  # nats by which the entropies of two predictions of a token may differ
@@ -30,10 +30,10 @@ def design_table(activations: Sequence[Records], records: Records, calibration: 
     """
     frame, arrays = records
     copied = frame[(frame["source"] == "own") & (frame["arm"] == "copy")]["item_id"]
-    derived = _join([_select(part, part[0]["item_id"].isin(copied).to_numpy()) for part in activations])
+    derived = join([select(part, part[0]["item_id"].isin(copied).to_numpy()) for part in activations])
     derived = (derived[0].assign(source="own", arm="derive"), derived[1])
     names = derived[1].keys() & arrays.keys()  # the logit lens is of the activations alone
-    frame, arrays = _join([(part, {name: values[name] for name in names}) for part, values in (derived, records)])
+    frame, arrays = join([(part, {name: values[name] for name in names}) for part, values in (derived, records)])
     table = measure_items(frame, arrays, calibration, params)
     effects = apl.layer_effects(arrays["kl"])
     added = {
@@ -65,12 +65,3 @@ def _matched(frame: pd.DataFrame, kl: np.ndarray, thresholds: np.ndarray, least:
 def _window_entropies(row: pd.Series) -> np.ndarray:
     start, end = (int(row[name]) - len(row["prompt_ids"]) for name in ("window_start", "window_end"))
     return np.asarray(row["token_entropy"], np.float64)[start:end]
-
-
-def _select(records: Records, mask: np.ndarray) -> Records:
-    return records[0][mask], {name: array[mask] for name, array in records[1].items()}
-
-
-def _join(parts: Sequence[Records]) -> Records:
-    frame = pd.concat([frame for frame, _ in parts], ignore_index=True)
-    return frame, {name: np.concatenate([arrays[name] for _, arrays in parts]) for name in parts[0][1]}

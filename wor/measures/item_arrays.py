@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -54,6 +54,19 @@ def iterate_items(
     """Yield each item of stored records, whose arrays have items as their first axis."""
     for index, position in enumerate(first_positions(frame)):
         yield ItemArrays({name: array[index] for name, array in arrays.items()}, position, thresholds, entropy_fit)
+
+
+def select(records: Records, rows: np.ndarray) -> Records:
+    """Return the records of ``rows``: a mask or indices of items."""
+    return records[0].iloc[rows].reset_index(drop=True), {name: array[rows] for name, array in records[1].items()}
+
+
+def join(parts: Sequence[Records]) -> Records:
+    """Return the records of all parts, which have the same arrays, one after another."""
+    import pandas as pd
+
+    frame = pd.concat([frame for frame, _ in parts], ignore_index=True)
+    return frame, {name: np.concatenate([arrays[name] for _, arrays in parts]) for name in parts[0][1]}
 
 
 def first_positions(frame: pd.DataFrame) -> np.ndarray:

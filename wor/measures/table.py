@@ -9,7 +9,7 @@ import pandas as pd
 from wor.config.params import Params
 from wor.measures import ape, apl, apl_given_entropy, rev
 from wor.measures.covariates import window_covariates
-from wor.measures.item_arrays import EntropyFit, first_positions, iterate_items
+from wor.measures.item_arrays import EntropyFit, first_positions, iterate_items, select
 from wor.measures.registry import COMPONENTS, compute_measures
 
 ITEM_COLUMNS = [
@@ -91,8 +91,8 @@ def measure_null_models(frame: pd.DataFrame, arrays: dict[str, np.ndarray], para
     parts, calibrations = [], []
     for rows in frame.groupby(["kind", "seed"], sort=False).indices.values():
         mask = is_calibration[rows]
-        calibrations.append(calibrate(*_select(frame, arrays, rows[mask]), params))
-        parts.append(_select(frame, arrays, rows[~mask]))
+        calibrations.append(calibrate(*select((frame, arrays), rows[mask]), params))
+        parts.append(select((frame, arrays), rows[~mask]))
     shared = [name for name in COMPONENTS if all(np.isfinite(part.scales[name][0]) for part in calibrations)]
     weights = {name: part.weight if name in shared else 0.0 for name, part in params.rev}
     reduced = {name: part.model_copy(update={"weight": weights[name]}) for name, part in params.rev}
@@ -103,10 +103,6 @@ def measure_null_models(frame: pd.DataFrame, arrays: dict[str, np.ndarray], para
         for part, calibration in zip(parts, calibrations, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)[["item_id", "kind", "seed", *COMPONENTS, "rev", "reason"]]
-
-
-def _select(frame: pd.DataFrame, arrays: dict[str, np.ndarray], rows: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    return frame.iloc[rows].reset_index(drop=True), {name: array[rows] for name, array in arrays.items()}
 
 
 def layer_table(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:

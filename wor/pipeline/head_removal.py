@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from wor.config.params import ROLES
 from wor.data.build import gold_continuation
 from wor.data.items import Item
 from wor.engine import ablate, cost
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
 from wor.engine.parallel import map_items
-from wor.pipeline.selection import ROLES
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from wor import storage
-from wor.config.params import Params
+from wor.config.params import ROLES, Params
 from wor.data import answers, windows
 from wor.data.items import Item
 from wor.engine import cost
@@ -24,7 +24,6 @@ from wor.engine.observe import Alternatives, PromptAndContinuation, TokenScores,
 from wor.engine.parallel import map_items
 from wor.engine.reference import MIN_SAMPLES, Reference, balance, pool_summaries, summarise_run
 from wor.errors import UserError
-from wor.pipeline.selection import ROLES
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from wor import paths
-from wor.config.params import Params
+from wor.config.params import ROLES, Params
 from wor.data.build import gold_continuation
 from wor.data.items import AnyItem, Item, evaluation_items, read_items, round_robin
 from wor.engine.twin import NullModel
-
-ROLES = ("reasoning", "control")
 
 
 def read_study_items(params: Params) -> list[Item]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from wor.config.params import ROLES
 from wor.measures.registry import HEADS, LABELS
 
-ROLES = ("reasoning", "control")
 COVARIATES = {
     "token_len": "prompt tokens",
     "cot_len": "tokens before the closing statement",

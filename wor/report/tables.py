@@ -109,10 +109,14 @@ def results(result: dict) -> Table:
 
 
 def results_in_short(result: dict) -> Table:
-    """Return the columns of `results` that fit a terminal of 120 columns, without its notes."""
+    """Return the columns of `results` that fit a terminal of 120 columns, without its notes.
+
+    A missing number is "none" here. Its reason is in `results`.
+    """
     table = results(result)
     kept = [index for index, heading in enumerate(table.head) if heading not in ("calibration known", "preset direction")]
-    head, rows = [table.head[index] for index in kept], [[row[index] for index in kept] for row in table.rows]
+    rows = [["none" if str(row[index]).startswith("none: ") else row[index] for index in kept] for row in table.rows]
+    head = [table.head[index] for index in kept]
     return Table(table.caption, head, rows, range(1, len(head)))
 
 
