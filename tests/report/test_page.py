@@ -76,7 +76,7 @@ def test_the_table_of_results_is_what_the_iteration_holds(iteration, parts):
     for key in ("rev", "apl", "ape", "sib", "dtr"):
         auroc, known, *cells = rows[key.upper()][1:]
         methods, gains = result["auroc"][key], [result[part][key]["delta"] for part in ("added", "added_full")]
-        if "joint" in methods:
+        if known:  # calibration changes it
             assert numbers(known) == [round(methods["bootstrap"][end], 2) for end in ("low", "high")]
         estimates = (methods.get("joint", methods["bootstrap"]), *gains, result["partial"][key]["clustered"])
         for cell, estimate in zip([auroc, *cells], estimates, strict=False):

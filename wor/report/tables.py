@@ -109,13 +109,15 @@ def results(result: dict) -> Table:
 
 
 def results_in_short(result: dict) -> Table:
-    """Return the columns of `results` that fit a terminal of 120 columns, without its notes.
+    """Return the part of `results` that fits a terminal of 120 columns, without its notes.
 
-    A missing number is "none" here. Its reason is in `results`.
+    A missing number is "none" here. Its reason is in `results`, as is the registered baseline alone.
     """
     table = results(result)
-    kept = [index for index, heading in enumerate(table.head) if heading not in ("calibration known", "preset direction")]
+    left_out = ("calibration known", "p (Holm)", "preset direction")
+    kept = [index for index, heading in enumerate(table.head) if heading not in left_out]
     rows = [["none" if str(row[index]).startswith("none: ") else row[index] for index in kept] for row in table.rows]
+    rows = rows[: len(result["added"]) + 1]
     head = [table.head[index] for index in kept]
     return Table(table.caption, head, rows, range(1, len(head)))
 

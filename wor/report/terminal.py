@@ -18,7 +18,7 @@ from wor.iterations import results as results_of
 from wor.report import comparison, tables
 from wor.report.formatting import format_estimate, format_number
 from wor.report.table import Cell, Mark, Table
-from wor.report.verdict import verdict_lines
+from wor.report.verdict import short_verdict, verdict_lines
 
 MIN_TEXT = 12  # columns: the minimum width of a text that folds
 COLORS = {"good": "green", "bad": "red", "open": "yellow"}
@@ -84,7 +84,7 @@ def show_outcome(folder: Path, new: bool, everything: bool = False, console: Con
     console = console or open_console()
     outcome = results_of.load_results(folder)
     for result in outcome["models"].values():
-        verdict, *lines = verdict_lines(result)
+        verdict, *lines = verdict_lines(result) if everything else short_verdict(result)
         print_line(console, verdict, "bold")
         for line in (*lines, *("" if everything else results_of.remarks(result))):
             print_line(console, line, COLORS["open"] if line.startswith("Mind:") else "")
@@ -102,7 +102,10 @@ def show_outcome(folder: Path, new: bool, everything: bool = False, console: Con
         print_line(console, "")
         print_table(tables.criteria(outcome["criteria"]), console)
     else:
-        print_line(console, f"Criteria: {tally_verdicts(outcome['criteria'])}. All tables: wor results {folder.name} --all")
+        print_line(
+            console,
+            f"Criteria: {tally_verdicts(outcome['criteria'])}. Null models and all tables: wor results {folder.name} --all",
+        )
     print_line(console, f"{'New iteration' if new else 'The same run as'}: {folder}", "bold")
     if (report := folder / paths.REPORT).is_file():  # iterations of an earlier version have none
         print_line(console, f"Report: {report}")

@@ -44,6 +44,20 @@ def verdict_lines(result: dict) -> list[str]:
     return lines
 
 
+def short_verdict(result: dict) -> list[str]:
+    """Return the verdict, the primary hypothesis and the cautions, for a terminal.
+
+    The table beside them has the estimates. Of why a run is exploratory, the first reason stands.
+    """
+    verdict, *lines = verdict_lines(result)
+    *reasons, last = lines
+    kept = [line for line in reasons if line.startswith(("Primary hypothesis", "Mind:"))]
+    first, *more = result["preregistration"]["reasons"] or [""]
+    if more:
+        last = f"{result['preregistration']['kind'].capitalize()}: {first}, and {len(more)} more reasons (wor results --all)."
+    return [verdict, *kept, last]
+
+
 def quality_lines(result: dict) -> list[str]:
     """Return what is wrong with the texts and the classes; nothing for an earlier version."""
     quality = result.get("quality")
