@@ -16,6 +16,7 @@ from wor.analysis import (
     null_models,
     robustness,
     separation,
+    sizes,
     specification_curve,
     stand_ins,
     wording,
@@ -31,11 +32,12 @@ def main(params, log):
     registered, origin = load_preregistration(), committed_state(paths.PREREGISTRATION)
     hypotheses.require_known_scores(registered)
     study_items = selection.read_study_items(params)
-    results = {}
+    results, evaluations = {}, {}
     for model in params.models:
         card = storage.read_json(paths.card(model))
+        evaluations[model] = _read_evaluation(model, params)
         result = {key: card[key] for key in ("label", "n_params", "n_layers", "n_heads")} | _analyse(
-            model, study_items, params, registered.margin, log
+            model, evaluations[model], study_items, registered.margin, log
         )
         results[model] = result
         numbers = headline.model_headline(result)
@@ -60,8 +62,15 @@ def main(params, log):
         }
         for model, result in results.items()
     }
-    storage.write_json(paths.STATS / "criteria.json", criteria.judge_criteria(for_criteria, params.criteria))
+    by_size = {result["label"]: (result["n_params"], evaluations[model]) for model, result in results.items()}
+    judged_criteria = criteria.judge_criteria(for_criteria, params.criteria, sizes.compare_sizes(by_size, registered.alpha))
+    storage.write_json(paths.STATS / "criteria.json", judged_criteria)
     storage.write_json(paths.SUMMARY, headline.study_headline([headline.model_headline(result) for result in results.values()]))
+
+
+def _read_evaluation(model, params):
+    table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
+    return Evaluation(table, params, _read_draws(model, table))
 
 
 def _read_draws(model, table):
@@ -72,9 +81,8 @@ def _read_draws(model, table):
     return draws
 
 
-def _analyse(model, study_items, params, margin, log):
-    table = pd.concat([storage.read_csv(paths.metrics(model, dataset)) for dataset in params.datasets], ignore_index=True)
-    evaluation = Evaluation(table, params, _read_draws(model, table))
+def _analyse(model, evaluation, study_items, margin, log):
+    table, params = evaluation.items, evaluation.params
     result = separation.analyse_separation(evaluation, {item.item_id: item.prompt for item in study_items}, margin)
     calibration = storage.read_csv(paths.metrics(model, "calibration"))
     result["quality"] = describe.generation_quality(table, calibration, params.window.max_repeat)

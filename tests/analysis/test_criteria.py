@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from scipy import stats
 
 from wor.analysis import criteria
 from wor.config.params import Criteria
@@ -22,8 +23,18 @@ def model(n_params=135e6, delta=0.1, r=0.4, p=0.001, undefined=0, variance=0.01)
     }
 
 
-def statuses(*models):
-    return {key: entry["status"] for key, entry in criteria.judge_criteria(dict(zip("abc", models, strict=False)), RULES).items()}
+def statuses(*models, sizes=None):
+    judged = criteria.judge_criteria(dict(zip("abc", models, strict=False)), RULES, sizes)
+    return {key: entry["status"] for key, entry in judged.items()}
+
+
+def steps(*intervals, alpha=0.025):
+    """Return the rises of `sizes.compare_sizes`, each with an interval of value -+ 1.96 x error."""
+    rows = []
+    for smaller, larger, (value, error) in zip("ab", "bc", intervals, strict=False):
+        low, high, p = value - 1.96 * error, value + 1.96 * error, 2 * stats.norm.sf(abs(value) / error)
+        rows.append({"smaller": smaller, "larger": larger, "value": value, "low": low, "high": high, "p": p, "reason": ""})
+    return {"alpha": alpha, "steps": rows}
 
 
 def test_one_small_model_leaves_the_size_criteria_open():
@@ -44,9 +55,9 @@ def test_missing_values_are_counted_with_their_reasons():
 
 def test_three_sizes_decide_everything():
     rising = [model(135e6, 0.01), model(362e6, 0.06), model(1711e6, 0.13)]
-    assert set(statuses(*rising).values()) == {"pass"}
+    assert set(statuses(*rising, sizes=steps((0.05, 0.02), (0.07, 0.02))).values()) == {"pass"}
     falling = [model(135e6, 0.2), model(362e6, 0.04), model(1711e6, 0.11)]
-    result = statuses(*falling)
+    result = statuses(*falling, sizes=steps((-0.16, 0.02), (0.07, 0.02)))
     assert [result[key] for key in ("monotone_in_size", "delta_auc_360m", "delta_auc_1700m")] == ["fail"] * 3
 
 
@@ -77,3 +88,33 @@ def test_a_verdict_shows_the_interval_and_why_there_is_none():
     assert "constant score" in missing["delta_auc_360m"]["why"]
     assert "constant score" in missing["partial_r"]["why"]
     assert "one temperature only" in missing["temperature_variance"]["why"]
+
+
+@pytest.mark.parametrize(
+    ("intervals", "status", "words"),
+    [
+        (((0.05, 0.02), (0.07, 0.02)), "pass", "rises at every step"),
+        (((0.05, 0.02), (0.07, 0.05)), "not evaluable", "undecided"),  # the values alone rise
+        (((0.05, 0.02), (-0.07, 0.02)), "fail", "falls at a step"),
+        # A fall with a one-sided p of 0.02 is none after a correction for two steps.
+        (((-0.041, 0.02), (0.07, 0.02)), "not evaluable", "corrected p 0.04"),
+    ],
+)
+def test_an_order_of_sizes_needs_intervals_and_a_fall_a_corrected_p(intervals, status, words):
+    models = {name: model(n_params, 0.1) for name, n_params in zip("abc", (135e6, 362e6, 1711e6), strict=True)}
+    entry = criteria.judge_criteria(models, RULES, steps(*intervals))["monotone_in_size"]
+    assert entry["status"] == status
+    assert words in entry["why"]
+    assert f"a to b {intervals[0][0]:+.3f} [" in entry["why"]
+    assert [step["value"] for step in entry["steps"]] == [value for value, _ in intervals]
+
+
+def test_without_shared_draws_an_order_is_not_judged():
+    models = {"a": model(135e6, 0.01), "b": model(362e6, 0.06)}
+    entry = criteria.judge_criteria(models, RULES)["monotone_in_size"]
+    assert entry["status"] == "not evaluable"
+    assert "+0.010 -> +0.060" in entry["why"]
+    assert "no draws that the models share" in entry["why"]
+    undefined = {"alpha": 0.025, "steps": [{"smaller": "a", "larger": "b", "value": math.nan, "reason": "nothing varies"}]}
+    entry = criteria.judge_criteria(models, RULES, undefined)["monotone_in_size"]
+    assert (entry["status"], entry["why"].split("; ")[1]) == ("not evaluable", "from a to b: nothing varies")

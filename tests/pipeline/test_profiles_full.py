@@ -111,7 +111,8 @@ def test_every_model_has_its_measures_statistics_and_figures(study):
         assert result["auroc"]["rev"]["bootstrap"]["value"] is not None
         assert set(result["accuracy"]) == {"gsm8k", "strategyqa"}
         assert result["label"] in study.output
-    assert results["criteria"]["monotone_in_size"]["status"] in ("pass", "fail")
+    steps = results["criteria"]["monotone_in_size"]["steps"]
+    assert [step["larger"] for step in steps] == [results["models"][model]["label"] for model in ("smollm-360m", "smollm-1-7b")]
     assert len(list((folder / "figures").glob("Fig*.png"))) == 3
 
 

@@ -1,6 +1,5 @@
 """The study's success criteria: pass, fail, or not evaluable, each with the numbers that decide."""
 
-import itertools
 import math
 from collections import Counter
 
@@ -9,17 +8,17 @@ from wor.config.params import Criteria
 NOT_EVALUABLE = "not evaluable"
 
 
-def judge_criteria(models: dict[str, dict], criteria: Criteria) -> dict[str, dict]:
+def judge_criteria(models: dict[str, dict], criteria: Criteria, sizes: dict | None = None) -> dict[str, dict]:
     """Return a status and a sentence per criterion: results compared with the thresholds of params.
 
     ``models`` has per model ``n_params``, the Estimates ``delta_auc`` and ``partial_r`` as dicts,
     and ``temperatures``. That has ``undefined``, the number of missing REV values among ``n``,
     ``excluded``, their number by class and reason, and ``variance``, the Estimate of the variance
-    of the mean reasoning REV.
+    of the mean reasoning REV. ``sizes`` is from `sizes.compare_sizes`; None without joint draws.
     """
     return {
         "no_nan": _no_nan(models),
-        "monotone_in_size": _monotone(models),
+        "monotone_in_size": _monotone(models, sizes),
         **{f"delta_auc_{size}m": _delta(models, size, minimum) for size, minimum in sorted(criteria.delta_auc.items())},
         "partial_r": _partial(models, criteria),
         "temperature_variance": _variance(models, criteria),
@@ -58,7 +57,15 @@ def _no_nan(models: dict[str, dict]) -> dict:
     return _verdict(not missing, f"{missing} of {total} REV values over temperatures are undefined{why}")
 
 
-def _monotone(models: dict[str, dict]) -> dict:
+def _monotone(models: dict[str, dict], sizes: dict | None) -> dict:
+    """Return whether dAUC rises at every step from one model to the next larger one.
+
+    Of three sizes that do not differ, 1 of 6 orders rises, so the order of values shows nothing.
+    pass : each step's interval is above 0. All of them must be, so none needs a correction
+        (intersection-union test, Berger 1982).
+    fail : a step falls. Any one would do, so its p is corrected for the number of steps.
+    not evaluable : neither. The data do not tell the order.
+    """
     if len(models) < 2:
         return _verdict(None, f"{len(models)} model; an order needs two sizes")
     ordered = sorted(models.values(), key=lambda model: model["n_params"])
@@ -66,7 +73,23 @@ def _monotone(models: dict[str, dict]) -> dict:
     if any(map(math.isnan, values)):
         return _verdict(None, "a model has no dAUC")
     why = f"dAUC by size: {' -> '.join(f'{value:+.3f}' for value in values)}"
-    return _verdict(all(a <= b for a, b in itertools.pairwise(values)), why)
+    if sizes is None:
+        return _verdict(None, f"{why}; there are no draws that the models share, and an order alone may be chance")
+    steps, alpha = sizes["steps"], sizes["alpha"]
+    for step in steps:
+        if math.isnan(step["value"]):
+            return _verdict(None, f"{why}; from {step['smaller']} to {step['larger']}: {step['reason']}") | {"steps": steps}
+    shown = ", ".join(f"{step['smaller']} to {step['larger']} {_numbers(step)}" for step in steps)
+    # Of the two-sided p, the half on the side of a fall.
+    falls = [min(1.0, len(steps) * (step["p"] / 2 if step["value"] < 0 else 1 - step["p"] / 2)) for step in steps]
+    rises, worst = all(step["low"] > 0 for step in steps), min(falls)
+    ok = True if rises else False if worst <= alpha else None
+    verdict = {
+        True: "it rises at every step, whose intervals are all above 0",
+        False: f"it falls at a step (one-sided p {worst:.2g}, corrected for {len(steps)})",
+        None: f"undecided: not every interval is above 0, and no step is shown to fall (smallest corrected p {worst:.2g})",
+    }[ok]
+    return _verdict(ok, f"{why}; steps {shown}: {verdict}") | {"steps": steps}
 
 
 def _delta(models: dict[str, dict], size: int, minimum: float) -> dict:

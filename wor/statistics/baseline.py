@@ -122,6 +122,49 @@ class IncrementalValue:
 
 
 @dataclass(frozen=True)
+class GainSamples:
+    """A gain in AUROC with what its error is made of: see `Baseline.gain_samples`."""
+
+    value: float
+    repeats: np.ndarray  # [repeats], of each split of the sample itself
+    draws: np.ndarray  # [splits, draws], of each bootstrap draw with refit; NaN where it has no pair
+    clusters: Clusters
+    n: int
+
+    @property
+    def error(self) -> float:
+        """Return the standard error of the mean over splits.
+
+        The variance over splits is taken out of the draws' variance, and what is left of it after
+        averaging over ``repeats`` is added.
+        """
+        return _error_of_mean(self.repeats, self.draws)
+
+
+def gain_difference(first: GainSamples, second: GainSamples, confidence: float = 0.95) -> Estimate:
+    """Return the second gain minus the first, in [-2, 2], paired over splits and draws.
+
+    Draw b of both must have drawn the same clusters. What two models share, such as hard items,
+    then leaves the error. Interval and two-sided p are by t, with the degrees of freedom of the one
+    that has fewer; n is the smaller too. NaN with a reason where nothing varies.
+    """
+    error, n = _error_of_mean(second.repeats - first.repeats, second.draws - first.draws), min(first.n, second.n)
+    if not error > 0:
+        return undefined("the difference of the gains is the same in every draw", n)
+    clusters = min(first.clusters, second.clusters, key=lambda counted: counted.freedom)
+    value, half = second.value - first.value, clusters.quantile(confidence) * error
+    return Estimate(value, value - half, value + half, clusters.p_value(value / error), n, note=clusters.note)
+
+
+def _error_of_mean(repeats: np.ndarray, draws: np.ndarray) -> float:
+    """Return the error of a mean over splits, [repeats], from draws [splits, draws]."""
+    draws = draws[:, ~np.isnan(draws).any(0)]
+    between, within = draws.mean(0).var(ddof=1), draws.var(0, ddof=1).mean() if len(draws) > 1 else 0.0
+    sampling = max(between - within / len(draws), 0.0)
+    return math.sqrt(sampling + within / len(repeats))
+
+
+@dataclass(frozen=True)
 class _Step:
     """What one step from the covariates' fits to fits with a score needs, in each sample."""
 
@@ -307,13 +350,6 @@ class Baseline:
         free, bounded = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
         return CrossFit(free, self.fit.fold), CrossFit(bounded, self.fit.fold)
 
-    def _error(self, repeats: np.ndarray, draws: np.ndarray) -> float:
-        """Return the error of a mean over splits, [repeats], from draws [splits, draws]."""
-        draws = draws[:, ~np.isnan(draws).any(0)]
-        between, within = draws.mean(0).var(ddof=1), draws.var(0, ddof=1).mean() if len(draws) > 1 else 0.0
-        sampling = max(between - within / len(draws), 0.0)
-        return math.sqrt(sampling + within / len(repeats))
-
     def _interval(self, value: float, error: float) -> tuple[float, float]:
         half = self.clusters.quantile(self.confidence) * error
         return value - half, value + half
@@ -325,7 +361,7 @@ class Baseline:
             samples = bootstrap.weighted_auroc(self.label, self.weights, wins, counts)
             interval = bootstrap.percentile_interval(samples, self.confidence, self.clusters)
         else:
-            low, high = self._interval(value, self._error(repeats, draws))
+            low, high = self._interval(value, _error_of_mean(repeats, draws))
             interval = max(low, 0.0), min(high, 1.0)
         estimate = Estimate(value, *interval, n=n, note=self.clusters.note)
         return bootstrap.bound_near_perfect(estimate, self.label, self.weights, self.confidence, wins, counts)
@@ -365,28 +401,50 @@ class Baseline:
         if reason := why_unusable(self.label, score) or self.why_unusable:
             return undefined(reason, n), undefined(reason, n), undefined(reason, n), None
         free, bounded = self._cross_fits(score, direction)
-        draws_free: list[np.ndarray] = []
-        draws_bounded: list[np.ndarray] = []
-        if self.refit_draws:
-            rows = np.broadcast_to(score if score_draws is None else score_draws, self._refit_weights.shape)
-            for fits, fold_of in zip(self._refits, self.fit.fold, strict=False):
-                both = self._log_odds_with(fits, score, rows, direction, REFIT_TOLERANCE)
-                for draws, log_odds in zip((draws_free, draws_bounded), both, strict=True):
-                    draws.append(auroc_within_folds(self.label, fold_of, log_odds, self._refit_weights))
+        draws_free, draws_bounded = self._refitted_aurocs(score, direction, score_draws) if self.refit_draws else ([], [])
         delta, full = self._gain(bounded, draws_bounded)
         return delta, full, self._gain(free, draws_free)[0] if direction else delta, (free, bounded)
 
-    def _gain(self, fit: CrossFit, draws: list[np.ndarray]) -> tuple[Estimate, Estimate]:
+    def gain_samples(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> GainSamples | str:
+        """Return the splits and draws behind the gain of `delta`, or why there are none.
+
+        The arguments are those of `delta`. Draws of two baselines go together where row b of their
+        ``weights`` comes from the same draw of clusters: see `gain_difference`.
+        """
+        reason = why_unusable(self.label, score) or self.why_unusable or ("" if self.refit_draws else "the fits are not repeated")
+        if reason:
+            return reason
+        bounded = self._cross_fits(score, direction)[1]
+        return self._gain_samples(bounded, self._refitted_aurocs(score, direction, score_draws)[1])
+
+    def _refitted_aurocs(
+        self, score: np.ndarray, direction: int, score_draws: np.ndarray | None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return each split's AUROC with the score in all draws, without the bound and with it."""
+        draws_free: list[np.ndarray] = []
+        draws_bounded: list[np.ndarray] = []
+        rows = np.broadcast_to(score if score_draws is None else score_draws, self._refit_weights.shape)
+        for fits, fold_of in zip(self._refits, self.fit.fold, strict=False):
+            both = self._log_odds_with(fits, score, rows, direction, REFIT_TOLERANCE)
+            for draws, log_odds in zip((draws_free, draws_bounded), both, strict=True):
+                draws.append(auroc_within_folds(self.label, fold_of, log_odds, self._refit_weights))
+        return draws_free, draws_bounded
+
+    def _gain_samples(self, fit: CrossFit, draws: list[np.ndarray]) -> GainSamples:
         repeats_before, draws_before = self._before
+        value = fit.auroc_samples(self.label, self.weights[:1])[0] - self._auroc_samples[0]
+        repeats = _auroc_by_repeat(self.label, fit) - repeats_before
+        return GainSamples(value, repeats, np.array(draws) - draws_before, self.clusters, len(self.label))
+
+    def _gain(self, fit: CrossFit, draws: list[np.ndarray]) -> tuple[Estimate, Estimate]:
         repeats, draws_after = _auroc_by_repeat(self.label, fit), np.array(draws)
         if not self.refit_draws:
             (value, samples), (before, samples_before) = fit.auroc_samples(self.label, self.weights), self._auroc_samples
             interval = bootstrap.percentile_interval(samples - samples_before, self.confidence, self.clusters)
             delta, draws_after = Estimate(value - before, *interval), np.empty((0, 0))
         else:
-            value = fit.auroc_samples(self.label, self.weights[:1])[0] - self._auroc_samples[0]
-            error = self._error(repeats - repeats_before, draws_after - draws_before)
-            delta = Estimate(value, *self._interval(value, error))
+            gain = self._gain_samples(fit, draws)
+            delta = Estimate(gain.value, *self._interval(gain.value, gain.error))
         delta = replace(delta, n=len(self.label))
         return with_note(delta, self.clusters.note, self._note), self._auroc_estimate(fit, repeats, draws_after)
 
