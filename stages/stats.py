@@ -13,6 +13,7 @@ from wor.analysis import (
     estimates,
     headline,
     hypotheses,
+    mixed_model,
     null_models,
     robustness,
     separation,
@@ -84,6 +85,7 @@ def _read_draws(model, table):
 def _analyse(model, evaluation, study_items, margin, log):
     table, params = evaluation.items, evaluation.params
     result = separation.analyse_separation(evaluation, {item.item_id: item.prompt for item in study_items}, margin)
+    result["mixed"] = mixed_model.mixed_models(evaluation)
     calibration = storage.read_csv(paths.metrics(model, "calibration"))
     result["quality"] = describe.generation_quality(table, calibration, params.window.max_repeat)
     frame, arrays = storage.read_records(paths.settings(model))

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.planted import head_entropies, read_by_nulls
 from tests.helpers.planted import table as planted
 from tests.helpers.planted_designs import make_table as planted_designs
-from wor.analysis import contrasts, designs, estimates, null_models, robustness, separation, wording
+from wor.analysis import contrasts, designs, estimates, mixed_model, null_models, robustness, separation, wording
 from wor.analysis import stand_ins as stand_in_effects
 from wor.analysis.evaluation import Evaluation
 from wor.measures.registry import SCORES
@@ -43,6 +43,7 @@ def results(frame, params, full_length=None):
     return {
         "label": "Model",
         **separation.analyse_separation(evaluation, {name: f"text {name}" for name in frame["item_id"]}),
+        "mixed": mixed_model.mixed_models(evaluation),
         "wording": wording.analyse_wording(evaluation, {kind: words(frame) for kind in ("body", "continuation")}),
         "datasets": contrasts.compare_datasets(evaluation),
         "negative_controls": contrasts.negative_controls(evaluation),

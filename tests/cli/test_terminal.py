@@ -127,7 +127,7 @@ class TestCompletion:
         assert "complete -o default -F _wor_completion wor" in done.stdout
 
     def test_what_a_shell_waits_for_loads_nothing_heavy(self, here):
-        heavy = {"torch", "transformers", "scipy", "pandas", "dvc", "sklearn"}
+        heavy = {"torch", "transformers", "scipy", "statsmodels", "pandas", "dvc", "sklearn"}
         code = f"import sys, wor.cli.app; print(*{heavy} & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", code], cwd=here, env=environment(), capture_output=True, text=True)
         assert done.stdout == "\n"

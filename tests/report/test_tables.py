@@ -107,6 +107,15 @@ def test_the_table_of_removed_heads_concludes_and_is_empty_in_an_earlier_iterati
     assert (earlier.rows, earlier.notes) == ([], [])
 
 
+def test_the_table_of_the_mixed_model_shows_caveats_and_is_empty_in_an_earlier_iteration():
+    few, missing = estimate(0.4, 0.1, 0.7) | {"p": 0.01, "icc": 0.25}, estimate(None) | {"p": None, "icc": None}
+    table = tables.mixed_models({"mixed": {"rev": few | {"note": "only 12 clusters in a class"}, "dtr": missing}})
+    assert table.rows[0][1:] == ["+0.40 [+0.10, +0.70]", "0.01", "0.25", "only 12 clusters in a class"]
+    assert table.rows[1][1:] == ["none: one class only", "", "", ""]
+    earlier = tables.mixed_models({})
+    assert (earlier.rows, earlier.notes) == ([], [])
+
+
 def test_an_earlier_versions_twin_is_still_shown():
     twin = {"n": {"reasoning": 12, "control": 12}, "verdict": "no difference"}
     twin["auroc"] = {"rev": estimate(0.96, 0.82, 1.0), "rev_real": estimate(0.75, 0.49, 0.92)}

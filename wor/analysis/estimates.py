@@ -61,6 +61,8 @@ def _estimates(result: dict) -> Iterator[tuple[str, str, str, dict]]:
         for method, estimate in methods.items():
             quantity = "semi_partial_r" if method.startswith("semi_") else "partial_r"
             yield quantity, name, method.removeprefix("semi_"), estimate
+    for name, estimate in result["mixed"].items():
+        yield "class_effect", name, "mixed model", estimate
     yield "auroc", "bag of words", BOOTSTRAP, result["nulls"]["surface_ceiling"]
     for kind, part in result["wording"].items():
         if kind == "given_continuation":

@@ -164,6 +164,27 @@ def gains(result: dict) -> Table:
     return Table("What each score adds to the covariates", head, rows, range(2, 8), notes)
 
 
+def mixed_models(result: dict) -> Table:
+    """Return each score's class effect by the mixed model; no row for an old iteration."""
+    rows: list[list[Cell]] = [
+        [
+            measure_term(key),
+            format_estimate(entry, sign=True),
+            format_p(entry["p"]),
+            format_number(entry["icc"], ".2f"),
+            entry.get("note", ""),
+        ]
+        for key, entry in result.get("mixed", {}).items()
+    ]
+    notes = [
+        "Score on class, splines of the full baseline's covariates, datasets within a class, and an intercept for each cluster "
+        "(REML). Effect: reasoning minus control, in standard deviations of the score.",
+        "Between clusters: the share of what is left of the variance.",
+    ]
+    head = ["measure", "effect", "p", "between clusters", "mind"]
+    return Table("The class in a mixed model of each score", head, rows, range(1, 4), notes if rows else [])
+
+
 def negative_controls(result: dict) -> Table:
     """Return what scores that cannot be effort reach in REV's tests; no row for an old one."""
     if "negative_controls" not in result:
@@ -531,6 +552,7 @@ def excluded(result: dict) -> Table:
 MODEL_TABLES = (
     results,
     gains,
+    mixed_models,
     negative_controls,
     datasets,
     nulls,
