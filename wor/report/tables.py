@@ -111,7 +111,7 @@ def results(result: dict) -> Table:
 def results_in_short(result: dict) -> Table:
     """Return the part of `results` that fits a terminal of 120 columns, without its notes.
 
-    A missing number is "none" here. Its reason is in `results`, as is the registered baseline alone.
+    A missing number is "none" here; its reason is in `results`, like the registered baseline alone.
     """
     table = results(result)
     left_out = ("calibration known", "p (Holm)", "preset direction")
