@@ -32,7 +32,7 @@ def judged_auroc(result: dict, name: str) -> dict:
 
 
 def study_headline(models: list[dict]) -> dict:
-    """Return one model's headline, to 4 decimals, or several models' means and total n.
+    """Return one model's headline, to 3 decimals, or several models' means and total n.
 
     A mean is None where a part is missing. It has no interval, which would need joint draws.
     """
@@ -44,4 +44,4 @@ def study_headline(models: list[dict]) -> dict:
 
 def _mean(values: list[float | None]) -> float | None:
     defined = [value for value in values if value is not None and not math.isnan(value)]
-    return round(sum(defined) / len(values), 4) if len(defined) == len(values) else None
+    return round(sum(defined) / len(values), 3) if len(defined) == len(values) else None
