@@ -19,4 +19,4 @@ def test_the_example_runs_as_it_stands(tiny_folder):
     assert clean.entropy.shape == (lm.n_layers, lm.n_heads, width)
     assert names["layer_kl"](lm, clean, "mlp", names["mean"]).shape == (lm.n_layers, width)
     assert names["head_kl"](lm, clean, torch.zeros(clean.head_out[:, 0].shape)).shape == (lm.n_layers, lm.n_heads, width)
-    assert names["logit_lens_jsd"](lm, clean.hidden[1:], clean.hidden[-1]).shape == (lm.n_layers, width)
+    assert names["logit_lens"](lm, clean.hidden[1:], clean.hidden[-1]).jsd.shape == (lm.n_layers, width)

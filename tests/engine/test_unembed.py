@@ -112,7 +112,7 @@ def test_the_best_token_is_the_largest_logit(lm):
 def test_divergence_equals_scipys(lm, lm64):
     for model, tolerance in ((lm, 1e-5), (lm64, 1e-9)):
         clean = capture(model, IDS, Span(20, 26))
-        jsd = unembed.logit_lens_jsd(model, clean.hidden[1:], clean.hidden[-1]).numpy()
+        jsd = unembed.logit_lens(model, clean.hidden[1:], clean.hidden[-1]).jsd.numpy()
         with torch.inference_mode():
             predictions = model.logits(clean.hidden[1:]).double().softmax(-1).numpy()
         expected = jensenshannon(predictions, predictions[-1:], base=2, axis=-1) ** 2
@@ -122,7 +122,7 @@ def test_divergence_equals_scipys(lm, lm64):
 
 def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
     clean = capture(lm, IDS, Span(20, 26))
-    jsd = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
+    jsd = unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]).jsd
     assert jsd[-1].max() < 1e-6
     assert jsd.min() >= 0
     assert jsd.max() <= 1
@@ -130,4 +130,4 @@ def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
 
 def test_disjoint_predictions_are_one_bit_apart(lm):
     directions = lm.unembed.weight[[5, 6]] * 1e4
-    assert unembed.logit_lens_jsd(lm, directions[None, :1], directions[1:]).item() > 0.95
+    assert unembed.logit_lens(lm, directions[None, :1], directions[1:]).jsd.item() > 0.95

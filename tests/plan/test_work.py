@@ -55,7 +55,7 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(make):
     ablated = sizes.window(WINDOW, TOKENS, copies + 1) + sizes.unembedding(WINDOW * (layers + 1))
     assert counted(lambda: ablate.layer_kl(lm, clean, "mlp", stand_in)) == pytest.approx(ablated, rel=0.05)
     lens = sizes.unembedding(WINDOW * (layers + 1))
-    assert counted(lambda: unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])) == pytest.approx(lens, rel=0.05)
+    assert counted(lambda: unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1])) == pytest.approx(lens, rel=0.05)
     heads = sizes.window(WINDOW, TOKENS, lm.n_heads * copies + 1) + sizes.unembedding(WINDOW * (lm.n_heads * layers + 1))
     taken_out = torch.zeros(layers, lm.n_heads, lm.head_dim)
     # Each head's copy also passes its layer's MLP. The count leaves that out, as it is little.

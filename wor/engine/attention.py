@@ -84,7 +84,7 @@ def entropies(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 class Recorder:
     """Record the queries start..end of one unpadded sequence, with one list entry per layer.
 
-    entropy, no_sink : [H, W], as `entropies` returns them.
+    entropy, no_sink : [H, W], as `entropies` returns them. squares : [H, W] sum of squared weights.
     keys, values : [KV, start, Dh], of everything before the window.
     error : if ``checked``, the largest difference of a row's sum from 1, or of an output from the
         forward pass's own. The unit of the latter is the outputs' standard deviation.
@@ -94,6 +94,7 @@ class Recorder:
         self.start, self.end, self.checked = start, end, checked
         self.entropy: list[torch.Tensor] = []
         self.no_sink: list[torch.Tensor] = []
+        self.squares: list[torch.Tensor] = []
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.error = 0.0
@@ -109,6 +110,7 @@ class Recorder:
         entropy, no_sink = entropies(rows)
         self.entropy.append(entropy.flatten(0, 1))
         self.no_sink.append(no_sink.flatten(0, 1))
+        self.squares.append(torch.linalg.vecdot(rows, rows).flatten(0, 1))
         self.keys.append(key[0, :, : self.start])
         self.values.append(value[0, :, : self.start])
         if self.checked:

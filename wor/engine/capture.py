@@ -30,9 +30,11 @@ class CleanRun:
 
     entropy : [L, H, W] attention entropy of each window query over its visible keys, nats.
     entropy_no_sink : [L, H, W] the same without the first key, renormalised.
+    attention_squares : [L, H, W] sum of the query's squared attention weights, in (0, 1].
     hidden : [L + 1, W, D] residual stream; 0 is the embedding, L the last layer's output.
     attention_out, mlp_out : [L, W, D] what each component adds to the residual stream.
     head_out : [L, W, H, K] each head's output before the output projection.
+    state : [L + 1, D] residual stream at one position, which need not be in the window.
     scores : [N] each, of the scored tokens.
     keys, values : per layer [KV, start, K], the KV cache of everything before the window.
     """
@@ -41,10 +43,12 @@ class CleanRun:
     ids: torch.Tensor
     entropy: torch.Tensor
     entropy_no_sink: torch.Tensor
+    attention_squares: torch.Tensor
     hidden: torch.Tensor
     attention_out: torch.Tensor
     mlp_out: torch.Tensor
     head_out: torch.Tensor
+    state: torch.Tensor
     scores: unembed.Scores
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
@@ -70,10 +74,11 @@ def token_ids(lm: LM, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None) -> CleanRun:
+def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None, state_at: int = -1) -> CleanRun:
     """Run ``ids`` once, and return what `CleanRun` lists for the positions of ``window``.
 
     ``window`` may be empty. ``ids[scored_from:]`` is scored, except position 0; None scores none.
+    ``state_at`` is the position of ``state``: the last, if not given.
     """
     tokens = token_ids(lm, [ids])
     rows = slice(window.start, window.end)
@@ -86,10 +91,14 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
     def append_output(name: str) -> Callable:
         return lambda module, args, out: outputs[name].append((out if torch.is_tensor(out) else out[0])[0, rows].clone())
 
+    def append_state(module: nn.Module, args: tuple) -> None:
+        outputs["state"].append(args[0][0, state_at].clone())
+
     registrations = [(lm.norm.register_forward_pre_hook, lambda module, args: final.append(args[0][0]))]
     for layer in lm.layers:
         registrations += [
             (layer.block.register_forward_pre_hook, append_input("hidden")),
+            (layer.block.register_forward_pre_hook, append_state),
             (layer.projection.register_forward_pre_hook, append_input("head_out")),
             (layer.attention.register_forward_hook, append_output("attention_out")),
             (layer.mlp.register_forward_hook, append_output("mlp_out")),
@@ -102,10 +111,12 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
         ids=tokens,
         entropy=torch.stack(recorded.entropy),
         entropy_no_sink=torch.stack(recorded.no_sink),
+        attention_squares=torch.stack(recorded.squares),
         hidden=torch.stack([*outputs["hidden"], final[0][rows]]),
         attention_out=torch.stack(outputs["attention_out"]),
         mlp_out=torch.stack(outputs["mlp_out"]),
         head_out=torch.stack(outputs["head_out"]).unflatten(-1, (lm.n_heads, lm.head_dim)),
+        state=torch.stack([*outputs["state"], final[0][state_at]]),
         scores=unembed.score_targets(lm, final[0][first - 1 : -1], tokens[0, first:]),
         keys=recorded.keys,
         values=recorded.values,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from wor.engine import ablate, unembed
+from wor.engine import ablate, states, unembed
 from wor.engine.capture import Span, capture, mean_beliefs
 from wor.engine.model import LM
 
@@ -85,7 +85,8 @@ def observe(
 
     Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. None leaves
     out the ablations, and kl: the rest takes a pass, and one per paraphrase. ``belief``,
-    [L + 1, D], is the reference mean on which beliefs are centred. ``lens`` adds jsd.
+    [L + 1, D], is the reference mean on which beliefs are centred. ``lens`` adds the logit lens:
+    jsd, and what has lens in its name. Everything but these and kl is from the clean passes.
 
     Returns
     -------
@@ -94,9 +95,14 @@ def observe(
     kl : [L, W] KL(clean || this layer's component replaced), nats.
     cosine : [P, L + 1] cosine between the centred window means of item and paraphrase.
     jsd : [L, W] logit-lens divergence from the final layer, bits.
+    lens_kl, lens_probability : [L, W] of `unembed.Lens`.
+    lens_flip : [W] the first layer, from 1, from which on the final argmax is ranked first.
+    lens_entropy : [PARTS, L] mean entropy of the layer's prediction, nats; PARTS as in `states`.
+    prompt_state : [depths, D] residual stream at the prompt's last token, at each of
+        `states.PROMPT_DEPTHS`. The arrays of `states.describe_states`.
     kl_NAME, cosine_NAME : with each of the ``alternatives``; [layers, W] and [P, L + 1].
     """
-    clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1)
+    clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1, state_at=len(sequence.prompt) - 1)
     visible = torch.arange(clean.window.start, clean.window.end, device=lm.device) + 1
     centres = {"cosine": belief}
     if alternatives:
@@ -116,6 +122,8 @@ def observe(
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
         "entropy_heads": (clean.entropy / visible.log()).mean(-1),
         **cosines,
+        **states.describe_states(lm, clean, belief),
+        "prompt_state": clean.state[[round(depth * lm.n_layers) for depth in states.PROMPT_DEPTHS]],
     }
     if replacement is not None:
         arrays["kl"] = ablate.layer_kl(lm, clean, component, replacement)
@@ -125,9 +133,21 @@ def observe(
             repeats = [ablate.layer_kl(lm, clean, component, stand_in, alternatives.layers) for stand_in in replacements]
             arrays[f"kl_{name}"] = torch.stack(repeats).mean(0)
     if lens:
-        arrays["jsd"] = unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1])
+        arrays |= _read_lens(unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]))
     scores = _token_scores(clean.scores, sequence)._replace(paraphrases=fluency)
     return {name: array.float().cpu().numpy() for name, array in arrays.items()}, scores
+
+
+def _read_lens(lens: unembed.Lens) -> dict[str, torch.Tensor]:
+    numbers = torch.arange(1, len(lens.jsd) + 1, device=lens.jsd.device)[:, None]
+    last_other = (numbers * ~lens.ranked_first).amax(0)
+    return {
+        "jsd": lens.jsd,
+        "lens_kl": lens.kl,
+        "lens_probability": lens.probability,
+        "lens_flip": (last_other + 1).clamp_max(len(lens.jsd)),
+        "lens_entropy": torch.stack([lens.entropy[:, part].mean(-1) for part in states.PARTS]),
+    }
 
 
 def score_tokens(lm: LM, sequence: PromptAndContinuation) -> TokenScores:

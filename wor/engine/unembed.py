@@ -2,7 +2,7 @@
 
 Over a vocabulary of 49k, logits are by far the largest arrays and the slowest to pass over. Each
 block is reduced while it is in the processor's cache. Whole rows of logits exist only for a clean
-window, for LENS_LAYERS layers in `logit_lens_jsd`, and for rows in `kl` that overflow.
+window, for LENS_LAYERS layers in `logit_lens`, and for rows in `kl` that overflow.
 """
 
 import math
@@ -16,7 +16,7 @@ from wor.engine.model import LM
 
 BLOCK = 2048  # tokens of the vocabulary
 ROWS = 512  # rows in memory at once; a block takes 4 MiB in float32
-LENS_LAYERS = 8  # layers in memory at once in `logit_lens_jsd`, each of W x vocabulary numbers
+LENS_LAYERS = 8  # layers in memory at once in `logit_lens`, each of W x vocabulary numbers
 
 
 def _blocks(lm: LM) -> list[slice]:
@@ -100,31 +100,54 @@ def argmax_token(lm: LM, hidden: torch.Tensor) -> torch.Tensor:
     return torch.cat(tokens).view(hidden.shape[:-1])
 
 
-def logit_lens_jsd(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> torch.Tensor:
-    """Return the Jensen-Shannon divergence of each layer's prediction from the final one.
+class Lens(NamedTuple):
+    """What the logit lens reads after each layer, against the final prediction: [L, W] each.
 
-    JSD(p, q) = H((p + q) / 2) - H(p) / 2 - H(q) / 2 in bits: [L, W] in [0, 1]. The residual streams
-    after each layer and at the end are ``hidden``, [L, W, D], and ``final``, [W, D].
+    jsd : Jensen-Shannon divergence in bits, in [0, 1].
+    kl : KL(layer || final), nats, >= 0. entropy : of the layer's prediction, nats.
+    probability : of the token that is ranked first at the end. ranked_first : whether it is here.
+    """
+
+    jsd: torch.Tensor
+    kl: torch.Tensor
+    entropy: torch.Tensor
+    probability: torch.Tensor
+    ranked_first: torch.Tensor
+
+
+def logit_lens(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> Lens:
+    """Compare each layer's prediction p with the final one, q.
+
+    The residual streams after each layer and at the end are ``hidden``, [L, W, D], and ``final``,
+    [W, D]. The final norm is applied to both here, so neither may be normed already.
+    JSD(p, q) = H((p + q) / 2) - H(p) / 2 - H(q) / 2.
     """
     log_q = lm.logits(final).log_softmax(-1)
-    q = log_q.exp()
+    q, argmax = log_q.exp(), log_q.argmax(-1)
     entropy_q = -torch.linalg.vecdot(q, log_q)
     q += torch.finfo(q.dtype).tiny  # keeps log(p + q) finite where both underflow
-    blocks, divergences = _blocks(lm), []
+    blocks, parts = _blocks(lm), []
+    in_block = [((argmax >= block.start) & (argmax < block.stop)).nonzero()[:, 0] for block in blocks]
     for layers in hidden.split(LENS_LAYERS):
         normed = lm.norm(layers)
         by_block = [_logits(lm, normed, block) for block in blocks]
         largest = torch.stack([logits.amax(-1) for logits in by_block]).amax(0)[..., None]
         # With e = exp(logits - largest) and Z its sum: H(p) = log Z - sum e (logits - largest) / Z.
-        z = weighted = entropy_sum = torch.zeros((), device=q.device)
-        for index, logits in enumerate(by_block):
+        z = weighted = crossed = entropy_sum = torch.zeros((), device=q.device)
+        top = torch.empty_like(largest[..., 0])  # logits - largest of the final argmax
+        for index, (block, logits, rows) in enumerate(zip(blocks, by_block, in_block, strict=True)):
             logits -= largest
+            top[:, rows] = logits[:, rows, argmax[rows] - block.start]
             by_block[index] = logits.exp()
             z = z + by_block[index].sum(-1)
             weighted = weighted + torch.linalg.vecdot(by_block[index], logits)
+            crossed = crossed + torch.linalg.vecdot(by_block[index], log_q[:, block])
         for block, e in zip(blocks, by_block, strict=True):
             p_plus_q = e.div_(z[..., None]).add_(q[:, block])
             entropy_sum = entropy_sum - torch.linalg.vecdot(p_plus_q, p_plus_q.log())
+        entropy = z.log() - weighted / z
         # H((p + q) / 2) = log 2 + H(p + q) / 2 with H(x) = -sum x log x
-        divergences.append(math.log(2) + (entropy_sum - (z.log() - weighted / z) - entropy_q) / 2)
-    return (torch.cat(divergences) / math.log(2)).clamp(0, 1)
+        jsd = (math.log(2) + (entropy_sum - entropy - entropy_q) / 2) / math.log(2)
+        kl = (-entropy - crossed / z).clamp_min(0)
+        parts.append(Lens(jsd.clamp(0, 1), kl, entropy.clamp_min(0), top.exp() / z, top >= 0))
+    return Lens(*map(torch.cat, zip(*parts, strict=True)))

@@ -10,22 +10,24 @@ import numpy as np
 
 from wor.config.params import Measures
 from wor.measures.item_arrays import ItemArrays
+from wor.measures.measure import mean
 
 
 def ape_by_layer(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> np.ndarray:
     """Return the mean over the window of H / log k: ``[L, W] -> [L]`` in [0, 1], NaN if empty.
 
-    ``entropy`` is in nats, mean over heads; NaN columns pad a short window. ``first_position``
-    counts from 0. The query at position p sees p + 1 keys, of which ``skipped_keys`` are left out
-    (1 without the attention sink). ValueError where k, the keys left, is below 2.
+    ``entropy`` is in nats, mean over heads; NaN columns, as those that pad, are left out.
+    ``first_position`` counts from 0. The query at position p sees p + 1 keys, of which
+    ``skipped_keys`` are left out (1 without the attention sink). ValueError where k, the keys left,
+    is below 2.
     """
-    used = _window(entropy)
-    if not used.size:
+    places = np.flatnonzero(~np.isnan(entropy).all(0))
+    if not len(places):
         return np.full(len(entropy), np.nan)
-    visible = first_position + 1 + np.arange(used.shape[1]) - skipped_keys
+    visible = first_position + 1 + places - skipped_keys
     if visible[0] < 2:
         raise ValueError(f"the query at position {first_position} sees {visible[0]} keys; entropy over one key has no scale")
-    return (used / np.log(visible)).mean(1)
+    return (entropy[:, places].astype(np.float64) / np.log(visible)).mean(1)
 
 
 def ape(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> float:
@@ -35,8 +37,7 @@ def ape(entropy: np.ndarray, first_position: int, skipped_keys: int = 0) -> floa
 
 def ape_nats(entropy: np.ndarray) -> float:
     """Return the mean entropy in nats, which grows with the number of keys; NaN if empty."""
-    used = _window(entropy)
-    return float(used.mean()) if used.size else float("nan")
+    return mean(entropy)
 
 
 def compute(item: ItemArrays, settings: Measures) -> float:
@@ -44,7 +45,3 @@ def compute(item: ItemArrays, settings: Measures) -> float:
     if settings.ape == "no_sink":
         return ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1)
     return ape(item.arrays["entropy"], item.first_position)
-
-
-def _window(entropy: np.ndarray) -> np.ndarray:
-    return entropy[:, ~np.isnan(entropy).all(0)].astype(np.float64)

@@ -10,8 +10,9 @@ import pandas as pd
 from wor.config.params import Params
 from wor.measures import rev
 from wor.measures.item_arrays import Records, iterate_items
+from wor.measures.measure import Measure
 from wor.measures.moments import moments_by_draw
-from wor.measures.registry import COMPONENTS, MEASURES, Measure
+from wor.measures.registry import COMPONENTS, MEASURES
 from wor.measures.table import Calibration, measure_items
 
 

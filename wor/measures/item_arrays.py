@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,6 +13,13 @@ if TYPE_CHECKING:  # `wor` starts without pandas
 
 # What stages store: one row per item, and arrays whose first axis is the items.
 Records: TypeAlias = "tuple[pd.DataFrame, dict[str, np.ndarray]]"
+
+# Arrays whose last axis is the window, and those whose first is `engine.states.PARTS` of it.
+BY_TOKEN = {
+    "entropy", "entropy_no_sink", "kl", "jsd", "prediction_entropy", "attention_squares", "norm", "step_weighted", "step_mean",
+    "step_cosine", "step_entropy", "hoyer", "top_energy", "lens_kl", "lens_probability", "lens_flip",
+}  # fmt: skip
+BY_PART = {"part_cosine", "block_influence", "chain", "participation", "lens_entropy"}
 
 
 @dataclass(frozen=True)
@@ -36,24 +43,46 @@ class ItemArrays:
     and ``entropy_no_sink``, [L, W], are in nats, mean over heads. ``entropy_heads``, [L, H], is
     over log k, mean over the window. ``kl``, [L, W] in nats, is the effect of each layer's
     ablation. ``cosine`` is [P, L + 1]. ``jsd``, [L, W] in bits, is each layer's logit lens against
-    the last's, on evaluation items only. ``first_position``, from 0, is where the window's first
+    the last's. It and what has lens in its name are of evaluation items only. The rest is what
+    `engine.states.describe_states` lists. ``first_position``, from 0, is where the window's first
     token was predicted.
     ``prediction_entropy``, [W] in nats, is from `with_prediction_entropy`. ``thresholds``, [L] in
-    nats, come from calibration controls, and so does ``entropy_fit``; see `apl.thresholds`.
+    nats, come from calibration controls, and so do ``entropy_fit`` and ``quantiles``, by array; see
+    `apl.thresholds`, `tell_tale_norm.thresholds` and `output_entropy.threshold`.
     """
 
     arrays: Mapping[str, np.ndarray]
     first_position: int
     thresholds: np.ndarray
     entropy_fit: EntropyFit | None = None
+    quantiles: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def half(self, parity: int) -> ItemArrays:
+        """Return the item with the window's tokens at even places (0) alone, or at odd ones (1).
+
+        Their columns stay where they are, and the others are NaN. Arrays that are stored as a mean
+        over the whole window are left out, so measures from these have no half.
+        """
+        arrays = {}
+        for name in self.arrays.keys() & BY_TOKEN:
+            arrays[name] = np.full_like(self.arrays[name], np.nan)
+            arrays[name][..., parity::2] = self.arrays[name][..., parity::2]
+        for name in self.arrays.keys() & BY_PART:
+            arrays[name] = self.arrays[name][[1 + parity]]
+        return replace(self, arrays=arrays)
 
 
 def iterate_items(
-    frame: pd.DataFrame, arrays: Mapping[str, np.ndarray], thresholds: np.ndarray, entropy_fit: EntropyFit | None = None
+    frame: pd.DataFrame,
+    arrays: Mapping[str, np.ndarray],
+    thresholds: np.ndarray,
+    entropy_fit: EntropyFit | None = None,
+    quantiles: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[ItemArrays]:
     """Yield each item of stored records, whose arrays have items as their first axis."""
     for index, position in enumerate(first_positions(frame)):
-        yield ItemArrays({name: array[index] for name, array in arrays.items()}, position, thresholds, entropy_fit)
+        stored = {name: array[index] for name, array in arrays.items()}
+        yield ItemArrays(stored, position, thresholds, entropy_fit, quantiles or {})
 
 
 def select(records: Records, rows: np.ndarray) -> Records:

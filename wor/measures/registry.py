@@ -1,38 +1,27 @@
 """The registry of measures. Whatever computes, tests or plots a measure iterates over it."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
 
 from wor.config.params import Measures
-from wor.measures import ape, apl, apl_given_entropy, dtr, rev, sib
-from wor.measures.item_arrays import ItemArrays, Records
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure of an item.
-
-    ``compute(item, params.measures)`` returns a number, or NaN where the item has no window. An
-    item without one of ``required_arrays`` gets no such column: ``jsd`` exists on evaluation items
-    only. A ``component`` is a part of REV, with its sign and weight in ``params.rev``. Every other
-    measure is a rival of REV or a ``variant`` of a component, with a fixed direction: higher in
-    reasoning.
-
-    A measure that calibration items change also has ``compute_by_draw(calibration, items, weights,
-    params.measures)``: the measure under each draw of the calibration items, [draws, items].
-    """
-
-    name: str  # the column of the tables; also in prereg.yaml
-    label: str
-    compute: Callable[[ItemArrays, Measures], float]
-    required_arrays: tuple[str, ...]
-    component: bool = False
-    variant: bool = False
-    compute_by_draw: Callable[[Records, Records, np.ndarray, Measures], np.ndarray] | None = None
-
+from wor.measures import (
+    ape,
+    apl,
+    apl_given_entropy,
+    chain_of_embedding,
+    dtr,
+    effective_depth,
+    head_entropy,
+    hyperlens,
+    lens_profile,
+    output_entropy,
+    rev,
+    sib,
+    stalt,
+    state_spread,
+    tell_tale_norm,
+)
+from wor.measures.item_arrays import ItemArrays
+from wor.measures.measure import Measure
 
 MEASURES = (
     Measure("apl", "APL", apl.compute, ("kl",), component=True, compute_by_draw=apl.compute_by_draw),
@@ -49,6 +38,20 @@ MEASURES = (
     ),
 )
 
+# What others propose. Columns of the tables that the study's own analysis does not iterate over.
+PUBLISHED = (
+    *dtr.PUBLISHED,
+    *hyperlens.PUBLISHED,
+    *tell_tale_norm.PUBLISHED,
+    *stalt.PUBLISHED,
+    *head_entropy.PUBLISHED,
+    *effective_depth.PUBLISHED,
+    *chain_of_embedding.PUBLISHED,
+    *lens_profile.PUBLISHED,
+    *state_spread.PUBLISHED,
+    *output_entropy.PUBLISHED,
+)
+
 COMPONENTS = tuple(measure.name for measure in MEASURES if measure.component)
 RIVALS = tuple(measure.name for measure in MEASURES if not (measure.component or measure.variant))
 SCORES = ["rev", *(measure.name for measure in MEASURES)]  # the scores that a study reports on
@@ -63,9 +66,9 @@ MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in 
 
 
 def compute_measures(item: ItemArrays, settings: Measures) -> dict[str, float]:
-    """Return every measure of an item whose required arrays are stored."""
+    """Return every measure of an item whose required arrays are stored, ours and published ones."""
     return {
         measure.name: measure.compute(item, settings)
-        for measure in MEASURES
+        for measure in (*MEASURES, *PUBLISHED)
         if item.arrays.keys() >= set(measure.required_arrays)
     }

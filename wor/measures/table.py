@@ -1,16 +1,16 @@
 """From the stored arrays of items to a table of measures, one row per item."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from wor.config.params import Params
-from wor.measures import ape, apl, apl_given_entropy, rev
+from wor.measures import ape, apl, apl_given_entropy, output_entropy, rev, tell_tale_norm
 from wor.measures.covariates import window_covariates
 from wor.measures.item_arrays import EntropyFit, first_positions, iterate_items, select
-from wor.measures.registry import COMPONENTS, compute_measures
+from wor.measures.registry import COMPONENTS, PUBLISHED, compute_measures
 
 ITEM_COLUMNS = [
     "item_id", "dataset", "role", "split", "cluster", "token_len", "cot_len", "n_generated", "avg_logprob",
@@ -23,13 +23,15 @@ ITEM_COLUMNS = [
 class Calibration:
     """What calibration controls fix: each layer's threshold, each component's mean and sd.
 
-    Also how each layer's effect goes with entropy, where the records have it.
+    Also how each layer's effect goes with entropy, and quantiles over tokens that published
+    measures take, where the records have the arrays.
     """
 
     thresholds: np.ndarray
     scales: dict[str, tuple[float, float]]
     n: int
     entropy_fit: EntropyFit | None = None
+    quantiles: dict[str, np.ndarray] = field(default_factory=dict)
 
     def as_dict(self) -> dict:
         scales = {name: {"mean": mean, "sd": deviation} for name, (mean, deviation) in self.scales.items()}
@@ -41,7 +43,9 @@ def calibrate(frame: pd.DataFrame, arrays: dict[str, np.ndarray], params: Params
     effects = apl.layer_effects(arrays["kl"])
     tau, everyone = params.measures.tau, np.ones((1, len(frame)))
     fit = apl_given_entropy.fit_by_draw(arrays, everyone, tau) if "prediction_entropy" in arrays else None
-    fixed = Calibration(apl.thresholds(effects, tau), {}, int((~np.isnan(effects).any(1)).sum()), fit)
+    rules = {"norm": tell_tale_norm.thresholds, "prediction_entropy": output_entropy.threshold}
+    quantiles = {name: rule(arrays[name]) for name, rule in rules.items() if name in arrays}
+    fixed = Calibration(apl.thresholds(effects, tau), {}, int((~np.isnan(effects).any(1)).sum()), fit, quantiles)
     raw = raw_measures(frame, arrays, fixed, params)
     return replace(fixed, scales={name: rev.calibration_scale(raw[name].to_numpy()) for name in COMPONENTS})
 
@@ -56,7 +60,7 @@ def raw_measures(frame: pd.DataFrame, arrays: dict[str, np.ndarray], fixed: Cali
             "ape_no_sink": ape.ape(item.arrays["entropy_no_sink"], item.first_position, skipped_keys=1),
             "ape_nats": ape.ape_nats(item.arrays["entropy"]),
         }
-        for item in iterate_items(frame, arrays, fixed.thresholds, fixed.entropy_fit)
+        for item in iterate_items(frame, arrays, fixed.thresholds, fixed.entropy_fit, fixed.quantiles)
     ]
     items = frame.reindex(columns=ITEM_COLUMNS).reset_index(drop=True).assign(**window_covariates(frame))
     table = pd.concat([items, pd.DataFrame(rows)], axis=1)
@@ -102,7 +106,9 @@ def measure_null_models(frame: pd.DataFrame, arrays: dict[str, np.ndarray], para
         measure_items(*part, calibration, params).assign(kind=part[0]["kind"].to_numpy(), seed=part[0]["seed"].to_numpy())
         for part, calibration in zip(parts, calibrations, strict=True)
     ]
-    return pd.concat(tables, ignore_index=True)[["item_id", "kind", "seed", *COMPONENTS, "rev", "reason"]]
+    table = pd.concat(tables, ignore_index=True)
+    published = [measure.name for measure in PUBLISHED if measure.name in table]
+    return table[["item_id", "kind", "seed", *COMPONENTS, "rev", *published, "reason"]]
 
 
 def layer_table(frame: pd.DataFrame, arrays: dict[str, np.ndarray]) -> pd.DataFrame:

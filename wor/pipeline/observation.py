@@ -16,7 +16,7 @@ from wor import storage
 from wor.config.params import ROLES, Params
 from wor.data import answers, windows
 from wor.data.items import Item
-from wor.engine import cost
+from wor.engine import cost, states
 from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
@@ -31,6 +31,7 @@ GENERATION_BATCH = 64  # items that are generated in one batch
 SHARD_SIZE = 16  # observed items that a killed stage may lose
 MIN_PER_CLASS = 2
 RESAMPLE_DRAWS = 3  # of reference positions, whose effects are averaged
+HALF_PRECISION = ("lens_kl", "lens_probability", "prompt_state")  # far below 65504, or checked for it
 UNSCORED = TokenScores(math.nan, math.nan, np.zeros(0), np.zeros(0))
 
 Request = tuple[str, list[int], float]  # item ID, prompt's token IDs, temperature
@@ -290,19 +291,34 @@ def _digest(reference: Reference) -> str:
     return digest.hexdigest()
 
 
-def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool, others: bool) -> dict[str, np.ndarray]:
+def array_shapes(lm: LM, params: Params, lens: bool, others: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each stored array of an item, padded to the largest possible window."""
+    layers, parts = lm.n_layers, len(states.PARTS)
     width = params.max_new_tokens if params.window.rule == "full" else params.window.size
-    shapes = dict.fromkeys(("entropy", "entropy_no_sink", "kl"), (lm.n_layers, width))
-    shapes |= {"entropy_heads": (lm.n_layers, lm.n_heads), "cosine": (params.paraphrase.n, lm.n_layers + 1)}
+    late = len(range(layers + 1)[states.late_layers(layers)])
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("entropy", "entropy_no_sink", "kl"), (layers, width))
+    shapes |= {"entropy_heads": (layers, lm.n_heads), "cosine": (params.paraphrase.n, layers + 1)}
+    shapes |= dict.fromkeys(("attention_squares", "step_cosine", "step_entropy", "hoyer", "top_energy"), (width,))
+    shapes |= {"norm": (2, late, width)} | dict.fromkeys(("step_weighted", "step_mean"), (2, width))
+    shapes |= {"part_cosine": (parts, 3, layers), "block_influence": (parts, layers), "chain": (parts, 2, 4)}
+    shapes |= {"participation": (parts, layers + 1), "prompt_state": (len(states.PROMPT_DEPTHS), lm.width)}
     if lens:
-        shapes["jsd"] = (lm.n_layers, width)
+        shapes |= dict.fromkeys(("jsd", "lens_kl", "lens_probability"), (layers, width))
+        shapes |= {"lens_flip": (width,), "lens_entropy": (parts, layers)}
     if others:
-        shapes |= dict.fromkeys(map("kl_{}".format, params.other_stand_ins()), (len(params.stand_ins.layers(lm.n_layers)), width))
+        shapes |= dict.fromkeys(map("kl_{}".format, params.other_stand_ins()), (len(params.stand_ins.layers(layers)), width))
         shapes |= dict.fromkeys(map("cosine_{}".format, params.other_centres()), shapes["cosine"])
-    padded = {name: np.full((len(observed), *shape), np.nan, np.float32) for name, shape in shapes.items()}
+    return shapes
+
+
+def _pad(lm: LM, observed: Sequence[dict[str, np.ndarray]], params: Params, lens: bool, others: bool) -> dict[str, np.ndarray]:
+    padded = {
+        name: np.full((len(observed), *shape), np.nan, np.float16 if name in HALF_PRECISION else np.float32)
+        for name, shape in array_shapes(lm, params, lens, others).items()
+    }
     for index, arrays in enumerate(observed):
         for name, array in arrays.items():
-            padded[name][index, : array.shape[0], : array.shape[1]] = array
+            padded[name][index][tuple(map(slice, array.shape))] = array
     return padded
 
 

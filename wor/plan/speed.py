@@ -89,7 +89,7 @@ def measure_speed(shape: Shape, placement: Placement, imported: float, tokens: i
         ),
         "lens": (
             timed_shape.unembedding(width * layers),
-            lambda lm, _: unembed.logit_lens_jsd(lm, clean.hidden[1:], clean.hidden[-1]),
+            lambda lm, _: unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]),
         ),
     }
     rates: dict[str, list[float]] = {kind: [] for kind in passes}

@@ -1,0 +1,143 @@
+"""Reduce the residual stream of a window to what published measures of effort are made from.
+
+``[PARTS, ...]`` are the numbers over all tokens of the window, over those at its even places (0,
+2, ...), and over those at its odd ones. So a measure of a whole window has two halves to compare.
+"""
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from wor.engine.attention import accumulation_dtype
+from wor.engine.capture import CleanRun
+from wor.engine.model import LM
+
+PARTS = (slice(None), slice(0, None, 2), slice(1, None, 2))
+LARGEST = 10  # dimensions that are left out: a few massive ones dominate norms and distances
+PROMPT_DEPTHS = (0.5, 0.75)  # of the states at the last prompt token
+ENERGY_SHARE = 0.05  # of the dimensions, in `sparsity`
+
+
+def largest_dimensions(mean: torch.Tensor) -> torch.Tensor:
+    """Return the LARGEST dimensions with the largest mean of some layer: ``[L + 1, D] -> [10]``.
+
+    ``mean`` is the reference mean of the residual stream. So they are the same for all items.
+    """
+    return mean.abs().amax(0).topk(LARGEST).indices
+
+
+def late_layers(n_layers: int) -> slice:
+    """Return the layers of the last quarter without the last, at least one, as rows of [L + 1]."""
+    return slice(max(0, min(3 * n_layers // 4, n_layers - 2)) + 1, n_layers)
+
+
+def describe_states(lm: LM, clean: CleanRun, mean: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return arrays of a window of W tokens from a clean pass; D width, L layers.
+
+    In ``[2, ...]``, the first is over all dimensions, the second without `largest_dimensions`.
+
+    Returns
+    -------
+    attention_squares : [W] sum of a query's squared attention weights, mean over heads and layers.
+    norm : [2, late, W] L2 norm of the residual stream after each of the `late_layers`.
+    step_weighted, step_mean, step_cosine, step_entropy : of `token_steps`.
+    part_cosine : [PARTS, 3, L] mean cosine of what is added with the stream that it is added to:
+        attention's output, the MLP's, and the whole layer's.
+    block_influence : [PARTS, L] mean of 1 - cosine of the residual stream before and after a layer.
+    chain : [PARTS, 2, 4] of the mean states, `chain_of_embedding`.
+    participation : [PARTS, L + 1] `participation_ratio` of the window's states.
+    hoyer, top_energy : [W] `sparsity` of the final state, after the final norm.
+    """
+    dtype = accumulation_dtype(clean.hidden.dtype)
+    hidden = clean.hidden.to(dtype)
+    kept = torch.ones(hidden.shape[-1], dtype=torch.bool, device=hidden.device)
+    kept[largest_dimensions(mean.to(hidden.device))] = False
+    variants = (hidden, hidden[..., kept])
+    weighted, means, entropies = zip(*map(token_steps, variants), strict=True)
+    before = hidden[:-1]
+    attention, mlp = clean.attention_out.to(dtype), clean.mlp_out.to(dtype)
+    added = ((attention, before), (mlp, before + attention), (hidden[1:] - before, before))
+    cosines = torch.stack([cosine_similarity(part, stream, dim=-1) for part, stream in added])
+    influence = 1 - cosine_similarity(before, hidden[1:], dim=-1)
+    hoyer, top_energy = sparsity(lm.norm(clean.hidden[-1]).to(dtype))
+    return {
+        "attention_squares": clean.attention_squares.mean((0, 1)),
+        "norm": torch.stack([variant[late_layers(lm.n_layers)].norm(dim=-1) for variant in variants]),
+        "step_weighted": torch.stack(weighted),
+        "step_mean": torch.stack(means),
+        "step_cosine": cosine_steps(hidden),
+        "step_entropy": entropies[0],
+        "part_cosine": torch.stack([cosines[..., part].mean(-1) for part in PARTS]),
+        "block_influence": torch.stack([influence[:, part].mean(-1) for part in PARTS]),
+        "chain": torch.stack(
+            [torch.stack([chain_of_embedding(variant[:, part].mean(1)) for variant in variants]) for part in PARTS]
+        ),
+        "participation": torch.stack([participation_ratio(hidden[:, part]) for part in PARTS]),
+        "hoyer": hoyer,
+        "top_energy": top_energy,
+    }
+
+
+def token_steps(hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return how far the states of a token, [L + 1, W, D], are from those of the token before.
+
+    With a[l, t] = norm(h[l, t] - h[l, t-1]), b[l, t] = norm(h[l, t] - h[l-1, t]) and w = softmax of
+    b over the layers l = 1..L: sum of w a, mean of a, and the entropy of w in nats, each [W]. The
+    window's first token has none: it is NaN.
+    """
+    a = (hidden[1:, 1:] - hidden[1:, :-1]).norm(dim=-1)
+    log_w = (hidden[1:, 1:] - hidden[:-1, 1:]).norm(dim=-1).log_softmax(0)
+    entropy = -(log_w.exp() * log_w).sum(0)
+    weighted, mean, entropy = (_after_first(values) for values in ((log_w.exp() * a).sum(0), a.mean(0), entropy))
+    return weighted, mean, entropy
+
+
+def cosine_steps(hidden: torch.Tensor) -> torch.Tensor:
+    """Return the weighted sum of `token_steps`, [W], with 1 - cosine in the place of distances."""
+    a = 1 - cosine_similarity(hidden[1:, 1:], hidden[1:, :-1], dim=-1)
+    b = 1 - cosine_similarity(hidden[1:, 1:], hidden[:-1, 1:], dim=-1)
+    return _after_first((b.softmax(0) * a).sum(0))
+
+
+def _after_first(values: torch.Tensor) -> torch.Tensor:
+    return torch.cat([values.new_full((1,), torch.nan), values])
+
+
+def chain_of_embedding(states: torch.Tensor) -> torch.Tensor:
+    """Return four means over the steps of a chain of states, ``[L + 1, D] -> [4]``.
+
+    M is the length of a step, A its angle in radians, each over that from the first state to the
+    last: the means of M, A, M cos A and M sin A. NaN where first and last are equal.
+    """
+    first, last = states[:1], states[-1:]
+    length = (states[1:] - states[:-1]).norm(dim=-1) / (last - first).norm(dim=-1)
+    turn = _angle(states[1:], states[:-1]) / _angle(last, first)
+    return torch.stack([part.mean() for part in (length, turn, length * turn.cos(), length * turn.sin())])
+
+
+def _angle(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return the angle between vectors, in radians. An arccosine would lose the small ones."""
+    left, right = (vector / vector.norm(dim=-1, keepdim=True) for vector in (left, right))
+    return 2 * torch.atan2((left - right).norm(dim=-1), (left + right).norm(dim=-1))
+
+
+def participation_ratio(states: torch.Tensor) -> torch.Tensor:
+    """Return (sum e)^2 / sum e^2 of the eigenvalues e of the states' covariance.
+
+    ``[L + 1, W, D] -> [L + 1]`` in [1, W - 1]: over how many directions W tokens spread. NaN where
+    they are all equal.
+    """
+    centred = states - states.mean(1, keepdim=True)
+    gram = centred @ centred.mT
+    return gram.diagonal(dim1=-2, dim2=-1).sum(-1) ** 2 / gram.square().sum((-2, -1))
+
+
+def sparsity(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return Hoyer's index and the share of energy in the largest 5 % of dimensions.
+
+    ``[..., D] -> [...]`` twice, in [0, 1]: Hoyer's is (sqrt(D) - L1 / L2) / (sqrt(D) - 1), 0 where
+    all dimensions are of one size, 1 where one alone isn't 0. NaN where all are 0.
+    """
+    root, squares = states.shape[-1] ** 0.5, states.square()
+    largest = squares.topk(max(1, int(ENERGY_SHARE * states.shape[-1]))).values
+    hoyer = (root - states.abs().sum(-1) / squares.sum(-1).sqrt()) / (root - 1)
+    return hoyer, largest.sum(-1) / squares.sum(-1)
