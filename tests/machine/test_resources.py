@@ -1,8 +1,8 @@
 """Check estimates of memory, files and outputs against what a run then takes."""
 
 import copy
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -13,6 +13,7 @@ from wor.config.params import HubModel, LocalModel, TruncatedModel
 from wor.engine.load import choose_device, load
 from wor.engine.twin import NULL_KINDS, make_null_model
 from wor.machine import resources
+from wor.pipeline import observation
 from wor.plan import shape
 from wor.plan.work import count_work
 from wor.weights import families, folders, identity_card
@@ -73,10 +74,10 @@ def test_items_are_as_many_as_the_stages_of_a_model_observe_at_most(settings):
 
 def test_a_stages_output_is_its_arrays_and_a_row_each(settings):
     assert resources.output_bytes(settings, 0) == 0
-    width = settings.window.size
-    arrays = [np.zeros((10, 4, width), np.float32)] * 4 + [np.zeros((10, 4, 2), np.float32)]
-    arrays.append(np.zeros((10, settings.paraphrase.n, 5), np.float32))
-    rows = 10 * 4000
-    assert resources.output_bytes(settings, 10, layers=4, heads=2) == sum(array.nbytes for array in arrays) + rows
+    for layers, heads, width in ((30, 9, 576), (32, 15, 960), (24, 32, 2048)):
+        lm = SimpleNamespace(n_layers=layers, n_heads=heads, width=width)
+        arrays = observation._pad(lm, [{}] * 10, settings, lens=True, others=False).values()
+        written = sum(array.nbytes for array in arrays) + 10 * 4000
+        assert written <= resources.output_bytes(settings, 10, layers, heads, width) < 1.02 * written
     full = settings.model_copy(update={"window": settings.window.model_copy(update={"rule": "full"})})
     assert resources.output_bytes(full, 10) > resources.output_bytes(settings, 10)  # as wide as what is generated

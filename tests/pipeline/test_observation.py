@@ -1,12 +1,19 @@
 """What is noted of a continuation: where its answer stands among its tokens."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+import torch
 
 from tests.helpers.root import ROOT
 from wor import storage
 from wor.data import answers, windows
 from wor.data.items import Item
+from wor.engine import states
+from wor.engine.observe import PromptAndContinuation, observe
 from wor.errors import UserError
+from wor.measures.item_arrays import BY_PART, BY_TOKEN
 from wor.pipeline import observation
 
 
@@ -61,3 +68,38 @@ def test_a_controls_window_ends_before_its_closing_phrase(lm, settings):
     assert response.sequence.end == response.closing_span[0]
     assert "That" not in "".join(tokens[response.sequence.start : response.sequence.end])
     assert response.answer == ""
+
+
+MODELS = [(30, 9, 576), (32, 15, 960), (24, 32, 2048)]  # layers, heads, width of SmolLM2's three sizes
+
+
+@pytest.mark.parametrize(("layers", "heads", "width"), MODELS)
+@pytest.mark.parametrize("lens", [True, False])
+def test_what_published_measures_need_less_than_doubles_the_arrays(settings, layers, heads, width, lens):
+    lm = SimpleNamespace(n_layers=layers, n_heads=heads, width=width)
+    sizes = {name: array.nbytes for name, array in observation._pad(lm, [{}], settings, lens, others=lens).items()}
+    own = {"kl", "entropy", "entropy_no_sink", "jsd", "entropy_heads"} | {name for name in sizes if name[:3] in ("kl_", "cos")}
+    assert sum(sizes.values()) < 2 * sum(sizes[name] for name in own & sizes.keys())
+
+
+@pytest.mark.parametrize("lens", [True, False])
+def test_every_array_of_an_item_is_stored_in_its_own_shape(lm, settings, lens):
+    """Check a window as long as stored windows are, a shorter one, and an item without one."""
+    settings = settings.model_copy(update={"window": settings.window.model_copy(update={"size": 8})})
+    replacement, belief = torch.zeros(lm.n_layers, lm.width), torch.ones(lm.n_layers + 1, lm.width)
+    prompt, others = [5, 9, 2, 7], [[5, 2, 7], [9, 2, 7]]
+    full, short = (
+        observe(lm, PromptAndContinuation(prompt, list(range(20, 32)), 1, end), others, "mlp", replacement, belief, lens)[0]
+        for end in (9, 5)
+    )
+    shapes = observation.array_shapes(lm, settings, lens, others=False)
+    assert {name: array.shape for name, array in full.items()} == shapes
+    stored = observation._pad(lm, [full, short, {}], settings, lens, others=False)
+    for name, array in stored.items():
+        tolerance = 1e-3 if name in observation.HALF_PRECISION else 0
+        assert array[0] == pytest.approx(full[name], rel=tolerance, abs=1e-7, nan_ok=True)
+        assert array[1][tuple(map(slice, short[name].shape))] == pytest.approx(short[name], rel=tolerance, abs=1e-7, nan_ok=True)
+        assert np.isnan(array[2]).all()
+    by_token = {name for name, shape in shapes.items() if shape[-1] == 8} - {"part_cosine", "block_influence"}
+    assert by_token == BY_TOKEN & shapes.keys()
+    assert {name for name, shape in shapes.items() if shape[0] == len(states.PARTS)} >= BY_PART & shapes.keys()

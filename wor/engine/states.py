@@ -128,7 +128,9 @@ def participation_ratio(states: torch.Tensor) -> torch.Tensor:
     """
     centred = states - states.mean(1, keepdim=True)
     gram = centred @ centred.mT
-    return gram.diagonal(dim1=-2, dim2=-1).sum(-1) ** 2 / gram.square().sum((-2, -1))
+    total = gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+    rounding = torch.finfo(states.dtype).eps ** 1.5 * states.square().sum((-2, -1))
+    return torch.where(total > rounding, total**2 / gram.square().sum((-2, -1)), torch.nan)
 
 
 def sparsity(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

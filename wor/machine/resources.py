@@ -11,7 +11,7 @@ from wor.errors import UserError
 from wor.weights import wheels
 
 LIBRARIES = int(0.45 * 2**30)  # of a stage's process without a model; measured: 0.43
-LAYERS, HEADS = 32, 32  # at most, of SmolLM and SmolLM2, for a model that is not downloaded
+LAYERS, HEADS, MODEL_WIDTH = 32, 32, 2048  # at most, of SmolLM and SmolLM2, for a model that is not downloaded
 
 
 @functools.cache
@@ -52,10 +52,15 @@ def weights_on_disk(parameters: int) -> int:
     return 4 * parameters
 
 
-def output_bytes(params: Params, items: int, layers: int = LAYERS, heads: int = HEADS) -> int:
-    """Return the bytes that a stage writes of ``items`` items: float32 arrays and table rows."""
+def output_bytes(params: Params, items: int, layers: int = LAYERS, heads: int = HEADS, model_width: int = MODEL_WIDTH) -> int:
+    """Return the bytes that a stage writes of ``items`` items: arrays and table rows.
+
+    Of the arrays in `pipeline.observation.array_shapes`, six of every layer and token, two of these
+    in half precision, and norms of a quarter of the layers make the most.
+    """
     width = windows.max_window_length(params.window, params.max_new_tokens)
-    numbers = 4 * layers * width + layers * heads + params.paraphrase.n * (layers + 1)
+    by_token = 5 * layers + layers // 2 + 11
+    numbers = by_token * width + layers * heads + (params.paraphrase.n + 18) * (layers + 1) + model_width
     return items * (4 * numbers + 4000)
 
 

@@ -106,7 +106,8 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
                 line.items, line.tokens, line.flops, line.seconds = len(work.items), work.tokens, work.total(model_shape), seconds
                 plan.memory = max(plan.memory, peak_memory(work, model_shape, placement, params))
                 copies = 3 if work.name.startswith("activations@") else 2  # here, in DVC's cache, in the iteration
-                plan.disk += copies * resources.output_bytes(params, line.items, model_shape.layers, model_shape.heads)
+                sizes = model_shape.layers, model_shape.heads, model_shape.config.hidden_size
+                plan.disk += copies * resources.output_bytes(params, line.items, *sizes)
     plan.needed = needed_items(params)
     n_items = sum(params.spec(name).n for name in params.datasets)
     for name in lines.keys() - {name for names in instances.values() for name in names}:
