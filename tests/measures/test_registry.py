@@ -9,7 +9,7 @@ from wor.config import preregistration
 from wor.config.params import Rev
 from wor.measures import ape, apl, apl_given_entropy, dtr, sib
 from wor.measures.item_arrays import ItemArrays
-from wor.measures.registry import COMPONENTS, LABELS, MEANINGS, MEASURES, SCORES, compute_measures
+from wor.measures.registry import COMPONENTS, LABELS, MEANINGS, MEASURES, PUBLISHED, RIVALS, SCORES, compute_measures
 
 LAYERS, WINDOW = 6, 8
 
@@ -32,7 +32,8 @@ def item():
 
 def test_each_measure_is_its_function_of_the_stored_arrays(item, settings):
     rule, arrays = settings.measures, item.arrays
-    assert compute_measures(item, rule) == {
+    result = compute_measures(item, rule)
+    assert {name: result[name] for name in SCORES[1:]} == {
         "apl": apl.apl(arrays["kl"].mean(1), item.thresholds),
         "ape": ape.ape(arrays["entropy"], 80),
         "sib": sib.sib(arrays["cosine"], LAYERS // 2),
@@ -47,12 +48,14 @@ def test_a_measure_without_its_material_has_no_column(item, settings):
     stored = {name: array for name, array in item.arrays.items() if name not in ("jsd", "prediction_entropy")}
     without = ItemArrays(stored, 80, item.thresholds)
     assert list(compute_measures(without, settings.measures)) == list(COMPONENTS)
+    names = {measure.name for measure in PUBLISHED if set(measure.required_arrays) <= item.arrays.keys()}
+    assert compute_measures(item, settings.measures).keys() == names | set(SCORES[1:])
 
 
 def test_an_item_without_a_window_has_no_measure(item, settings):
     empty = ItemArrays({name: np.full_like(array, np.nan) for name, array in item.arrays.items()}, 80, item.thresholds)
     result = compute_measures(empty, settings.measures)
-    assert list(result) == [measure.name for measure in MEASURES]
+    assert set(SCORES[1:]) < set(result)
     assert all(math.isnan(value) for value in result.values())
 
 
@@ -60,6 +63,13 @@ def test_every_component_has_a_sign_and_a_weight_and_every_score_a_name():
     assert set(COMPONENTS) == set(Rev.model_fields)
     assert list(LABELS) == SCORES
     assert len(set(SCORES)) == len(SCORES)
+
+
+def test_published_measures_are_no_scores_of_the_study_itself():
+    """Check that its tables, hypotheses and Holm families keep their rows: DTR was there before."""
+    assert SCORES == ["rev", "apl", "ape", "sib", "dtr", "apl_given_entropy"]
+    assert RIVALS == ("dtr",)
+    assert {measure.name for measure in PUBLISHED} & set(SCORES) == {"dtr"}
 
 
 def test_a_hypothesis_can_be_of_every_measure():
