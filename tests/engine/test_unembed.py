@@ -120,6 +120,22 @@ def test_divergence_equals_scipys(lm, lm64):
         assert np.abs(jsd - expected).max() < tolerance
 
 
+def test_what_the_lens_reads_beside_the_divergence(lm, lm64):
+    for model, tolerance in ((lm, 1e-4), (lm64, 1e-9)):
+        clean = capture(model, IDS, Span(20, 26))
+        lens = unembed.logit_lens(model, clean.hidden[1:], clean.hidden[-1])
+        with torch.inference_mode():
+            log_p = model.logits(clean.hidden[1:]).double().log_softmax(-1)
+        argmax = log_p[-1].argmax(-1)
+        kl = (log_p.exp() * (log_p - log_p[-1])).sum(-1)
+        assert (lens.kl - kl).abs().max() < tolerance
+        assert (lens.entropy - torch.special.entr(log_p.exp()).sum(-1)).abs().max() < tolerance
+        assert (lens.probability - log_p.exp()[:, range(6), argmax]).abs().max() < tolerance
+        assert torch.equal(lens.ranked_first, log_p.argmax(-1) == argmax)
+        assert lens.kl.min() >= 0
+        assert lens.ranked_first[-1].all()
+
+
 def test_the_last_layer_has_settled_and_none_leaves_the_unit_interval(lm):
     clean = capture(lm, IDS, Span(20, 26))
     jsd = unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]).jsd

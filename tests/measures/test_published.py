@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from tests.helpers.tiny import tiny_config
 from wor.engine import states, unembed
@@ -50,7 +50,7 @@ def mean():
 
 
 def clone(model, attention):
-    copy = LlamaForCausalLM._from_config(deepcopy(model.config), attn_implementation=attention).double().eval()
+    copy = AutoModelForCausalLM.from_config(deepcopy(model.config), attn_implementation=attention).double().eval()
     copy.load_state_dict(model.state_dict())
     return copy
 
