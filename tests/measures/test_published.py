@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+from tests.helpers.root import ROOT
 from tests.helpers.tiny import tiny_config
 from wor.engine import states, unembed
 from wor.engine.capture import capture
@@ -359,5 +360,7 @@ def test_every_published_measure_says_what_it_is():
     for measure in PUBLISHED:
         assert measure.direction in (1, 0, -1)
         assert all((measure.family, measure.formula, measure.range, measure.source))
+    page = (ROOT / "docs" / "measures.md").read_text()
+    assert [name for name in NAMES if f"`{name.removesuffix('_trimmed')}`" not in page] == []
     families = {measure.family for measure in PUBLISHED if measure.kind == "rival"}
     assert len(families) == 7  # and LiReF, which needs labels

@@ -178,7 +178,8 @@ class Iteration:
         """Return the measures' arrays (see engine.observe), one row per item, ordered as ``items``.
 
         ``kl``, ``entropy``, ``entropy_no_sink`` and ``jsd`` are [N, L, W], ``entropy_heads``
-        is [N, L, H] and ``cosine`` is [N, P, L + 1]. Values beyond an item's window are NaN.
+        is [N, L, H] and ``cosine`` is [N, P, L + 1]. Values beyond an item's window are NaN. The
+        others are what the published measures are made from.
         """
         import numpy as np
 
