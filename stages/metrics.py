@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from wor import paths, storage
-from wor.measures import calibration_draws, designs, specifications, stand_ins, table
+from wor.measures import calibration_draws, designs, halves, specifications, stand_ins, table
 from wor.measures.item_arrays import Records, join, with_prediction_entropy
 from wor.statistics import bootstrap
 
@@ -38,6 +38,7 @@ def main(params, log):
         _write_draws(model, reference, items, params)
         scores = stand_ins.stand_in_scores(reference, items, params)
         storage.write_csv(paths.METRICS / f"{model}_stand_ins.csv", scores)
+        storage.write_csv(paths.METRICS / f"{model}_halves.csv", halves.half_table(items, calibration, params))
         _write_nulls(model, calibration, params)
         design_table = designs.design_table(records, _read(paths.DESIGNS / model), calibration, params)
         storage.write_csv(paths.metrics(model, "designs"), design_table)

@@ -20,6 +20,7 @@ from wor.analysis import (
     sizes,
     specification_curve,
     stand_ins,
+    trial,
     wording,
 )
 from wor.analysis.evaluation import Evaluation
@@ -130,7 +131,11 @@ def _analyse(model, evaluation, study_items, margin, log):
     result["head_ranking"] = robustness.head_ranking(ranking_items, head_arrays["kl"], params)
     result["head_ranking"]["unused"] = storage.read_json(paths.HEADS / model / "unused.json")
     excluded = storage.read_json(paths.design_exclusions(model))
-    result["designs"] = designs.analyse_designs(storage.read_csv(paths.metrics(model, "designs")), excluded, evaluation)
+    design_table = storage.read_csv(paths.metrics(model, "designs"))
+    result["designs"] = designs.analyse_designs(design_table, excluded, evaluation)
+    halves = storage.read_csv(paths.METRICS / f"{model}_halves.csv")
+    result["trial"] = trial.run_trial(evaluation, halves, null_scores, design_table)
+    storage.write_csv(paths.STATS / f"{model}_trial.csv", trial.trial_table(result["trial"]))
     result["confidence"] = params.statistics.confidence
     return result
 

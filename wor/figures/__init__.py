@@ -5,4 +5,5 @@ FIGURES = {  # one per line: `wor new figure` adds a line
     "scaling": "scaling",
     "temp_robustness": "temperature",
     "ablation_curve": "ablation",
+    "measures": "measures",
 }

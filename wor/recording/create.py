@@ -59,6 +59,8 @@ def result_files(params: Params) -> dict[str, Path]:
             files[f"{label}_{part}_metrics.csv"] = paths.metrics(model, part)
         for dataset in params.datasets:
             files[f"{label}_{dataset}_layers.csv"] = paths.METRICS / f"{model}_{dataset}_layers.csv"
+        files[f"{label}_halves.csv"] = paths.METRICS / f"{model}_halves.csv"
+        files[f"{label}_trial.csv"] = paths.STATS / f"{model}_trial.csv"
         files[f"{label}_specifications.csv"] = paths.STATS / f"{model}_specifications.csv"
         files[f"{label}_head_ranking.csv"] = paths.HEADS / model / "ranking.csv"
         files[f"{label}_head_removal.csv"] = paths.HEADS / model / "accuracy.csv"
