@@ -59,7 +59,7 @@ COMPARED = ("effect", "apl", "ape")  # derived against copied, in the designs; e
 MATCHED = ("effect", "apl")  # which also have a value over tokens of equal entropy
 GOLD = ("effect", *COMPONENTS, "rev")  # compared on text that people wrote
 HEADS = "heads"  # one more rival, without a value per item: a fit on the entropies of all heads
-LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in MEASURES}
+LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in (*MEASURES, *PUBLISHED)}
 # What a score is, in one sentence: the first line of the module that computes it.
 _MODULES = {"rev": rev} | {measure.name: sys.modules[measure.compute.__module__] for measure in MEASURES}
 MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in _MODULES.items()}

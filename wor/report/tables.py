@@ -386,6 +386,64 @@ def rivals(result: dict) -> Table:
     return Table("REV against its rivals", ["difference", "AUROC", "p (Holm)"], rows, [1, 2], notes)
 
 
+CLAIMS = {1: "higher", -1: "lower", 0: "none"}
+
+
+def trial(result: dict) -> Table:
+    """Return what each measure separates and adds. Empty for an earlier version."""
+    measures = result.get("trial", {"measures": {}})["measures"]
+    rows: list[list[Cell]] = []
+    for key, entry in measures.items():
+        given = list(entry["given_nulls"].values())
+        rows.append(
+            [
+                measure_term(key),
+                CLAIMS[entry["direction"]],
+                format_estimate(entry["auroc"]),
+                entry["claim"],
+                format_estimate(entry["gain"], sign=True),
+                format_p(entry["p_holm"]),
+                format_estimate(entry["partial"], sign=True),
+                format_estimate(given[-1] if given else None, sign=True),
+                format_estimate(entry["derive_copy"], sign=True),
+            ]
+        )
+    kinds = list(next(iter(measures.values()))["given_nulls"]) if measures else []
+    notes = [
+        "Claimed: the side of reasoning or effort that a measure's authors claim. Against it is contradicted.",
+        "dAUC: over the full baseline, bounded to the claimed side. p: of the coefficient, corrected over all measures (Holm). "
+        "Partial r: with the class, given the full baseline's covariates.",
+        *([f"Given nulls: partial r given the values of null models ({null_model_label(kinds[-1])})."] if kinds else []),
+        "Derive − copy: the same tokens under the problem and under a prompt to copy them, in standard deviations.",
+        "Most were proposed to tell right from wrong answers of larger models. This contrast is our transfer of them. Intervals "
+        "take thresholds as known.",
+    ]
+    head = ["measure", "claimed", "AUROC", "claim", "dAUC (full)", "p (Holm)", "partial r", "given nulls", "derive − copy"]
+    return Table("The trial: every measure on the same items", head, rows, (2, 4, 5, 6, 7, 8), notes if rows else [])
+
+
+def trial_context(result: dict) -> Table:
+    """Return what each measure goes with, and how reliable it is. Empty for an earlier version."""
+    measures = result.get("trial", {"measures": {}})["measures"]
+    doses = list(dict.fromkeys(dataset for entry in measures.values() for dataset in entry["dose"]))
+    others = list(next(iter(measures.values()))["goes_with"]) if measures else []
+    rows: list[list[Cell]] = [
+        [
+            measure_term(key),
+            *(format_estimate(entry["goes_with"][other], sign=True) for other in others),
+            *(format_estimate(entry["dose"].get(dataset), sign=True) for dataset in doses),
+            format_estimate(entry["reliability"]),
+        ]
+        for key, entry in measures.items()
+    ]
+    notes = [
+        "Correlations are Spearman's, over all scored items. Dose: Kendall's tau with the steps of the worked solution.",
+        "Reliability: Cronbach's alpha of the window's even and odd tokens, within the classes.",
+    ]
+    head = ["measure", *map(measure_label, others), *(f"dose, {dataset}" for dataset in doses), "reliability"]
+    return Table("The trial: what the measures go with", head, rows, range(1, len(head)), notes if rows else [])
+
+
 def stand_ins(result: dict) -> Table:
     """Return what another stand-in of APL and another centre of SIB do; empty for old results."""
     rows: list[list[Cell]] = [
@@ -560,6 +618,8 @@ MODEL_TABLES = (
     added_to_null_models,
     hypotheses,
     rivals,
+    trial,
+    trial_context,
     stand_ins,
     derive_copy,
     gold_text,
