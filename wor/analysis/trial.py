@@ -18,11 +18,6 @@ GOES_WITH = ("token_len", "perplexity", "window_entropy")  # what a measure's co
 NOT_STORED = "no pass that it needs was made here"
 
 
-def tried_measures() -> list[str]:
-    """Return the names of all measures of the trial: the study's own, then the published ones."""
-    return [*SCORES, *(measure.name for measure in PUBLISHED)]
-
-
 def claimed_directions(evaluation: Evaluation) -> dict[str, int]:
     """Return the direction that each measure's authors claim: 1 or -1, and 0 for none."""
     own = {name: evaluation.direction(name) for name in SCORES}
@@ -34,7 +29,7 @@ def run_trial(evaluation: Evaluation, halves: pd.DataFrame, nulls: pd.DataFrame,
 
     - ``auroc``: as it comes, with a BCa interval. ``claim`` says whether it lies on the side that
       the authors claim
-    - ``gain``: dAUC over the full baseline, bounded to the claimed side. ``coefficient`` is the test
+    - ``gain``: dAUC over the full baseline, bounded to the claimed side. ``coefficient`` tests
       whether it adds; ``p_holm`` is its p, corrected over all measures
     - ``partial``: partial r with the class, given the covariates of the full baseline
     - ``given_nulls``: by kind of null model, partial r given length, perplexity and the null
@@ -178,7 +173,7 @@ def _reliability(evaluation: Evaluation, name: str, halves: pd.DataFrame) -> Est
     rows = evaluation.scored[evaluation.scored["item_id"].isin(values.index)].reset_index(drop=True)
     if not len(rows):
         return undefined("it has no value of half a window")
-    replicates = values.loc[rows["item_id"]].to_numpy(float).T
+    replicates = values.loc[rows["item_id"]].to_numpy(float).T.copy()
     for role in ("reasoning", "control"):
         mask = (rows["role"] == role).to_numpy()
         if mask.any():
@@ -191,7 +186,7 @@ def _reliability(evaluation: Evaluation, name: str, halves: pd.DataFrame) -> Est
 
 
 def trial_table(result: dict) -> pd.DataFrame:
-    """Return the trial as a table: a row per measure and quantity, with value, interval, p and n."""
+    """Return the trial as a table: one row per measure and quantity, with value, interval and p."""
     rows = []
     for name, entry in result["measures"].items():
         nested = {

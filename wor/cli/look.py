@@ -143,6 +143,28 @@ def registry(
         terminal.show_registry(values)
 
 
+def measures(
+    name: Annotated[str, typer.Argument(help="One of them, for everything that is known of it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List every measure of the trial: formula, range, direction claimed, source.
+
+    Example: wor measures dtr
+    """
+    from wor.measures.registry import describe_measures
+
+    rows = describe_measures()
+    if name:
+        names = [row["name"] for row in rows]
+        if name not in names:
+            raise UserError("measures", name, f"There are {', '.join(names)}")
+        rows = [row for row in rows if row["name"] == name]
+    if as_json:
+        print_json(rows)
+    else:
+        terminal.show_measures(rows, whole=bool(name))
+
+
 def runs(as_json: AsJson = False) -> None:
     """Print every DVC experiment of this branch: headline, iteration, and the parameters that vary.
 

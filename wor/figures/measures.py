@@ -69,7 +69,9 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
     separating = points[points["quantity"] == AUROC]
     panels = [
         f"Left: AUROC, reasoning against control items (n = {counts(separating)}), of the study's own and of published "
-        "measures; dotted: chance." if len(separating) else "",
+        "measures; dotted: chance."
+        if len(separating)
+        else "",
         "Right: dAUC over the full baseline, with the measure's coefficient bounded to the side that its authors claim; dotted: "
         "nothing.",
         "Most of these measures were proposed to tell right from wrong answers of larger models. Reasoning against control is "
@@ -77,4 +79,3 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
     ]
     title = "Measures of reasoning effort"
     return caption(title, panels, points, points["series"], "place of the measure", "whole clusters", params)
-

@@ -65,6 +65,26 @@ _MODULES = {"rev": rev} | {measure.name: sys.modules[measure.compute.__module__]
 MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in _MODULES.items()}
 
 
+def describe_measures() -> list[dict]:
+    """Return what is known of each measure, the study's own first: one dict of texts each."""
+    own = [
+        {"name": name, "label": LABELS[name], "formula": meaning, "direction": "higher", "source": "this study"}
+        for name, meaning in MEANINGS.items()
+        if name != "dtr"
+    ]
+    claims = {1: "higher", -1: "lower", 0: "none"}
+    published = [
+        {
+            **{key: getattr(measure, key) for key in ("name", "label", "family", "kind", "formula", "range", "units")},
+            "direction": claims[measure.direction],
+            "source": measure.source,
+            "reading": measure.reading,
+        }
+        for measure in PUBLISHED
+    ]
+    return own + published
+
+
 def compute_measures(item: ItemArrays, settings: Measures) -> dict[str, float]:
     """Return every measure of an item whose required arrays are stored, ours and published ones."""
     return {

@@ -129,6 +129,21 @@ def show_registry(rows: list[dict], console: Console | None = None) -> None:
     print_table(Table(caption, head, cells, (3, 4, 5, 6, 7)), console or open_console())
 
 
+def show_measures(rows: list[dict], whole: bool, console: Console | None = None) -> None:
+    """Print one row per measure, or everything of each where ``whole``."""
+    console = console or open_console()
+    if whole:
+        for row in rows:
+            for key, value in row.items():
+                if value:
+                    print_line(console, f"{key}: {value}")
+        return
+    head = ["name", "label", "formula", "claimed", "source"]
+    cells = [[row["name"], row["label"], row["formula"], row["direction"], row["source"]] for row in rows]
+    note = "Claimed: the side of reasoning, effort or right answers. More of one: wor measures NAME"
+    print_table(Table(f"{len(rows)} measures", head, cells, (0, 3), [note]), console)
+
+
 def show_runs(rows: list[dict], varying: list[str], console: Console | None = None) -> None:
     """Print DVC's experiments with their headline and the parameters in which they differ."""
     cells = []

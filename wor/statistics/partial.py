@@ -99,6 +99,8 @@ def partial_given_replicates(
     plain = partial_correlation(x, y, np.column_stack([given, average]), confidence=confidence)
     if plain.reason or len(replicates) < 2:
         return undefined(plain.reason or "the noise of one replicate is not known", plain.n)
+    if np.ptp(average) == 0:
+        return undefined("the replicates do not vary", plain.n)
     clusters = count_clusters(weights, y)
     if clusters.why_too_few:
         return undefined(clusters.why_too_few, plain.n)
