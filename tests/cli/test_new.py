@@ -110,7 +110,7 @@ def test_what_is_written_runs_in_a_study(study):
     assert pd.read_csv(folder / "results" / "Tiny-Random_metrics.csv")["late_share"].between(0, 1).any()
     statistics = json.loads((folder / "results" / "aggregate_statistics.json").read_text())["models"]["tiny"]
     assert "late_share" in statistics["auroc"]
-    assert (folder / "figures" / "Fig4_forest__iteration_002.svg").is_file()
+    assert (folder / "figures" / "Fig5_forest__iteration_002.svg").is_file()
     assert study.json("data/counts.json")["tiny"].keys() == {"gsm-symbolic", "syllogism", "wiki"}
     assert "counts" in (folder / "logs" / "run.log").read_text()
     study.run(sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", "tests")

@@ -146,9 +146,9 @@ def test_a_measure_is_one_command_and_is_reported_everywhere(after):
 def test_a_figure_is_one_command_and_is_drawn_for_an_iteration_that_is_there(after):
     new = follow(after, DOCS / "howto" / "figure.md")
     assert ran(after) == {"check", "stats", "figures", "iteration"}
-    assert {path.suffix for path in (new / "figures").glob(f"Fig4_forest__{new.name}.*")} == {".png", ".svg", ".pdf", ".json"}
-    caption = json.loads((new / "figures" / f"Fig4_forest__{new.name}.json").read_text())
-    assert caption["figure"] == "Fig4"
+    assert {path.suffix for path in (new / "figures").glob(f"Fig5_forest__{new.name}.*")} == {".png", ".svg", ".pdf", ".json"}
+    caption = json.loads((new / "figures" / f"Fig5_forest__{new.name}.json").read_text())
+    assert caption["figure"] == "Fig5"
     assert [point["series"] for point in caption["points"]][:5] == ["rev", "apl", "ape", "sib", "dtr"]
     assert "200 bootstrap draws" in caption["caption"]
     assert list((after.folder / "plots").rglob("*forest*.svg"))

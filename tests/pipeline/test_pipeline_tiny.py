@@ -74,7 +74,7 @@ def test_the_iteration_holds_everything(ran):
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     figures = {
         f"figures/{name}__iteration_001.{kind}"
-        for name in ("Fig1_scaling", "Fig2_temp_robustness", "Fig3_ablation_curve")
+        for name in ("Fig1_scaling", "Fig2_temp_robustness", "Fig3_ablation_curve", "Fig4_measures")
         for kind in ("png", "svg", "pdf", "json")
     }
     assert (
