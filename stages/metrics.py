@@ -68,7 +68,7 @@ def _write_specifications(model, reference, items, params):
     # The answer's statement is left out: its wording is asked for, and not alike in the classes.
     text = ["".join(tokens[:length]) for tokens, length in zip(frame["tokens"], frame["cot_len"], strict=True)]
     table_of_texts = frame[["item_id"]].assign(text=text)
-    arrays = {"scores": scores.T, "entropy_heads": arrays["entropy_heads"]}
+    arrays = {"scores": scores.T, **{name: arrays[name] for name in ("entropy_heads", "prompt_state")}}
     storage.write_records(paths.settings(model), table_of_texts, arrays)
 
 

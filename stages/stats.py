@@ -97,7 +97,8 @@ def _analyse(model, evaluation, study_items, margin, log):
     result["wording"] = wording.analyse_wording(evaluation, texts)
     result["datasets"] = contrasts.compare_datasets(evaluation)
     row_of = {name: index for index, name in enumerate(frame["item_id"])}
-    heads = arrays["entropy_heads"].reshape(len(frame), -1)[[row_of[name] for name in evaluation.scored["item_id"]]]
+    scored_rows = [row_of[name] for name in evaluation.scored["item_id"]]
+    heads = arrays["entropy_heads"].reshape(len(frame), -1)[scored_rows]
     result["rivals"] = contrasts.compare_with_rivals(evaluation, heads)
     result["dose_response"] = contrasts.dose_response(evaluation)
     result["correctness"] = contrasts.correctness(evaluation)
@@ -134,7 +135,8 @@ def _analyse(model, evaluation, study_items, margin, log):
     design_table = storage.read_csv(paths.metrics(model, "designs"))
     result["designs"] = designs.analyse_designs(design_table, excluded, evaluation)
     halves = storage.read_csv(paths.METRICS / f"{model}_halves.csv")
-    result["trial"] = trial.run_trial(evaluation, halves, null_scores, design_table)
+    states = arrays["prompt_state"][scored_rows]
+    result["trial"] = trial.run_trial(evaluation, halves, null_scores, design_table, states)
     storage.write_csv(paths.STATS / f"{model}_trial.csv", trial.trial_table(result["trial"]))
     result["confidence"] = params.statistics.confidence
     return result

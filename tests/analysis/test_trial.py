@@ -47,7 +47,9 @@ def study(quick):
         for arm in ("derive", "copy")
     ]
     arms[1][NOTHING] += 0.5 * rng.normal(size=N)
-    return frame, trial.run_trial(Evaluation(frame, quick), halves, nulls, pd.concat(arms))
+    states = rng.normal(size=(N, 2, 8))
+    states[:, 0, 3] += 2 * reasoning
+    return frame, trial.run_trial(Evaluation(frame, quick), halves, nulls, pd.concat(arms), states)
 
 
 def test_a_planted_effect_is_found_at_its_size(study):
@@ -82,6 +84,12 @@ def test_a_covariate_in_disguise_separates_and_adds_nothing(study):
     assert given["low"] < 0 < given["high"]
     expected = stats.spearmanr(frame[CONFOUND], frame["window_entropy"])[0]
     assert entry["goes_with"]["window_entropy"]["value"] == pytest.approx(expected)
+
+
+def test_a_linear_feature_is_found_at_its_depth_alone(study):
+    found, nothing = (study[1]["linear_feature"][depth]["cross-fitted"] for depth in ("0.5", "0.75"))
+    assert found["value"] == pytest.approx(stats.norm.cdf(2 / np.sqrt(2)), abs=0.06)
+    assert nothing["low"] < 0.5 > nothing["value"] - 0.05  # a fit to nothing predicts a little worse than chance
 
 
 def test_reliability_is_that_of_two_halves_within_the_classes(study):
@@ -121,7 +129,7 @@ def test_a_claim_is_judged_by_the_side_of_the_interval(low, high, direction, cla
 def test_the_table_holds_every_estimate_and_holm_is_over_all_measures(study):
     result = study[1]
     table = trial.trial_table(result)
-    assert set(table["measure"]) == set(result["measures"])
+    assert set(table["measure"]) == {*result["measures"], "linear_feature_0.5", "linear_feature_0.75"}
     row = table[(table["measure"] == EFFECT) & (table["quantity"] == "coefficient")].iloc[0]
     tested = [entry["coefficient"]["p"] for entry in result["measures"].values() if not math.isnan(entry["coefficient"]["p"])]
     assert row["p_holm"] == pytest.approx(len(tested) * row["p"])  # the smallest

@@ -7,9 +7,11 @@ import pandas as pd
 
 from wor.analysis.evaluation import FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
 from wor.analysis.null_models import NO_NULLS
+from wor.engine.states import PROMPT_DEPTHS
 from wor.measures.registry import PUBLISHED, SCORES
-from wor.statistics import bootstrap, multiple_testing, paired, partial, trend
+from wor.statistics import bootstrap, linear_feature, multiple_testing, paired, partial, trend
 from wor.statistics.baseline import Baseline
+from wor.statistics.nulls import cross_fitted_auroc
 from wor.statistics.result import Estimate, undefined
 
 # For some fifty measures: bootstrap draws that take seconds.
@@ -24,7 +26,9 @@ def claimed_directions(evaluation: Evaluation) -> dict[str, int]:
     return own | {measure.name: measure.direction for measure in PUBLISHED}
 
 
-def run_trial(evaluation: Evaluation, halves: pd.DataFrame, nulls: pd.DataFrame, designs: pd.DataFrame) -> dict:
+def run_trial(
+    evaluation: Evaluation, halves: pd.DataFrame, nulls: pd.DataFrame, designs: pd.DataFrame, states: np.ndarray
+) -> dict:
     """Return for each measure what it separates, adds and goes with. Every value is an Estimate.
 
     - ``auroc``: as it comes, with a BCa interval. ``claim`` says whether it lies on the side that
@@ -41,7 +45,8 @@ def run_trial(evaluation: Evaluation, halves: pd.DataFrame, nulls: pd.DataFrame,
     - ``reliability``: of the window's even tokens with its odd ones, within the classes
 
     ``halves`` is of `measures.halves.half_table`, ``nulls`` of `measure_null_models`, ``designs``
-    of `design_table`. A covariate of the full baseline has no gain: the baseline holds it.
+    of `design_table`. ``states``, [scored items, depths, D], are at the prompt's last token. From
+    these comes ``linear_feature``, which is trained on the classes and stands apart.
     """
     directions = claimed_directions(evaluation)
     baseline = None
@@ -54,7 +59,36 @@ def run_trial(evaluation: Evaluation, halves: pd.DataFrame, nulls: pd.DataFrame,
     adjusted = multiple_testing.holm({name: entry["coefficient"]["p"] for name, entry in measures.items()})
     for name, entry in measures.items():
         entry["p_holm"] = adjusted[name]
-    return {"draws": DRAWS, "refit_draws": REFITS, "measures": measures}
+    feature = _linear_feature(evaluation, states)
+    return {"draws": DRAWS, "refit_draws": REFITS, "measures": measures, "linear_feature": feature}
+
+
+def _linear_feature(evaluation: Evaluation, states: np.ndarray) -> dict[str, dict[str, dict]]:
+    """Return the AUROC of the linear feature by depth, cross-fitted and by left-out dataset."""
+    label, settings, n = evaluation.label, evaluation.params.statistics, len(evaluation.scored)
+    if evaluation.why_unusable:
+        missing = undefined(evaluation.why_unusable, n).as_dict()
+        return {f"{depth:g}": {"cross-fitted": missing, "dataset left out": missing} for depth in PROMPT_DEPTHS}
+    shared = {"repeats": REPEATS, "seed": evaluation.params.seed}
+    dataset, results = evaluation.scored["dataset"].to_numpy(str), {}
+    for index, depth in enumerate(PROMPT_DEPTHS):
+        fits = {
+            "cross-fitted": linear_feature.fit_linear_feature(
+                label, states[:, index], evaluation.cluster, folds=settings.folds, **shared
+            ),
+            "dataset left out": linear_feature.fit_without_dataset(
+                label, states[:, index], evaluation.cluster, dataset, **shared
+            ),
+        }
+        results[f"{depth:g}"] = {
+            name: (
+                undefined(fit, n)
+                if isinstance(fit, str)
+                else cross_fitted_auroc(fit, label, evaluation.weights, settings.confidence)
+            ).as_dict()
+            for name, fit in fits.items()
+        }
+    return results
 
 
 def _try(
@@ -198,4 +232,9 @@ def trial_table(result: dict) -> pd.DataFrame:
         for quantity, estimate in nested.items():
             p_holm = entry["p_holm"] if quantity == "coefficient" else np.nan
             rows.append({"measure": name, "quantity": quantity, **estimate, "p_holm": p_holm, "claim": entry["claim"]})
+    rows += [
+        {"measure": f"linear_feature_{depth}", "quantity": f"auroc, {name}", **estimate}
+        for depth, entries in result["linear_feature"].items()
+        for name, estimate in entries.items()
+    ]
     return pd.DataFrame(rows)

@@ -408,6 +408,9 @@ def trial(result: dict) -> Table:
                 format_estimate(entry["derive_copy"], sign=True),
             ]
         )
+    for depth, entries in result.get("trial", {}).get("linear_feature", {}).items():
+        for name, estimate in entries.items():
+            rows.append([f"LiReF at depth {depth}, {name} (supervised)", "higher", format_estimate(estimate), *[""] * 6])
     kinds = list(next(iter(measures.values()))["given_nulls"]) if measures else []
     notes = [
         "Claimed: the side of reasoning or effort that a measure's authors claim. Against it is contradicted.",
