@@ -65,7 +65,8 @@ def new(
     if not Path(listing).is_file():
         raise UserError(listing, "not found", "Run from the top of the repository")
     text = Path(listing).read_text(encoding="utf-8")
-    listed = text + (Path("wor/measures/table.py").read_text(encoding="utf-8") if kind == "measure" else "")
+    columns = sorted(Path("wor/measures").glob("*.py")) if kind == "measure" else []  # published measures have theirs
+    listed = text + "".join(path.read_text(encoding="utf-8") for path in columns)
     if any(Path(path).exists() for path in files) or re.search(rf'"{name}"|^  {name}:', listed, re.MULTILINE):
         raise UserError("name", f"{name!r} is taken", f"Choose another name for the {kind}")
     text, n_added = re.subn(pattern, lambda match: entry + match[0], text, count=1, flags=re.MULTILINE)

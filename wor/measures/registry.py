@@ -3,25 +3,18 @@
 import sys
 
 from wor.config.params import Measures
-from wor.measures import (
-    ape,
-    apl,
-    apl_given_entropy,
-    chain_of_embedding,
-    dtr,
-    effective_depth,
-    head_entropy,
-    hyperlens,
-    lens_profile,
-    output_entropy,
-    rev,
-    sib,
-    stalt,
-    state_spread,
-    tell_tale_norm,
-)
+from wor.measures import ape, apl, apl_given_entropy, dtr, rev, sib
+from wor.measures.chain_of_embedding import PUBLISHED as CHAIN_OF_EMBEDDING
+from wor.measures.effective_depth import PUBLISHED as EFFECTIVE_DEPTH
+from wor.measures.head_entropy import PUBLISHED as HEAD_ENTROPY
+from wor.measures.hyperlens import PUBLISHED as HYPERLENS
 from wor.measures.item_arrays import ItemArrays
+from wor.measures.lens_profile import PUBLISHED as LENS_PROFILE
 from wor.measures.measure import Measure
+from wor.measures.output_entropy import PUBLISHED as OUTPUT_ENTROPY
+from wor.measures.stalt import PUBLISHED as STALT
+from wor.measures.state_spread import PUBLISHED as STATE_SPREAD
+from wor.measures.tell_tale_norm import PUBLISHED as TELL_TALE_NORM
 
 MEASURES = (
     Measure("apl", "APL", apl.compute, ("kl",), component=True, compute_by_draw=apl.compute_by_draw),
@@ -38,20 +31,6 @@ MEASURES = (
     ),
 )
 
-# What others propose. Columns of the tables that the study's own analysis does not iterate over.
-PUBLISHED = (
-    *dtr.PUBLISHED,
-    *hyperlens.PUBLISHED,
-    *tell_tale_norm.PUBLISHED,
-    *stalt.PUBLISHED,
-    *head_entropy.PUBLISHED,
-    *effective_depth.PUBLISHED,
-    *chain_of_embedding.PUBLISHED,
-    *lens_profile.PUBLISHED,
-    *state_spread.PUBLISHED,
-    *output_entropy.PUBLISHED,
-)
-
 COMPONENTS = tuple(measure.name for measure in MEASURES if measure.component)
 RIVALS = tuple(measure.name for measure in MEASURES if not (measure.component or measure.variant))
 SCORES = ["rev", *(measure.name for measure in MEASURES)]  # the scores that a study reports on
@@ -59,7 +38,24 @@ COMPARED = ("effect", "apl", "ape")  # derived against copied, in the designs; e
 MATCHED = ("effect", "apl")  # which also have a value over tokens of equal entropy
 GOLD = ("effect", *COMPONENTS, "rev")  # compared on text that people wrote
 HEADS = "heads"  # one more rival, without a value per item: a fit on the entropies of all heads
+<<<<<<< HEAD
 LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in (*MEASURES, *PUBLISHED)}
+=======
+# What others propose: columns of the tables that the study's own analysis does not iterate over.
+PUBLISHED = (
+    *dtr.PUBLISHED,
+    *HYPERLENS,
+    *TELL_TALE_NORM,
+    *STALT,
+    *HEAD_ENTROPY,
+    *EFFECTIVE_DEPTH,
+    *CHAIN_OF_EMBEDDING,
+    *LENS_PROFILE,
+    *STATE_SPREAD,
+    *OUTPUT_ENTROPY,
+)
+LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in MEASURES}
+>>>>>>> 25b5428 (Keep the registry's list where `wor new measure` finds it)
 # What a score is, in one sentence: the first line of the module that computes it.
 _MODULES = {"rev": rev} | {measure.name: sys.modules[measure.compute.__module__] for measure in MEASURES}
 MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in _MODULES.items()}
