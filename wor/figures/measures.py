@@ -12,7 +12,7 @@ from wor.measures.registry import LABELS, PUBLISHED, SCORES
 AUROC, GAIN = "AUROC", "dAUC"
 QUANTITIES = {AUROC: ("auroc", "BCa"), GAIN: ("gain", "t with refits")}
 NULLS = {AUROC: 0.5, GAIN: 0.0}
-CLAIMS = {1: "higher", -1: "lower", 0: "none"}
+CLAIMS, ARROWS = {1: "higher", -1: "lower", 0: "none"}, {1: "↑", -1: "↓", 0: ""}
 
 
 def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
@@ -24,7 +24,8 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
         measures = result.get("trial", {"measures": {}})["measures"]  # an earlier version has none
         for place, (name, label) in enumerate((key, names[key]) for key in names if key in measures):
             entry = measures[name]
-            about = {"model": model, "label": result["label"], "measure": name, "series": label, "x": place}
+            series = f"{label} {ARROWS[entry['direction']]}".rstrip()
+            about = {"model": model, "label": result["label"], "measure": name, "series": series, "x": place}
             about |= {"claimed": CLAIMS[entry["direction"]], "claim": entry["claim"]}
             rows += [
                 {**about, "quantity": quantity, **estimate_columns(entry[key], method)}
@@ -69,7 +70,7 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
     separating = points[points["quantity"] == AUROC]
     panels = [
         f"Left: AUROC, reasoning against control items (n = {counts(separating)}), of the study's own and of published "
-        "measures; dotted: chance."
+        "measures; dotted: chance. Arrows: the side that effort or right answers are claimed to be on."
         if len(separating)
         else "",
         "Right: dAUC over the full baseline, with the measure's coefficient bounded to the side that its authors claim; dotted: "

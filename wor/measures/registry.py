@@ -38,9 +38,6 @@ COMPARED = ("effect", "apl", "ape")  # derived against copied, in the designs; e
 MATCHED = ("effect", "apl")  # which also have a value over tokens of equal entropy
 GOLD = ("effect", *COMPONENTS, "rev")  # compared on text that people wrote
 HEADS = "heads"  # one more rival, without a value per item: a fit on the entropies of all heads
-<<<<<<< HEAD
-LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in (*MEASURES, *PUBLISHED)}
-=======
 # What others propose: columns of the tables that the study's own analysis does not iterate over.
 PUBLISHED = (
     *dtr.PUBLISHED,
@@ -54,8 +51,7 @@ PUBLISHED = (
     *STATE_SPREAD,
     *OUTPUT_ENTROPY,
 )
-LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in MEASURES}
->>>>>>> 25b5428 (Keep the registry's list where `wor new measure` finds it)
+LABELS = {"rev": "REV"} | {measure.name: measure.label for measure in (*MEASURES, *PUBLISHED)}
 # What a score is, in one sentence: the first line of the module that computes it.
 _MODULES = {"rev": rev} | {measure.name: sys.modules[measure.compute.__module__] for measure in MEASURES}
 MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in _MODULES.items()}
