@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from wor import paths, storage
 from wor.measures import dtr, sib
-from wor.measures.registry import LABELS
+from wor.measures.registry import LABELS, PUBLISHED
 from wor.report.formatting import COVARIATES
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ COLUMN_LABELS = {
     "ape_nats": "APE, nats",
 }
 TEXTS = {"item_id", "dataset", "role", "split", "cluster", "answer", "template", "reason"}
+PUBLISHED_COLUMNS = {measure.name for measure in PUBLISHED} - LABELS.keys()  # in the tables, not in the item view
 NO_QUESTION: dict = {"prompt": "", "paraphrases": [], "paraphrase_shares": [], "answer": ""}
 
 
@@ -133,7 +134,7 @@ def _read_model(iteration: Iteration, model: str, questions: dict[str, dict]) ->
     )
     n_layers = effects.shape[1]
     thresholds = np.asarray(iteration.cards[model]["calibration"]["apl_thresholds"], float)
-    measures = iteration.table("metrics", model).drop(columns=[*TEXTS, "finished"], errors="ignore")
+    measures = iteration.table("metrics", model).drop(columns=[*TEXTS, *PUBLISHED_COLUMNS, "finished"], errors="ignore")
     details = [
         {
             "item_id": item_id,
