@@ -7,12 +7,12 @@ from wor.config.params import Params
 from wor.figures import style
 from wor.figures.captions import caption, counts
 from wor.figures.panels import estimate_columns, with_panels
-from wor.measures.registry import LABELS, PUBLISHED, SCORES
+from wor.measures.registry import CLAIMS, LABELS, PUBLISHED, SCORES
 
 AUROC, GAIN = "AUROC", "dAUC"
 QUANTITIES = {AUROC: ("auroc", "BCa"), GAIN: ("gain", "t with refits")}
 NULLS = {AUROC: 0.5, GAIN: 0.0}
-CLAIMS, ARROWS = {1: "higher", -1: "lower", 0: "none"}, {1: "↑", -1: "↓", 0: ""}
+ARROWS = {1: "↑", -1: "↓", 0: ""}
 
 
 def table(results: dict[str, dict], params: Params) -> pd.DataFrame:

@@ -57,6 +57,9 @@ _MODULES = {"rev": rev} | {measure.name: sys.modules[measure.compute.__module__]
 MEANINGS = {name: (module.__doc__ or "").partition("\n")[0] for name, module in _MODULES.items()}
 
 
+CLAIMS = {1: "higher", -1: "lower", 0: "none"}  # of a direction, in words
+
+
 def describe_measures() -> list[dict]:
     """Return what is known of each measure, the study's own first: one dict of texts each."""
     own = [
@@ -64,11 +67,10 @@ def describe_measures() -> list[dict]:
         for name, meaning in MEANINGS.items()
         if name != "dtr"
     ]
-    claims = {1: "higher", -1: "lower", 0: "none"}
     published = [
         {
             **{key: getattr(measure, key) for key in ("name", "label", "family", "kind", "formula", "range", "units")},
-            "direction": claims[measure.direction],
+            "direction": CLAIMS[measure.direction],
             "source": measure.source,
             "reading": measure.reading,
         }

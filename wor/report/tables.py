@@ -8,7 +8,7 @@ from wor.analysis.estimates import STAND_IN
 from wor.analysis.headline import judged_auroc
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
-from wor.measures.registry import HEADS, MEANINGS
+from wor.measures.registry import CLAIMS, HEADS, MEANINGS
 from wor.report.formatting import (
     class_attrition,
     criterion_label,
@@ -384,9 +384,6 @@ def rivals(result: dict) -> Table:
     if note := result["rivals"]["difference"].get(HEADS, {}).get("note"):
         notes.append(f"REV − {measure_label(HEADS)}: {note}.")
     return Table("REV against its rivals", ["difference", "AUROC", "p (Holm)"], rows, [1, 2], notes)
-
-
-CLAIMS = {1: "higher", -1: "lower", 0: "none"}
 
 
 def trial(result: dict) -> Table:
