@@ -22,11 +22,11 @@ def outputs(notebook, *kinds):
 
 
 @pytest.mark.dvc
-def test_the_notebook_runs_to_its_end_without_a_warning_and_draws_five_figures(study):
+def test_the_notebook_runs_to_its_end_without_a_warning_and_draws_six_figures(study):
     done = execute(study)
     assert [stream.text for stream in outputs(done, "stream") if stream.name == "stderr"] == []
     shown = outputs(done, "display_data", "execute_result")
-    assert sum("image/png" in output.data for output in shown) == 5
+    assert sum("image/png" in output.data for output in shown) == 6
 
 
 @pytest.mark.dvc

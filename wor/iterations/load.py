@@ -107,8 +107,8 @@ class Iteration:
 
         ``part`` is ``metrics`` (one row per item), ``calibration_metrics``, ``nulls_metrics``,
         ``temperatures_metrics``, ``literal_metrics``, ``designs_metrics``, ``head_removal``,
-        ``specifications``, ``head_ranking``, ``<dataset>_layers`` or ``statistics`` (all models,
-        one row per estimate).
+        ``specifications``, ``trial``, ``halves``, ``head_ranking``, ``<dataset>_layers`` or
+        ``statistics`` (all models, one row per estimate).
         """
         prefix = "" if part == "statistics" else f"{self.label(model)}_"
         path = self.folder / "results" / f"{prefix}{part}.csv"
