@@ -13,6 +13,8 @@ from tests.helpers import report_items
 from tests.helpers.report_assembly import MAX_BYTES, unpack_items
 from wor import load_iteration
 from wor.measures import dtr
+from wor.measures.registry import PUBLISHED, SCORES
+from wor.report import items
 from wor.report.items import pack_items
 
 N = 12
@@ -53,6 +55,13 @@ def test_every_item_has_its_texts(iteration, packed, model):
         list(each) for each in frame["paraphrases"]
     ]
     assert packed["detailed"] == packed["items"] == N
+
+
+def test_published_measures_are_left_to_the_trial(packed, model):
+    assert packed["scores"] == SCORES
+    published = {measure.name for measure in PUBLISHED} - set(SCORES)
+    assert published == items.PUBLISHED_COLUMNS
+    assert not published & set(model["measures"])
 
 
 def test_measures_keep_four_digits_and_nan_is_null(iteration, model):

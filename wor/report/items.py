@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from wor import paths, storage
 from wor.measures import dtr, sib
-from wor.measures.registry import LABELS, PUBLISHED
+from wor.measures.registry import LABELS, PUBLISHED, SCORES
 from wor.report.formatting import COVARIATES
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ COLUMN_LABELS = {
     "ape_nats": "APE, nats",
 }
 TEXTS = {"item_id", "dataset", "role", "split", "cluster", "answer", "template", "reason"}
-PUBLISHED_COLUMNS = {measure.name for measure in PUBLISHED} - LABELS.keys()  # in the tables, not in the item view
+PUBLISHED_COLUMNS = {measure.name for measure in PUBLISHED} - set(SCORES)  # in the tables, not in the item view
 NO_QUESTION: dict = {"prompt": "", "paraphrases": [], "paraphrase_shares": [], "answer": ""}
 
 
@@ -81,7 +81,7 @@ def _pack(tables: list[dict], detailed: set[str], n_items: int, maps: bool) -> s
         "iterations": iterations,
         "items": n_items,
         "detailed": len(detailed),
-        "scores": list(LABELS),
+        "scores": SCORES,
         "labels": COLUMN_LABELS,
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
