@@ -113,7 +113,7 @@ def test_the_tutorial_gives_two_iterations_that_differ_in_what_it_changed(study)
     (header,) = (line for line in study.run("wor", "runs").stdout.splitlines() if "┃ experiment" in line)
     assert [name.strip() for name in header.split("┃")[-2:-1]] == ["temperature"]  # nothing else varies
     assert header.count("┃") == 8
-    assert (study.folder / "compared" / "index.html").read_text().count("var spec") == 6
+    assert (study.folder / "compared" / "index.html").read_text().count("var spec") == 7
     assert study.run("git", "log", "-1", "--format=%s", "--", "experiments/iteration_001.dvc").stdout.strip()
     assert set(SET_UP) < set(commands(DOCS / "tutorial.md"))
 
@@ -145,7 +145,7 @@ def test_a_measure_is_one_command_and_is_reported_everywhere(after):
 
 def test_a_figure_is_one_command_and_is_drawn_for_an_iteration_that_is_there(after):
     new = follow(after, DOCS / "howto" / "figure.md")
-    assert ran(after) == {"check", "stats", "figures", "iteration"}
+    assert ran(after) == {"check", "metrics", "stats", "figures", "iteration"}  # metrics draws the calibration items too
     assert {path.suffix for path in (new / "figures").glob(f"Fig5_forest__{new.name}.*")} == {".png", ".svg", ".pdf", ".json"}
     caption = json.loads((new / "figures" / f"Fig5_forest__{new.name}.json").read_text())
     assert caption["figure"] == "Fig5"
@@ -194,7 +194,8 @@ def test_a_model_is_an_entry(after):
 
 
 def test_the_results_page_names_every_file_column_and_key(study):
-    page = re.sub(r"^```.*?^```$", "", (DOCS / "results.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    pages = "".join((DOCS / name).read_text() for name in ("results.md", "measures.md"))
+    page = re.sub(r"^```.*?^```$", "", pages, flags=re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", page))))
     results = study.folder / "experiments" / "iteration_001" / "results"
     tables = sorted(results.glob("*.csv"))
@@ -203,7 +204,7 @@ def test_the_results_page_names_every_file_column_and_key(study):
         kind = path.stem.split("_", 1)[-1]
         assert kind == "statistics" or kind.split("_", 1)[-1] in page, path.name
         columns = set(pd.read_csv(path).columns)
-        assert {re.sub("^(auroc|delta_auc)_", "", column) for column in columns} - named == set(), path.name
+        assert {re.sub("^(auroc|delta_auc)_|_trimmed$", "", column) for column in columns} - named == set(), path.name
     statistics = json.loads((results / "aggregate_statistics.json").read_text())
     assert set(statistics) | set(statistics["models"]["tiny"]) <= named
     files = {path.name for path in (results.parent).iterdir()}

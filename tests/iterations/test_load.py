@@ -121,7 +121,7 @@ def test_what_was_recorded_of_a_run_is_there_by_name(top, iteration):
     assert iteration.cards["tiny"]["card"]["n_layers"] == 4
     assert iteration.timing["total_seconds"] > 0
     assert iteration.environment["packages"]["torch"]
-    assert list(iteration.figures) == ["scaling", "temp_robustness", "ablation_curve"]
+    assert list(iteration.figures) == ["scaling", "temp_robustness", "ablation_curve", "measures"]
     for path in iteration.figures.values():
         assert all(path.with_suffix(suffix).is_file() for suffix in (".svg", ".png", ".pdf", ".json"))
 

@@ -281,7 +281,7 @@ def test_experiments_can_be_shown_and_compared(twice, tmp_path):
     for title in ("ROC, reasoning against control", "REV over temperatures", "How much each layer matters"):
         assert title in page
     specs = [json.loads(text) for text in re.findall(r"var spec = (\{.*?\});\n", page)]
-    assert len(specs) == 6
+    assert len(specs) == 7
     for spec in specs:
         assert {row["rev"] for row in spec["data"]["values"]} == {by_number[1], by_number[2]}
         assert all(row["panel"] and row["line"] for row in spec["data"]["values"])
