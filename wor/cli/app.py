@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 PANELS = {
+    "Try it": (study.probe,),
     "Check and prepare": (prepare.doctor, prepare.check, prepare.plan, prepare.freeze),
     "Run a study": (study.run, study.reproduce),
     "Look at results": (look.results, look.report, look.figure, look.compare, look.registry, look.runs, look.measures),

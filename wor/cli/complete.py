@@ -65,6 +65,13 @@ def datasets() -> Iterable[str]:
 
 
 @_offer
+def models() -> Iterable[str]:
+    from wor.config import params
+
+    return params.read_yaml(paths.PARAMS)["model_specs"]
+
+
+@_offer
 def figures() -> Iterable[str]:
     from wor.figures import FIGURES
 

@@ -1,5 +1,6 @@
-"""Commands that compute: a run, and an iteration again."""
+"""Commands that compute: a run, an iteration again, and one prompt."""
 
+import os
 import sys
 import tempfile
 from functools import partial
@@ -107,3 +108,40 @@ def reproduce(
         else:
             terminal.show_reproduction(description)
     raise SystemExit(0 if verdict.agrees else 1)
+
+
+def probe(
+    text: Annotated[str, typer.Argument(help="The prompt.", show_default=False)],
+    against: Annotated[str | None, typer.Option("--against", metavar="TEXT", help="A second prompt to compare it with.")] = None,
+    model: Annotated[
+        str, typer.Option(help="A name of model_specs; the study's first if left out.", autocompletion=complete.models)
+    ] = "",
+    set_: Settings = [],  # noqa: B006
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write it as a page, with layers.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate from one prompt, and show every measure of it beside the calibration controls.
+
+    The same prompt gives the same result. Without a run in this folder there
+    are no controls, and the values stand alone.
+
+    Example: wor probe "Tom has 3 apples and buys 4. How many now?"
+    """
+    if html and (not html.parent.is_dir() or html.is_dir()):
+        fault = "is a folder" if html.is_dir() else "its folder does not exist"
+        raise UserError("--html", f"{html}: {fault}", "Name a file in a folder that exists")
+    interrupt.set_message("nothing was written. To start again")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read at import: beside other programs, spinning threads take minutes
+    from wor.pipeline.probe import probe as run_probe  # torch, which no other command here needs
+
+    result = run_probe(text, against, model, overrides.parse_settings(set_))
+    if html:
+        from wor.report import page  # altair, which the terminal doesn't need
+
+        page.write_probe_page(html, result)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    terminal.show_probe(result)
+    if html:
+        typer.echo(f"Page: {html}")

@@ -68,12 +68,15 @@ class Session:
         return summary
 
 
-def start_session(params: Params, model: str, log: Log) -> Session:
-    """Load a model by its identity card, placed as params.compute says."""
+def start_session(params: Params, model: str, log: Log, card: dict | None = None) -> Session:
+    """Load a model by its identity card, placed as params.compute says.
+
+    ``card`` is by default the one that stage models wrote.
+    """
     quiet_libraries()
     compute = params.compute
     placement = choose_device(compute.device, compute.dtype, compute.threads or available_cores())
-    card = storage.read_json(paths.card(model))
+    card = card or storage.read_json(paths.card(model))
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
     machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
     identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}

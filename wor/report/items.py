@@ -10,17 +10,18 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from wor import paths, storage
-from wor.measures import dtr, sib
+from wor.iterations.load import RANGES
+from wor.measures import dtr, sib, table
 from wor.measures.registry import LABELS, PUBLISHED, SCORES
 from wor.report.formatting import COVARIATES
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from wor.iterations.load import Iteration
+    from wor.pipeline.probe import Probe
 
 MIN_EFFECT = 1e-9  # stands for an effect that rounds to 0, which has no logarithm
 PROMPT_START = 160  # characters of the prompt of an item without detail
@@ -49,7 +50,15 @@ def pack_items(iterations: list[Iteration], max_bytes: int) -> str:
     ``attention`` in thousandths. ``kl`` (nats) and ``distance`` (1 - cosine) are in 0.01 of log10,
     ``kl_map`` in 0.1. Measures have 4 digits.
     """
-    tables = [_read_iteration(iteration) for iteration in iterations]
+    return _pack_within([_read_iteration(iteration) for iteration in iterations], max_bytes)
+
+
+def pack_probe(probe: Probe, max_bytes: int) -> str:
+    """Return a probe in the form of `pack_items`: one item, and an iteration for each prompt."""
+    return _pack_within([_read_probe(probe, index) for index in range(len(probe.prompts))], max_bytes)
+
+
+def _pack_within(tables: list[dict], max_bytes: int) -> str:
     order = _round_robin(tables)
     n_detailed = len(order)
     packed = ""
@@ -126,15 +135,53 @@ def _read_iteration(iteration: Iteration) -> dict:
 
 def _read_model(iteration: Iteration, model: str, questions: dict[str, dict]) -> dict:
     frame = iteration.items(model)
-    settings = iteration.config["measures"]
     layers = iteration.layers(model)
     effects, cosines = (
         layers.pivot(index="item_id", columns="layer", values=name).reindex(frame["item_id"]).to_numpy()
         for name in ("ablation_kl", "paraphrase_cosine")
     )
-    n_layers = effects.shape[1]
     thresholds = np.asarray(iteration.cards[model]["calibration"]["apl_thresholds"], float)
-    measures = iteration.table("metrics", model).drop(columns=[*TEXTS, *PUBLISHED_COLUMNS, "finished"], errors="ignore")
+    arrays = iteration.arrays(model) if iteration.has_texts else None
+    described = _describe_items(
+        frame, iteration.table("metrics", model), questions, effects, cosines, thresholds, arrays, iteration.config["measures"]
+    )
+    return {"name": model, "label": iteration.label(model), **described}
+
+
+def _read_probe(probe: Probe, index: int) -> dict:
+    prompt = probe.prompts[index]
+    layers = table.layer_table(pd.DataFrame([prompt.record]), prompt.arrays)
+    effects, cosines = (layers[name].to_numpy()[None] for name in ("ablation_kl", "paraphrase_cosine"))
+    # Both prompts have one ID, so that the browser shows them side by side.
+    frame = pd.DataFrame([prompt.record]).assign(item_id="probe", dataset=probe.label, role="prompt")
+    frame[RANGES] = frame[RANGES].sub(frame["token_len"], axis=0)
+    thresholds = probe.controls.calibration.thresholds if probe.controls else np.full(effects.shape[1], np.nan)
+    questions = {"probe": {name: getattr(prompt.item, name) for name in NO_QUESTION}}
+    measures, settings = pd.DataFrame([prompt.measured]), probe.params.measures.model_dump()
+    described = _describe_items(frame, measures, questions, effects, cosines, thresholds, prompt.arrays, settings)
+    return {
+        "name": ("the first prompt", "the second prompt")[index],
+        "texts": True,
+        "models": [{"name": probe.model, "label": probe.label, **described}],
+    }
+
+
+def _describe_items(
+    frame: pd.DataFrame,
+    measured: pd.DataFrame,
+    questions: dict[str, dict],
+    effects: np.ndarray,
+    cosines: np.ndarray,
+    thresholds: np.ndarray,
+    arrays: dict[str, np.ndarray] | None,
+    settings: dict,
+) -> dict:
+    """Return what the browser shows of a model's items. ``arrays`` is None without texts.
+
+    ``effects`` and ``cosines`` are [N, L], of each item and layer.
+    """
+    n_layers = effects.shape[1]
+    measures = measured.drop(columns=[*TEXTS, *PUBLISHED_COLUMNS, "finished"], errors="ignore")
     details = [
         {
             "item_id": item_id,
@@ -145,12 +192,10 @@ def _read_model(iteration: Iteration, model: str, questions: dict[str, dict]) ->
         }
         for item_id, kl, cosine in zip(frame["item_id"], effects, cosines, strict=True)
     ]
-    if iteration.has_texts:
-        for row, scores in zip(details, _token_scores(frame, iteration.arrays(model), settings), strict=True):
+    if arrays:
+        for row, scores in zip(details, _token_scores(frame, arrays, settings), strict=True):
             row |= scores
     return {
-        "name": model,
-        "label": iteration.label(model),
         "n_layers": n_layers,
         "thresholds": _log(thresholds),
         "sib_layer": sib.layer_index(settings["sib_depth"], n_layers),

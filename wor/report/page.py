@@ -1,11 +1,15 @@
 """Write the report: one HTML file that loads nothing and sends nothing."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 from markupsafe import Markup
@@ -18,8 +22,11 @@ from wor.report import charts, comparison, tables
 from wor.report.charts import Chart
 from wor.report.formatting import format_confidence
 from wor.report.glossary import glossary
-from wor.report.items import pack_items
+from wor.report.items import pack_items, pack_probe
 from wor.report.verdict import verdict_lines
+
+if TYPE_CHECKING:
+    from wor.pipeline.probe import Probe  # torch
 
 MAX_PAGE_BYTES = 4_900_000
 MIN_ITEM_BYTES = 1_000_000  # of a page, for its items, whatever the number of models
@@ -36,7 +43,15 @@ def write_page(path: Path, iteration: Iteration, other: Iteration | None = None)
     else:
         template, context = "compare.html.j2", _comparison_context(iteration, other, chart_set)
     specs = {identifier: chart.spec for identifier, chart in chart_set.items()}
-    storage.write_text(path, _render_page(template, context, specs))
+    iterations = [iteration, *([other] if other else [])]
+    storage.write_text(path, _render_page(template, context, specs, partial(pack_items, iterations)))
+
+
+def write_probe_page(path: Path, probe: Probe) -> None:
+    """Write the page of a probe: its tables, and its prompts in the item browser."""
+    sides = [{"name": name, "has_texts": True} for name, _ in zip("AB", probe.prompts, strict=False)]
+    context = {"probe": probe, "iterations": sides}
+    storage.write_text(path, _render_page("probe.html.j2", context, {}, partial(pack_probe, probe)))
 
 
 class ChartSet(dict[str, Chart]):
@@ -133,17 +148,21 @@ def _figure(svg: Path) -> dict:
     return {"data": data, "title": title, "caption": about.get("caption", title)}
 
 
-def _render_page(template: str, context: dict, specs: dict[str, dict]) -> str:
-    """Return ``template`` with styles and scripts inlined and their hashes in its policy."""
+def _render_page(template: str, context: dict, specs: dict[str, dict], pack: Callable[[int], str]) -> str:
+    """Return ``template`` with styles and scripts inlined and their hashes in its policy.
+
+    ``pack`` returns the packed items in at most so many bytes.
+    """
     style = Markup("".join(_asset(name) for name in STYLES))
-    scripts = [Markup(script) for script in (offline.vega_script(), _asset("report.js"), items_script())]
+    vega = [offline.vega_script()] if specs else []
+    scripts = [Markup(script) for script in (*vega, _asset("report.js"), items_script())]
     loader, undefined = jinja2.PackageLoader("wor.report"), jinja2.StrictUndefined
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template(template)
     context |= {"style": style, "scripts": scripts, "policy": content_policy(style, scripts), "specs": _script_data(specs)}
     context |= {"tables": tables, "glossary": glossary()}
     item_bytes = max(MIN_ITEM_BYTES, MAX_PAGE_BYTES - len(page.render(items=_script_data(""), **context).encode()))
-    return page.render(items=_script_data(pack_items(context["iterations"], item_bytes)), **context)
+    return page.render(items=_script_data(pack(item_bytes)), **context)
 
 
 def items_script() -> str:

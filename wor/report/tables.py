@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wor.analysis.estimates import STAND_IN
 from wor.analysis.headline import judged_auroc
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
-from wor.measures.registry import CLAIMS, HEADS, MEANINGS
+from wor.measures.registry import CLAIMS, HEADS, LABELS, MEANINGS, MEASURES, SCORES
 from wor.report.formatting import (
     class_attrition,
     criterion_label,
@@ -26,7 +29,10 @@ from wor.report.formatting import (
 from wor.report.table import Cell, Mark, Table, Term, verdict_mark
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from wor.iterations.load import Iteration
+    from wor.pipeline.probe import Probe, ProbedPrompt
 
 SOURCES = {"own": "the model's own", "gold": "worked solution"}
 BASELINES = {"added": "registered", "added_full": "full"}
@@ -692,3 +698,67 @@ def timing(iteration: Iteration) -> Table:
     entries.append(("in all", total["total_seconds"], total["peak_memory_mib"]))
     rows = [[name, format_seconds(seconds), f"{memory:,.0f} MiB"] for name, seconds, memory in entries]
     return Table("Time and memory of each stage", ["stage", "time", "peak memory"], rows, [1, 2])
+
+
+def probe_settings(probe: Probe) -> str:
+    params = probe.params
+    return f"{probe.label}, temperature {params.temperature:g}, at most {params.max_new_tokens} tokens"
+
+
+def probe_scores(probe: Probe) -> list[Table]:
+    """Return the tables of a probe: its measures, and what text and output alone tell."""
+    scores, own = probe.scores, [*SCORES, "effect"]
+    published = [name for name in scores.index if name in LABELS and name not in own]
+    notes = [note for prompt, side in zip(probe.prompts, sides(probe), strict=True) for note in _missing_scores(prompt, side)]
+    if probe.controls:
+        n, temperature = scores["control_n"].max(), probe.params.reference.temperature
+        changed = ", ".join([LABELS["rev"], *(measure.label for measure in MEASURES if measure.compute_by_draw)])
+        notes.append(
+            f"Controls: {n} calibration controls of the run in this folder, at temperature {temperature:g}. "
+            f"Their {changed} are by thresholds and scales of the other controls."
+        )
+        if unobserved := "; ".join(map(measure_label, scores.index[scores["control_n"] == 0])):
+            notes.append(f"Not observed on controls: {unobserved}.")
+    else:
+        notes.append(f"There is no range: {probe.why_alone}.")
+        notes.append("The reference is the prompt's own window: in the mean log effect, its mean replaces a layer's output.")
+    if len(probe.prompts) > 1:
+        notes.append("Two prompts differ in many ways. What a difference means takes a study: wor run.")
+    parts = {
+        "Measures of the study": scores.loc[own],
+        "Published measures": scores.loc[published],
+        "What the text and the output alone tell": scores.drop(index=[*own, *published]),
+    }
+    built = [_probe_table(caption, rows, probe) for caption, rows in parts.items() if len(rows)]
+    return [*built[:-1], replace(built[-1], notes=notes)]
+
+
+def sides(probe: Probe) -> Sequence[str]:
+    """Return the letters of two prompts; nothing for one alone."""
+    return "AB" if len(probe.prompts) > 1 else [""]
+
+
+def _missing_scores(prompt: ProbedPrompt, side: str) -> list[str]:
+    """Return a line per reason why scores of a prompt are missing."""
+    groups = prompt.scores[prompt.scores["reason"] != ""].groupby("reason", sort=False)
+    names = {reason: "; ".join(map(measure_label, rows.index)) for reason, rows in groups}
+    names |= {reason: "No measure" for reason in names if reason == prompt.record["reason"]}
+    return [f"{name}{side and f' of {side}'}: {reason}" for reason, name in names.items()]
+
+
+def _probe_table(caption: str, scores: pd.DataFrame, probe: Probe) -> Table:
+    columns: dict[str, str] = {"value": "value"} if len(probe.prompts) == 1 else {"a": "A", "b": "B", "difference": "B − A"}
+    forms = {"difference": "+.3g"}
+    cells = {heading: [_known(value, forms.get(name, ".3g")) for value in scores[name]] for name, heading in columns.items()}
+    if probe.controls:
+        moments = zip(scores["control_mean"], scores["control_sd"], strict=True)
+        cells["controls, mean (sd)"] = [f"{_known(mean)} ({_known(sd)})" if mean == mean else "–" for mean, sd in moments]
+        if len(probe.prompts) == 1:
+            cells["z"] = [_known(value, "+.1f") for value in scores["z"]]
+            cells["percentile"] = [_known(value, ".0f") for value in scores["percentile"]]
+    rows = [[measure_term(name), *row] for name, row in zip(scores.index, zip(*cells.values(), strict=True), strict=True)]
+    return Table(caption, ["score", *cells], rows, range(1, len(cells) + 1))
+
+
+def _known(value: float, form: str = ".3g") -> str:
+    return f"{value:{form}}" if math.isfinite(value) else "–"

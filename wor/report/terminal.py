@@ -3,9 +3,13 @@
 Rich honours NO_COLOR, TERM=dumb, COLUMNS and a pipe.
 """
 
+from __future__ import annotations
+
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import table as rich_table
 from rich.cells import cell_len
@@ -20,8 +24,14 @@ from wor.report.formatting import format_estimate, format_number
 from wor.report.table import Cell, Mark, Table
 from wor.report.verdict import short_verdict, verdict_lines
 
+if TYPE_CHECKING:
+    from wor.pipeline.probe import Probe, ProbedPrompt  # torch
+
 MIN_TEXT = 12  # columns: the minimum width of a text that folds
 COLORS = {"good": "green", "bad": "red", "open": "yellow"}
+# Background by the entropy of the prediction that a token was drawn from, nats, from each level on.
+SHADES = {0.5: "#ffedcc", 1.0: "#ffd999", 2.0: "#ffc061", 3.0: "#ff9d1f"}
+WINDOW_MARKS = ("⟦", "⟧")
 STATUSES = ("supported", "contradicted", "absent", "undecided", "not tested", "too few items", "not evaluable")
 
 
@@ -215,6 +225,56 @@ def show_reproduction(agreement: dict, console: Console | None = None) -> None:
         print_line(console, f"The first stage whose outputs differ: {agreement['first']}")
     counts = f"within a tolerance of {agreement['tolerance']:g}: {agreement['different']} of {agreement['values']} values differ"
     print_line(console, *((f"Reproduced {counts}", "green") if agreement["agrees"] else (f"Not reproduced {counts}", "red")))
+
+
+def show_probe(probe: Probe, console: Console | None = None) -> None:
+    """Print prompts and continuations, side by side where there are two, and their scores."""
+    console = console or open_console()
+    print_line(console, tables.probe_settings(probe), "bold")
+    shaded = console.color_system is not None and not console.no_color
+    grid = rich_table.Table.grid(padding=(0, 3), expand=len(probe.prompts) > 1)
+    for _ in probe.prompts:
+        grid.add_column(overflow="fold", ratio=1)
+    sides = tables.sides(probe)
+    grid.add_row(*(Text(f"Prompt {side}".strip(), "bold") for side in sides))
+    grid.add_row(*(Text(_printable(prompt.item.prompt)) for prompt in probe.prompts))
+    grid.add_row(*(Text("\nContinuation", "bold") for _ in sides))
+    grid.add_row(*(_continuation(prompt, shaded) for prompt in probe.prompts))
+    console.print(grid)
+    legend = Text("\n")
+    if shaded:
+        legend.append("Shade: entropy of the prediction of each token, nats, from ")
+        for level, colour in SHADES.items():
+            legend.append(f" {level:g} ", _shade(colour)).append(" ")
+    legend.append(f"{' to '.join(WINDOW_MARKS)} is the window, whose tokens are measured.")
+    console.print(legend)
+    for table in tables.probe_scores(probe):
+        print_line(console, "")
+        print_table(table, console)
+
+
+def _continuation(prompt: ProbedPrompt, shaded: bool) -> Text:
+    """Return the generated tokens, shaded by entropy, with the window's marks."""
+    tokens, text = prompt.tokens, Text()
+    inside = tokens["in_window"].tolist()
+    for token, entropy, before, now in zip(tokens["token"], tokens["entropy"], [False, *inside], inside, strict=False):
+        text.append(_window_mark(before, now), "bold")
+        colour = next((colour for level, colour in reversed(SHADES.items()) if entropy >= level), "") if shaded else ""
+        text.append(_printable(token), _shade(colour) if colour else "")
+    return text.append(_window_mark(bool(inside and inside[-1]), False), "bold")
+
+
+def _window_mark(before: bool, now: bool) -> str:
+    return "" if before == now else WINDOW_MARKS[0 if now else 1]
+
+
+def _shade(colour: str) -> str:
+    return f"black on {colour}"
+
+
+def _printable(text: str) -> str:
+    """Return a model's or a user's text without what a terminal would obey."""
+    return re.sub(r"[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", text)
 
 
 def _short(value: object) -> str:

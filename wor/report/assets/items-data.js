@@ -47,6 +47,8 @@ function difference(row, which) {
   return isKnown(a) && isKnown(b) ? b - a : null;
 }
 
+const isAlone = (row) => rows.every((other) => other === row || other.role !== row.role);
+
 const listedSide = () => (state.of === "b" ? 1 : 0);
 const sortValue = (row) => (state.of === "d" ? difference(row, state.sort) : measure(row, listedSide(), state.sort));
 

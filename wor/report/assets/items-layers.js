@@ -45,7 +45,9 @@ function effects(row, side, domain) {
   const counts = detail(row, side, "counts");
   const nCounted = counts.filter(Boolean).length;
   const title = `Layers${letter(side) && ` in ${letter(side)}`}: the effect of replacing one`;
-  const about = `${nCounted} of ${kl.length} layers are above their threshold: APL ${number(measure(row, side, "apl"))}.`;
+  const above = `${nCounted} of ${kl.length} layers are above their threshold: APL ${number(measure(row, side, "apl"))}.`;
+  const known = defined(model.thresholds).length > 0; // a probe without a run has none
+  const about = known ? `Line: the layer's threshold. Filled: above it. ${above}` : "There are no thresholds without a run.";
   const picture = chart(title, about, 190, (canvas, box) => {
     const y = (value) => box.bottom - ((value / 100 - domain[0]) / (domain[1] - domain[0])) * (box.bottom - box.top);
     const ticks = [];
@@ -65,7 +67,7 @@ function effects(row, side, domain) {
     return [String(index + 1), nats(value), nats(model.thresholds[index]), counts[index] ? "yes" : "no"];
   });
   const numbers = disclosure("As a table", table(title, ["Layer", "KL, nats", "Threshold", "Counts"], lines));
-  return figure(title, picture, `KL in nats, window mean. Line: the layer's threshold. Filled: above it. ${about}`, numbers);
+  return figure(title, picture, `KL in nats, window mean. ${about}`, numbers);
 }
 
 function cosines(row, side, lowest) {

@@ -2,6 +2,7 @@
 
 function show(scroll) {
   rows = gatherRows();
+  for (const name of ["tools", "count", "list"]) region(name).hidden = rows.length < 2 && pairs.length < 2;
   drawTools();
   refresh();
   if (scroll) root.scrollIntoView();
