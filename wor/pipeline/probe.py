@@ -21,6 +21,7 @@ from wor.engine.capture import Span, capture
 from wor.engine.model import LM
 from wor.engine.reference import MIN_SAMPLES, Reference, pool_summaries, summarise_run
 from wor.errors import UserError
+from wor.machine.libraries import quiet_libraries
 from wor.measures import apl, calibration_draws, rev, table
 from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.item_arrays import Records, select, with_prediction_entropy
@@ -169,10 +170,11 @@ def probe(text: str, against: str | None = None, model: str = "", changes: dict[
 def _start(params: Params, model: str, is_known: bool) -> Session:
     """Start a session with the run's model, or with the one that stage models would record."""
     log, spec = _QuietLog("probe"), params.model_specs[model]
+    quiet_libraries()
     if is_known and paths.card(model).is_file():
         return start_session(params, model, log)
     if spec.source != "local" and folders.find_folder(spec) is None:
-        log.console.print(f"{model}: fetching or converting the weights, once. It may take minutes", soft_wrap=True)
+        log.console.print(f"{model}: fetching or converting the weights, once. This may take a minute", soft_wrap=True)
     return start_session(params, model, log, identity_card.make_card(spec, log.info))
 
 

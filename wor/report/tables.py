@@ -722,6 +722,7 @@ def probe_scores(probe: Probe) -> list[Table]:
     else:
         notes.append(f"There is no range: {probe.why_alone}.")
         notes.append("The reference is the prompt's own window: in the mean log effect, its mean replaces a layer's output.")
+    notes.append("Formulas and sources: wor measures.")
     if len(probe.prompts) > 1:
         notes.append("Two prompts differ in many ways. What a difference means takes a study: wor run.")
     parts = {

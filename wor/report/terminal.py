@@ -256,7 +256,7 @@ def show_probe(probe: Probe, console: Console | None = None) -> None:
 def _continuation(prompt: ProbedPrompt, shaded: bool) -> Text:
     """Return the generated tokens, shaded by entropy, with the window's marks."""
     tokens, text = prompt.tokens, Text()
-    inside = tokens["in_window"].tolist()
+    inside = (tokens["in_window"] & (prompt.record["reason"] == "")).tolist()
     for token, entropy, before, now in zip(tokens["token"], tokens["entropy"], [False, *inside], inside, strict=False):
         text.append(_window_mark(before, now), "bold")
         colour = next((colour for level, colour in reversed(SHADES.items()) if entropy >= level), "") if shaded else ""

@@ -46,7 +46,7 @@ function measureLine(row, which) {
   const sides = presentSides(row);
   const line = [measureName(which), ...sides.map((side) => number(measure(row, side, which)))];
   if (sides.length === 2) return [...line, number(difference(row, which), true)];
-  return [...line, number(measure(row, sides[0], `${which}_z`)), ...(isAlone(row) ? [] : [rankCell(row, sides[0], which)])];
+  return isAlone(row) ? line : [...line, number(measure(row, sides[0], `${which}_z`)), rankCell(row, sides[0], which)];
 }
 
 function measuresTable(row) {
@@ -54,7 +54,7 @@ function measuresTable(row) {
   const all = Object.keys(models()[sides[0]].measures);
   const main = data.scores.filter((score) => all.includes(score));
   const rest = all.filter((each) => !main.includes(each) && !each.endsWith("_z") && each !== "correct");
-  const single = ["Measure", "Value", "z", ...(isAlone(row) ? [] : [`Percentile of ${row.role}`])];
+  const single = ["Measure", "Value", ...(isAlone(row) ? [] : ["z", `Percentile of ${row.role}`])];
   const heads = sides.length === 2 ? ["Measure", "A", "B", "B − A"] : single;
   const lines = (measures) => measures.map((which) => measureLine(row, which));
   const other = disclosure("Other columns", table("Other columns", heads, lines(rest)));
