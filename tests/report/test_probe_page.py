@@ -56,7 +56,7 @@ def test_two_prompts_stand_side_by_side_with_their_difference(visit, pages, prob
     assert texts == [prompt.record["text"] for prompt in probes[1].prompts]
     heads = visited.locator(".items-measures thead").first.text_content()
     assert heads == "MeasureABB − A"
-    shown = visited.get_by_role("row", name=re.compile("^APE")).first.locator("td").all_text_contents()
+    shown = visited.locator("#scores").get_by_role("row", name=re.compile("^APE")).first.locator("td").all_text_contents()
     row = probes[1].scores.loc["ape"]
     assert shown[:3] == [f"{row['a']:.3g}", f"{row['b']:.3g}", f"{row['difference']:+.3g}"]
 
