@@ -98,8 +98,14 @@ function wordDiff(before, after) {
   return parts;
 }
 
+/** Return the paraphrases of a prompt, and of both where A and B have different ones. */
 function paraphrases(row) {
-  const side = textSides(row)[0] ?? presentSides(row)[0];
+  const sides = textSides(row);
+  const differ = new Set(sides.map((side) => question(row, side, "prompt"))).size > 1;
+  return (differ ? sides : sides.slice(0, 1)).map((side) => paraphrasesOf(row, side, differ ? ` in ${letter(side)}` : ""));
+}
+
+function paraphrasesOf(row, side, where) {
   const texts = question(row, side, "paraphrases");
   const shares = question(row, side, "paraphrase_shares");
   if (!texts.length) return null;
@@ -109,7 +115,7 @@ function paraphrases(row) {
     const share = el("p", { class: "items-share" }, `${percent(shares[index])} of the words changed`);
     return el("li", {}, share, el("p", { class: "items-text" }, wordDiff(original, text).map(([word, kind]) => marks[kind](word))));
   });
-  const box = disclosure(plural(texts.length, "paraphrase"), el("ol", {}, lines));
+  const box = disclosure(plural(texts.length, "paraphrase") + where, el("ol", {}, lines));
   box.classList.add("items-paraphrases");
   return box;
 }
