@@ -21,6 +21,7 @@ from wor.engine.capture import Span, capture
 from wor.engine.model import LM
 from wor.engine.reference import MIN_SAMPLES, Reference, pool_summaries, summarise_run
 from wor.errors import UserError
+from wor.machine.control_groups import available_cores
 from wor.machine.libraries import quiet_libraries
 from wor.measures import apl, calibration_draws, rev, table
 from wor.measures.covariates import WINDOW_COVARIATES
@@ -152,7 +153,9 @@ def probe(text: str, against: str | None = None, model: str = "", changes: dict[
         raise UserError("model", repr(model), f"model_specs has {', '.join(params.model_specs)}")
     why_alone = why_no_controls(values, model)
     controls = None if why_alone else read_controls(params, model)
-    changed: dict[str, object] = {"compute": params.compute.model_copy(update={"backend": "local"})}
+    # One prompt is no faster on two threads, and far slower beside another program.
+    threads = params.compute.threads or min(len(texts), available_cores())
+    changed: dict[str, object] = {"compute": params.compute.model_copy(update={"backend": "local", "threads": threads})}
     if why_alone:
         changed["ablation"] = params.ablation.model_copy(update={"stand_in": "mean"})
     params = params.model_copy(update=changed)

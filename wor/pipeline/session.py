@@ -71,17 +71,17 @@ class Session:
 def start_session(params: Params, model: str, log: Log, card: dict | None = None) -> Session:
     """Load a model by its identity card, placed as params.compute says.
 
-    ``card`` is by default the one that stage models wrote.
+    ``card`` was made just now. By default it is the one that stage models wrote.
     """
     quiet_libraries()
     compute = params.compute
     placement = choose_device(compute.device, compute.dtype, compute.threads or available_cores())
-    card = card or storage.read_json(paths.card(model))
+    is_new, card = card is not None, card or storage.read_json(paths.card(model))
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
     machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
     identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
     cluster = Cluster(params, identity, placement, log) if compute.backend == "ray" else None
-    lm = load(identity_card.open_card(card), placement, params.prompt.template)
+    lm = load(identity_card.open_card(card, verify=not is_new), placement, params.prompt.template)
     lm.set_memory(*memory_budget(compute.memory_gib, placement.device))  # after the weights have taken theirs
     log.info(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     budget, reason = lm.budget
