@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
-from wor.analysis.null_models import NO_NULLS
 from wor.engine.states import PROMPT_DEPTHS
 from wor.measures.registry import PUBLISHED, SCORES
 from wor.statistics import bootstrap, linear_feature, multiple_testing, paired, partial, trend
@@ -168,7 +167,7 @@ def _given_nulls(evaluation: Evaluation, name: str, nulls: pd.DataFrame) -> dict
         rows = evaluation.scored[evaluation.scored["item_id"].isin(values.index) & evaluation.scored[name].notna()]
         rows = rows.reset_index(drop=True)
         if not len(rows):
-            results[str(kind)] = undefined(NO_NULLS if len(part) else NOT_STORED).as_dict()
+            results[str(kind)] = undefined("null models have no value of it").as_dict()
             continue
         label = class_labels(rows)
         weights = bootstrap_weights(rows, evaluation.params, DRAWS)

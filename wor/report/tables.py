@@ -394,60 +394,95 @@ def rivals(result: dict) -> Table:
 
 def trial(result: dict) -> Table:
     """Return what each measure separates and adds. Empty for an earlier version."""
-    measures = result.get("trial", {"measures": {}})["measures"]
-    rows: list[list[Cell]] = []
-    for key, entry in measures.items():
-        given = list(entry["given_nulls"].values())
-        rows.append(
-            [
-                measure_term(key),
-                CLAIMS[entry["direction"]],
-                format_estimate(entry["auroc"]),
-                entry["claim"],
-                format_estimate(entry["gain"], sign=True),
-                format_p(entry["p_holm"]),
-                format_estimate(entry["partial"], sign=True),
-                format_estimate(given[-1] if given else None, sign=True),
-                format_estimate(entry["derive_copy"], sign=True),
-            ]
-        )
+    rows: list[list[Cell]] = [
+        [
+            measure_term(key),
+            CLAIMS[entry["direction"]],
+            format_estimate(entry["auroc"]),
+            entry["claim"],
+            format_estimate(entry["gain"], sign=True),
+            format_p(entry["p_holm"]),
+            format_estimate(entry["partial"], sign=True),
+        ]
+        for key, entry in _tried(result).items()
+    ]
     for depth, entries in result.get("trial", {}).get("linear_feature", {}).items():
         for name, estimate in entries.items():
-            rows.append([f"LiReF at depth {depth}, {name} (supervised)", "higher", format_estimate(estimate), *[""] * 6])
-    kinds = list(next(iter(measures.values()))["given_nulls"]) if measures else []
+            rows.append([f"LiReF at depth {depth}, {name} (supervised)", "higher", format_estimate(estimate), *[""] * 4])
     notes = [
         "Claimed: the side of reasoning or effort that a measure's authors claim. Against it is contradicted.",
         "dAUC: over the full baseline, bounded to the claimed side. p: of the coefficient, corrected over all measures (Holm). "
         "Partial r: with the class, given the full baseline's covariates.",
-        *([f"Given nulls: partial r given the values of null models ({null_model_label(kinds[-1])})."] if kinds else []),
-        "Derive − copy: the same tokens under the problem and under a prompt to copy them, in standard deviations.",
         "Most were proposed to tell right from wrong answers of larger models. This contrast is our transfer of them. Intervals "
         "take thresholds as known.",
     ]
-    head = ["measure", "claimed", "AUROC", "claim", "dAUC (full)", "p (Holm)", "partial r", "given nulls", "derive − copy"]
-    return Table("The trial: every measure on the same items", head, rows, (2, 4, 5, 6, 7, 8), notes if rows else [])
+    head = ["measure", "claimed", "AUROC", "claim", "dAUC (full)", "p (Holm)", "partial r"]
+    return _footnoted(Table("The trial: every measure on the same items", head, rows, (2, 4, 5, 6), notes if rows else []))
+
+
+def trial_designs(result: dict) -> Table:
+    """Return what is left of each measure in designs. Empty for an earlier version."""
+    measures = _tried(result)
+    kinds = list(dict.fromkeys(kind for entry in measures.values() for kind in entry["given_nulls"]))
+    doses = list(dict.fromkeys(dataset for entry in measures.values() for dataset in entry["dose"]))
+    rows: list[list[Cell]] = [
+        [
+            measure_term(key),
+            *(format_estimate(entry["given_nulls"].get(kind), sign=True) for kind in kinds),
+            format_estimate(entry["derive_copy"], sign=True),
+            *(format_estimate(entry["dose"].get(dataset), sign=True) for dataset in doses),
+        ]
+        for key, entry in measures.items()
+    ]
+    notes = [
+        "Given nulls: partial r with the class, given length, perplexity and the measure's values in null models.",
+        "Derive − copy: the same tokens under the problem and under a prompt to copy them, in standard deviations. Dose: "
+        "Kendall's tau with the steps of the worked solution.",
+    ]
+    head = ["measure", *(f"given nulls: {null_model_label(kind)}" for kind in kinds), "derive − copy"]
+    head += [f"dose, {dataset}" for dataset in doses]
+    return _footnoted(Table("The trial: null models and designs", head, rows, range(1, len(head)), notes if rows else []))
 
 
 def trial_context(result: dict) -> Table:
     """Return what each measure goes with, and how reliable it is. Empty for an earlier version."""
-    measures = result.get("trial", {"measures": {}})["measures"]
-    doses = list(dict.fromkeys(dataset for entry in measures.values() for dataset in entry["dose"]))
-    others = list(next(iter(measures.values()))["goes_with"]) if measures else []
+    measures = _tried(result)
+    others = list(dict.fromkeys(other for entry in measures.values() for other in entry["goes_with"]))
     rows: list[list[Cell]] = [
         [
             measure_term(key),
             *(format_estimate(entry["goes_with"][other], sign=True) for other in others),
-            *(format_estimate(entry["dose"].get(dataset), sign=True) for dataset in doses),
             format_estimate(entry["reliability"]),
         ]
         for key, entry in measures.items()
     ]
     notes = [
-        "Correlations are Spearman's, over all scored items. Dose: Kendall's tau with the steps of the worked solution.",
+        "Correlations are Spearman's, over all scored items. Entropy: of the window's predictions.",
         "Reliability: Cronbach's alpha of the window's even and odd tokens, within the classes.",
     ]
-    head = ["measure", *map(measure_label, others), *(f"dose, {dataset}" for dataset in doses), "reliability"]
-    return Table("The trial: what the measures go with", head, rows, range(1, len(head)), notes if rows else [])
+    short = {"token_len": "length", "window_entropy": "entropy"}
+    head = ["measure", *(f"r with {short.get(other, other)}" for other in others), "reliability"]
+    return _footnoted(Table("The trial: what measures go with", head, rows, range(1, len(head)), notes if rows else []))
+
+
+def _tried(result: dict) -> dict[str, dict]:
+    measures: dict[str, dict] = result.get("trial", {"measures": {}})["measures"]
+    return measures
+
+
+def _footnoted(table: Table) -> Table:
+    """Return the table with each reason for a missing number once, as a note."""
+    reasons: dict[str, int] = {}
+    rows = []
+    for row in table.rows:
+        cells = list(row)
+        for index, cell in enumerate(row):
+            if isinstance(cell, str) and cell.startswith("none: "):
+                number = reasons.setdefault(cell.removeprefix("none: "), len(reasons) + 1)
+                cells[index] = f"none ({number})"
+        rows.append(cells)
+    notes = [*table.notes, *(f"({number}) {reason}." for reason, number in reasons.items())]
+    return replace(table, rows=rows, notes=notes)
 
 
 def stand_ins(result: dict) -> Table:
@@ -625,6 +660,7 @@ MODEL_TABLES = (
     hypotheses,
     rivals,
     trial,
+    trial_designs,
     trial_context,
     stand_ins,
     derive_copy,
