@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from wor.config.params import Params
 from wor.figures import style
@@ -10,7 +11,7 @@ from wor.figures.panels import estimate_columns, with_panels
 from wor.measures.registry import CLAIMS, LABELS, PUBLISHED, SCORES
 
 AUROC, GAIN = "AUROC", "dAUC"
-QUANTITIES = {AUROC: ("auroc", "BCa"), GAIN: ("gain", "t with refits")}
+QUANTITIES = {AUROC: "auroc", GAIN: "gain"}
 NULLS = {AUROC: 0.5, GAIN: 0.0}
 ARROWS = {1: "↑", -1: "↓", 0: ""}
 
@@ -21,15 +22,16 @@ def table(results: dict[str, dict], params: Params) -> pd.DataFrame:
     names |= {measure.name: measure.label for measure in PUBLISHED if measure.kind != "variant"}
     rows = []
     for model, result in results.items():
-        measures = result.get("trial", {"measures": {}})["measures"]  # an earlier version has none
+        tried = result.get("trial", {"measures": {}, "refit_draws": 0})  # an earlier version has none
+        measures, methods = tried["measures"], {AUROC: "BCa", GAIN: f"t with {tried['refit_draws']} refits"}
         for place, (name, label) in enumerate((key, names[key]) for key in names if key in measures):
             entry = measures[name]
             series = f"{label} {ARROWS[entry['direction']]}".rstrip()
             about = {"model": model, "label": result["label"], "measure": name, "series": series, "x": place}
             about |= {"claimed": CLAIMS[entry["direction"]], "claim": entry["claim"]}
             rows += [
-                {**about, "quantity": quantity, **estimate_columns(entry[key], method)}
-                for quantity, (key, method) in QUANTITIES.items()
+                {**about, "quantity": quantity, **estimate_columns(entry[key], methods[quantity])}
+                for quantity, key in QUANTITIES.items()
             ]
     columns = ["model", "label", "measure", "series", "x", "claimed", "claim", "quantity"]
     columns += ["value", "low", "high", "n", "interval", "reason", "note"]
@@ -56,6 +58,8 @@ def draw(points: pd.DataFrame) -> Figure:
             style.write_reasons(axis, rows["reason"].unique())
         axis.axvline(null, color=style.NEUTRAL, linewidth=0.8, linestyle=":", zorder=0)
         axis.set_xlabel(quantity)
+        axis.xaxis.set_major_locator(MaxNLocator(3))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(value, 9):.3g}"))
     axes[0, 0].set_yticks(list(places.values()), measures["series"].tolist())
     axes[0, 0].set_ylim(len(places) - 0.4, -0.6)
     for axis in axes[0]:
