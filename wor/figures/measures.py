@@ -83,4 +83,5 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
         "this study's transfer of them. Variants are in the table of the trial.",
     ]
     title = "Measures of reasoning effort"
-    return caption(title, panels, points, points["series"], "place of the measure", "whole clusters", params)
+    rows = points.rename(columns={"series": "name", "quantity": "series"})
+    return caption(title, panels, rows, rows["name"], "place of the measure", "whole clusters", params)
