@@ -25,15 +25,14 @@ from wor.analysis import (
 )
 from wor.analysis.evaluation import Evaluation
 from wor.config.preregistration import load_preregistration
-from wor.data.items import body_of
+from wor.data import items
 from wor.machine.environment import committed_state
-from wor.pipeline import selection
 
 
 def main(params, log):
     registered, origin = load_preregistration(), committed_state(paths.PREREGISTRATION)
     hypotheses.require_known_scores(registered)
-    study_items = selection.read_study_items(params)
+    study_items = [item for dataset in params.datasets for item in items.read_items(paths.items(dataset))]
     results, evaluations = {}, {}
     for model in params.models:
         card = storage.read_json(paths.card(model))
@@ -143,4 +142,4 @@ def _analyse(model, evaluation, study_items, margin, log):
 
 
 def _body(item, params):
-    return body_of(item.prompt, params.prompt.frames[0], params.spec(item.dataset).instruction)
+    return items.body_of(item.prompt, params.prompt.frames[0], params.spec(item.dataset).instruction)

@@ -12,6 +12,7 @@ from tests.helpers.planted import NULL_SEEDS
 from tests.helpers.planted import table as planted
 from wor.analysis import trial
 from wor.analysis.evaluation import Evaluation
+from wor.engine import states
 from wor.measures.registry import PUBLISHED
 
 EFFECT, NOTHING, CONFOUND, CLAIMED_LOWER = "renyi2", "hoyer", "stalt", "prediction_flip"
@@ -84,6 +85,10 @@ def test_a_covariate_in_disguise_separates_and_adds_nothing(study):
     assert given["low"] < 0 < given["high"]
     expected = stats.spearmanr(frame[CONFOUND], frame["window_entropy"])[0]
     assert entry["goes_with"]["window_entropy"]["value"] == pytest.approx(expected)
+
+
+def test_the_depths_are_those_that_the_engine_stores():
+    assert trial.PROMPT_DEPTHS == states.PROMPT_DEPTHS
 
 
 def test_a_linear_feature_is_found_at_its_depth_alone(study):

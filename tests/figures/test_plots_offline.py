@@ -21,7 +21,7 @@ import yaml
 from tests.helpers.root import ROOT
 from wor.config import params as parameters
 from wor.errors import UserError
-from wor.figures import ablation, curves, offline, scaling, temperature
+from wor.figures import ablation, curves, measures, offline, scaling, temperature
 from wor.measures.registry import SCORES
 
 pytestmark = pytest.mark.dvc
@@ -35,6 +35,7 @@ TABLES = {
     "temperature": "temp_robustness",
     "heads_removed": "ablation_curve",
     "scaling": "scaling",
+    "measures": "measures",
 }
 
 
@@ -60,6 +61,7 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
             for kind in ("ranked", "random")
             for share in (0.1, 0.3, 0.5)
         ]
+        tried = {name: {"direction": 1, "claim": "undecided", "auroc": estimate(), "gain": estimate()} for name in SCORES}
         return {
             "label": label,
             "n_params": MODELS[label],
@@ -68,6 +70,7 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
             "added": {"rev": {"baseline": estimate(), "delta": estimate()}},
             "temperatures": {"by_temperature": temperatures},
             "heads": heads,
+            "trial": {"refit_draws": 50, "measures": tried},
         }
 
     def items() -> pd.DataFrame:
@@ -87,6 +90,7 @@ def tables(seed: int) -> dict[str, pd.DataFrame]:
         "temp_robustness": temperature.table(results, params),
         "ablation_curve": ablation.table(results, params),
         "scaling": scaling.table(results, params),
+        "measures": measures.table(results, params),
     }
 
 

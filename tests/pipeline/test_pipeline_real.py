@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 SMALL = {
     "datasets": ["gsm-symbolic", "syllogism", "wiki"],
-    "dataset_specs": {"gsm-symbolic": {"n": 12}, "syllogism": {"n": 12}, "wiki": {"n": 17}},
+    "dataset_specs": {"gsm-symbolic": {"n": 14}, "syllogism": {"n": 17}, "wiki": {"n": 20}},
     "control": {"calibration_share": 0.45},
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
     "nulls": {"kinds": ["initialised", "permuted"], "seeds": 1, "n": 2, "calibration": 4, "literal_n": 2},
@@ -58,7 +58,7 @@ def table(results) -> pd.DataFrame:
 
 
 def test_every_item_has_a_row_and_every_measure_a_number_or_a_reason(table):
-    assert table["dataset"].value_counts()[["gsm-symbolic", "syllogism"]].tolist() == [5, 5]
+    assert table["dataset"].value_counts()[["gsm-symbolic", "syllogism"]].tolist() == [7, 7]
     missing = table[table[MEASURES].isna().any(axis=1)]
     assert missing["reason"].fillna("").ne("").all()
     assert len(missing) <= 2

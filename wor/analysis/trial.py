@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
-from wor.engine.states import PROMPT_DEPTHS
 from wor.measures.registry import PUBLISHED, SCORES
 from wor.statistics import bootstrap, linear_feature, multiple_testing, paired, partial, trend
 from wor.statistics.baseline import Baseline
@@ -15,6 +14,7 @@ from wor.statistics.result import Estimate, undefined
 
 # For some fifty measures: bootstrap draws that take seconds.
 DRAWS, REFITS, REPEATS = 2000, 50, 4
+PROMPT_DEPTHS = (0.5, 0.75)  # of `engine.states`, without which this stage does
 GOES_WITH = ("token_len", "perplexity", "window_entropy")  # what a measure's correlation is shown with
 NOT_STORED = "no pass that it needs was made here"
 

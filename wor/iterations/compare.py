@@ -94,7 +94,8 @@ def unpaired_items(first: Path, second: Path) -> list[str]:
     """Return a line per model and class with items that cannot be paired, and the reasons."""
     lines = []
     for model, before, after in _shared_tables(first, second):
-        every = before.merge(after, on=["item_id", "role"], how="outer", suffixes=("_a", "_b"), indicator="side")
+        tables = (table[["item_id", "role", "token_len", "cluster", "rev"]] for table in (before, after))
+        every = pd.merge(*tables, on=["item_id", "role"], how="outer", suffixes=("_a", "_b"), indicator="side")
         for role, items in every.groupby("role"):
             shared = items[items["side"] == "both"]
             same = shared[(shared["token_len_a"] == shared["token_len_b"]) & (shared["cluster_a"] == shared["cluster_b"])]
