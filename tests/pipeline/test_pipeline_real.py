@@ -61,7 +61,7 @@ def test_every_item_has_a_row_and_every_measure_a_number_or_a_reason(table):
     assert table["dataset"].value_counts()[["gsm-symbolic", "syllogism"]].tolist() == [7, 7]
     missing = table[table[MEASURES].isna().any(axis=1)]
     assert missing["reason"].fillna("").ne("").all()
-    assert len(missing) <= 2
+    assert len(missing) <= 4  # of 26: windows that loop are left out
 
 
 def test_every_measure_varies_within_each_class(table):
