@@ -113,7 +113,7 @@ def test_every_model_has_its_measures_statistics_and_figures(study):
         assert result["label"] in study.output
     steps = results["criteria"]["monotone_in_size"]["steps"]
     assert [step["larger"] for step in steps] == [results["models"][model]["label"] for model in ("smollm-360m", "smollm-1-7b")]
-    assert len(list((folder / "figures").glob("Fig*.png"))) == 3
+    assert len(list((folder / "figures").glob("Fig*.png"))) == 4
 
 
 def test_the_plan_knows_what_is_there(study):
