@@ -41,11 +41,14 @@ def named_scores(evaluation: Evaluation, table: pd.DataFrame) -> dict[str, np.nd
 
 def average_over_seeds(scores: np.ndarray) -> np.ndarray:
     """Return the mean over seeds, [N], of scores [S, N] in each seed's deviations over items."""
-    return _in_deviations(scores).mean(0)
+    return in_deviations(scores).mean(0)
 
 
-def _in_deviations(scores: np.ndarray) -> np.ndarray:
-    # A seed without any spread counts as 0. Classes are not used.
+def in_deviations(scores: np.ndarray) -> np.ndarray:
+    """Return scores [S, N] in each seed's deviations over items; a seed without spread is 0.
+
+    Classes are not used.
+    """
     centred = scores - scores.mean(1, keepdims=True)
     spread = centred.std(1, keepdims=True)
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
@@ -167,7 +170,7 @@ def _compare(nulls: _Nulls, kind: str, heads: tuple[pd.DataFrame, np.ndarray]) -
     scores, model = nulls.scores(kind), {name: nulls.model_score(name) for name in pairs}
     label, weights, confidence = nulls.label, nulls.weights, nulls.confidence
     caveats = _caveats(nulls, scores)
-    replicates = {name: _in_deviations(values) for name, values in scores.items()}
+    replicates = {name: in_deviations(values) for name, values in scores.items()}
     covariates, none = nulls.rows[PARTIAL_GIVEN].to_numpy(float), np.zeros((len(label), 0))
     baselines = {name: _baseline(nulls, values.mean(0)) for name, values in replicates.items()}
     result = {

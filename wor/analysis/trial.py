@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from wor.analysis.evaluation import FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
+from wor.analysis.null_models import in_deviations
+from wor.config.params import ROLES
 from wor.measures.registry import PUBLISHED, SCORES
 from wor.statistics import bootstrap, linear_feature, multiple_testing, paired, partial, trend
 from wor.statistics.baseline import Baseline
@@ -172,8 +174,7 @@ def _given_nulls(evaluation: Evaluation, name: str, nulls: pd.DataFrame) -> dict
         label = class_labels(rows)
         weights = bootstrap_weights(rows, evaluation.params, DRAWS)
         replicates = values.loc[rows["item_id"]].to_numpy(float).T
-        spread = replicates.std(1, keepdims=True)
-        replicates = (replicates - replicates.mean(1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+        replicates = in_deviations(replicates)
         score, given = rows[name].to_numpy(float), rows[PARTIAL_GIVEN].to_numpy(float)
         estimate = partial.partial_given_replicates(score, label, given, replicates, weights, confidence)
         results[str(kind)] = estimate.as_dict()
@@ -207,7 +208,7 @@ def _reliability(evaluation: Evaluation, name: str, halves: pd.DataFrame) -> Est
     if not len(rows):
         return undefined("it has no value of half a window")
     replicates = values.loc[rows["item_id"]].to_numpy(float).T.copy()
-    for role in ("reasoning", "control"):
+    for role in ROLES:
         mask = (rows["role"] == role).to_numpy()
         if mask.any():
             replicates[:, mask] -= replicates[:, mask].mean(1, keepdims=True)
