@@ -3,7 +3,7 @@
 Simulates studies with a known truth, analyses each like a real one, and writes COVERAGE.md. It runs
 on one core, in the background of anything else:
 
-    OMP_NUM_THREADS=1 python -m benchmarks.coverage  # 1,000 studies per cell, 500 of dAUC: about 70 minutes
+    OMP_NUM_THREADS=1 python -m benchmarks.coverage  # 1,000 studies per cell, 500 of dAUC: an hour
     OMP_NUM_THREADS=1 python -m benchmarks.coverage --studies 100 --gains 10 --out coverage.md
 """
 

@@ -48,6 +48,10 @@ def render_page(pipeline: dict) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _number(value: float) -> str:
+    return f"{value:,}" if value == int(value) else f"{value:g}"
+
+
 def stages_rerun_by(key: str, pipeline: dict) -> list[str]:
     """List the stages that read ``key``, or a part of it, or what another of them writes.
 
@@ -106,7 +110,7 @@ def _accepted(entry: dict) -> str:
         return f"map of {_accepted(values)}" if "type" in values else "entries by name"
     if entry.get("title") == "name":
         return "name: lower-case letters, digits, dashes"
-    limits = [f"{sign} {entry[bound]:g}" for bound, sign in BOUNDS.items() if bound in entry]
+    limits = [f"{sign} {_number(entry[bound])}" for bound, sign in BOUNDS.items() if bound in entry]
     limits += [f"that matches `{entry['pattern']}`".replace("|", "\\|")] if "pattern" in entry else []
     return " ".join([TYPES[entry["type"]], ", ".join(limits)]).strip()
 

@@ -1,9 +1,11 @@
 import copy
+import math
 import re
 
 import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
 
 from tests.helpers.root import ROOT
 from tests.helpers.study import Study
@@ -72,6 +74,20 @@ BAD = [
     (put("compute.backend", "slurm"), r"compute.backend: 'slurm'\. Input should be 'local' or 'ray'"),
     (put("compute.address", "ray://head:10001"), r"compute.address: 'ray://head:10001'\."),
     (put("heads.shares", [0.95]), r"heads.shares.0: 0.95\."),
+    (put("criteria.partial_r", math.nan), r"criteria.partial_r: nan\. Input should be a finite number"),
+    (put("criteria.delta_auc", {360: math.inf}), r"criteria.delta_auc.360: inf\. Input should be a finite number"),
+    (put("compute.memory_gib", math.inf), r"compute.memory_gib: inf\. Input should be a finite number"),
+    (put("temperature", True), r"temperature: True\. No parameter is true or false: give a number"),
+    (put("criteria.delta_auc", {360: False}), r"criteria.delta_auc.360: False\. No parameter is true or false"),
+    (put("robustness.temperatures", [0.0, True]), r"robustness.temperatures.1: True\. No parameter is true"),
+    (put("dataset_specs.wiki.instruction", "a\x1b[2J"), r"dataset_specs.wiki.instruction: 'a.x1b\[2J'\. Remove the control"),
+    (put("prompt.frames", ["a", "b\ud800", "c", "d"]), r"prompt.frames.1: 'b.ud800'\. Remove the control character '.ud800'"),
+    (put("control.a\x00", "b"), r"a key: 'a.x00'\. Remove the control character"),
+    (put("statistics.bootstrap_draws", 10**12), r"statistics.bootstrap_draws: 1000000000000\. Input should be less than"),
+    (put("compute.threads", 10**6), r"compute.threads: 1000000\. Input should be less than or equal to 10000"),
+    (put("seed", 2**64), r"seed: 18446744073709551616\. Input should be less than"),
+    (put("dataset_specs.wiki.file", ""), r"dataset_specs.wiki.file: ''\. String should have at least 1 character"),
+    (put("dataset_specs.wiki.instruction", 5 * ["x" * 100]), r"instruction: \['x{100}', .* \.\.\.\. Input should be"),
 ]
 
 
@@ -125,6 +141,24 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=str(path)):
         params.load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("seed: 1\nseed: 2\n", "duplicate key"), ("[" * 10_000, "recursion"), ("seed: !!python/name:os.system\n", "tag")],
+)
+def test_a_file_that_reads_in_two_ways_is_refused(tmp_path, text, reason):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"not YAML .*{reason}"):
+        params.load_params(path)
+
+
+@pytest.mark.parametrize(("text", "value"), [("010", 10), ("1e-3", 0.001), ("1_000", 1000), ("yes", "yes"), ("12:30", "12:30")])
+def test_a_setting_means_what_it_means_to_dvc(tmp_path, text, value):
+    (tmp_path / "params.yaml").write_text(f"a: {text}\n")
+    assert params.read_yaml(tmp_path / "params.yaml") == load_yaml(tmp_path / "params.yaml") == {"a": value}
+    assert overrides.parse_settings([f"a={text}"]) == {"a": value}
 
 
 def test_a_missing_file_is_refused(tmp_path):

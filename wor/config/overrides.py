@@ -5,8 +5,6 @@ import json
 import re
 from collections.abc import Iterable
 
-import yaml
-
 from wor import paths
 from wor.config import params
 from wor.errors import UserError
@@ -34,8 +32,8 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, object]:
         if not equals or not key:
             raise UserError("-S", repr(pair), "Write it as key=value, for example -S temperature=0.7")
         try:
-            settings |= dict(flatten({key: yaml.safe_load(value)}, whole=True))
-        except yaml.YAMLError:
+            settings |= dict(flatten({key: params.parse_yaml(value)}, whole=True))
+        except ValueError:
             raise UserError(f"-S {key}", repr(value), "The value is not YAML: put quotes around a text") from None
     return settings
 

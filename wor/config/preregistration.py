@@ -88,8 +88,10 @@ class Preregistration(Strict):
 
 def load_preregistration(path: Path = paths.PREREGISTRATION) -> Preregistration:
     """Read and check the file. Raises UserError."""
+    values = parameters.read_yaml(path)
+    parameters.require_plain(values)
     try:
-        registered = Preregistration.model_validate(parameters.read_yaml(path))
+        registered = Preregistration.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"]))

@@ -1,11 +1,9 @@
 """Check everything about a run that needs no model, before anything is changed."""
 
-import yaml
-
 from wor import paths
 from wor.analysis.hypotheses import require_known_scores
 from wor.config import overrides
-from wor.config.params import Params, parse_params, read_yaml
+from wor.config.params import Params, parse_params, parse_yaml, read_yaml
 from wor.config.preregistration import deviations, load_preregistration
 from wor.data import frozen
 from wor.process.commands import git
@@ -30,5 +28,5 @@ def uncommitted_parameters() -> list[str]:
     """Return the keys whose values in params.yaml differ from the last commit's."""
     if not (text := git("show", f"HEAD:./{paths.PARAMS}")):
         return []
-    committed, current = (dict(overrides.flatten(values)) for values in (yaml.safe_load(text), read_yaml(paths.PARAMS)))
+    committed, current = (dict(overrides.flatten(values)) for values in (parse_yaml(text), read_yaml(paths.PARAMS)))
     return [key for key in {**current, **committed} if current.get(key) != committed.get(key)]
