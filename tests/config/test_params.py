@@ -87,7 +87,7 @@ BAD = [
     (put("compute.threads", 10**6), r"compute.threads: 1000000\. Input should be less than or equal to 10000"),
     (put("seed", 2**64), r"seed: 18446744073709551616\. Input should be less than"),
     (put("dataset_specs.wiki.file", ""), r"dataset_specs.wiki.file: ''\. String should have at least 1 character"),
-    (put("dataset_specs.wiki.instruction", 5 * ["x" * 100]), r"instruction: \['x{100}', .* \.\.\.\. Input should be"),
+    (put("dataset_specs.wiki.instruction", 9 * ["x" * 100]), r"instruction: \['x{100}', .* \.\.\.\. Input should"),
 ]
 
 

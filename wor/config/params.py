@@ -544,7 +544,7 @@ def _explain(error: ValidationError, values: dict, origin: object) -> UserError:
     faults = error.errors()
     # A misspelt key is also a missing one: the line that is in the file comes first.
     fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
-    key, value, reason = _dotted_key(fault, values) or str(origin), _short(fault["input"]), fault["msg"]
+    key, value, reason = _dotted_key(fault, values) or str(origin), repr(fault["input"]), fault["msg"]
     if fault["type"] == "extra_forbidden":
         kinds = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Strict)]
         known = sorted({name for kind in kinds for name in kind.model_fields})
@@ -557,14 +557,10 @@ def _explain(error: ValidationError, values: dict, origin: object) -> UserError:
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
         key, value = f"{key}.source", repr(fault["ctx"].get("tag"))
         reason = f"use one of {fault['ctx'].get('expected_tags', 'the known sources')}"
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        reason = "give it keys and values, as docs/params.md lists them"
     reason = reason.removeprefix("Value error, ")
     return UserError(key, value, f"{reason[0].upper()}{reason[1:]}")
-
-
-def _short(value: object) -> str:
-    """Return the value's repr, cut to fit a line."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _dotted_key(fault: ErrorDetails, values: Any) -> str:
