@@ -101,7 +101,7 @@ def mutate_values(rng: np.random.Generator, values: dict) -> str:
 
 
 def mutate_text(rng: np.random.Generator, text: str) -> bytes:
-    """Return the bytes of a file that was cut, doubled, badly edited or saved by another program."""
+    """Return the bytes of a file that was cut, badly edited or saved by another program."""
     place, lines = int(rng.integers(len(text))), text.splitlines(keepends=True)
     line = int(rng.integers(len(lines)))
     odd = draw(rng, ("\x00", "\t", ":", "-", "'", '"', "{", "[", "&a ", "*a", "!!python/name:os.system ", "#", "\u2028", "é"))
