@@ -9,7 +9,7 @@ from wor.analysis.evaluation import FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, 
 from wor.analysis.null_models import in_deviations
 from wor.config.params import ROLES
 from wor.measures.registry import PUBLISHED, SCORES
-from wor.statistics import bootstrap, linear_feature, multiple_testing, paired, partial, trend
+from wor.statistics import linear_feature, multiple_testing, paired, partial, trend
 from wor.statistics.baseline import Baseline
 from wor.statistics.nulls import cross_fitted_auroc
 from wor.statistics.result import Estimate, undefined
@@ -215,7 +215,7 @@ def _reliability(evaluation: Evaluation, name: str, halves: pd.DataFrame) -> Est
     spread = replicates.std(1, keepdims=True)
     if not (spread > 0).all():
         return undefined("constant score", len(rows))
-    weights = bootstrap.cluster_weights(rows["cluster"], rows["dataset"], DRAWS, evaluation.params.seed)
+    weights = bootstrap_weights(rows, evaluation.params, DRAWS)
     return partial.reliability_of_mean(replicates / spread, weights, evaluation.params.statistics.confidence)
 
 
