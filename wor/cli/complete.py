@@ -31,7 +31,7 @@ def iterations() -> Iterable[str]:
     folders = [folder.name for _, folder in sorted(registry.iteration_folders(experiments).items(), reverse=True)]
     made_by = {row["iteration_id"]: row["experiment"] for row in rows if row["experiment"]}
     listed = [name for name in folders if name not in archived]
-    return [*listed, *(made_by[name] for name in listed if name in made_by)]
+    return [*listed, *registry.published_folders(experiments), *(made_by[name] for name in listed if name in made_by)]
 
 
 @_offer

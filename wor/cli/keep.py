@@ -1,14 +1,17 @@
 """Commands that record iterations, archive them, and check them against what was recorded."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wor import paths
+from wor.cli import complete
 from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json
 from wor.errors import UserError
 from wor.iterations import lookup
 from wor.iterations import verify as verification
+from wor.iterations.registry import published_folders
 from wor.process import interrupt
 from wor.recording import numbering, pointer
 from wor.recording import record as recording
@@ -47,6 +50,20 @@ def show_tracked(tracked: recording.Tracked) -> None:
         typer.echo(f"Not given to DVC: {name}: {why}", err=True)
 
 
+def publish(
+    iteration: Annotated[str, typer.Argument(help="Such as iteration_001.", autocompletion=complete.iterations)],
+    name: Annotated[str, typer.Argument(help="What the published study is called.")],
+) -> None:
+    """Copy an iteration to experiments/published/NAME, for git, without texts of the datasets.
+
+    Example: wor publish iteration_001 pilot
+    """
+    from wor.recording.publish import publish as publish_iteration  # altair, for the report
+
+    folder = publish_iteration(iteration_folder(iteration), name)
+    typer.echo(f"Published: {folder.relative_to(Path.cwd())}. To share it: git add {folder.relative_to(Path.cwd())}")
+
+
 def archive(
     iteration: IterationName,
     undo: Annotated[bool, typer.Option("--undo", help="Take it back into the lists.")] = False,
@@ -74,7 +91,8 @@ def verify(
     if every and iteration:
         raise UserError("verify", f"{iteration!r} and --all", "Give one of the two")
     experiments = paths.experiments()
-    folders = lookup.require_any(verification.folders_by_name(experiments), experiments)
+    published = published_folders(experiments)
+    folders = lookup.require_any(published | verification.folders_by_name(experiments), experiments)
     checked = list(folders.values()) if every else [lookup.find_iteration(iteration, folders, experiments)]
     faults: list[str] = []
     for folder in checked:

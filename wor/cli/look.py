@@ -125,7 +125,7 @@ def registry(
             typer.echo(line, err=True)
         if unmerged := renumber.unmerged_files():
             typer.echo(f"Still unmerged, yours to decide; then wor record: {', '.join(unmerged)}", err=True)
-    rows = registry_file.read_rows(experiments)
+    rows = [*registry_file.published_rows(experiments), *registry_file.read_rows(experiments)]
     if not rows:
         raise UserError(registry_file.registry_path(experiments), "no iteration yet", "Make one with: wor run")
     if not everything:

@@ -65,6 +65,11 @@ def run(
     interrupt.set_message("the run is finished. To commit its iteration: wor record. This command was")
     tracked = recording.track_iterations(paths.experiments())
     show_tracked(tracked)
+    if not profile:
+        from wor.recording.agreement import agreement_with_published  # scipy
+
+        if line := agreement_with_published(iteration_folder(registry.workspace_iteration() or ""), paths.experiments()):
+            typer.echo(line)
     if tracked.names:
         typer.echo("To commit: wor record")
 

@@ -13,9 +13,13 @@ _NEW_NAME = re.compile(r"^[A-Za-z][\w.-]*$", re.ASCII)
 
 
 def complete_iterations(experiments: Path) -> dict[str, Path]:
-    """Return every complete iteration by name, oldest first. Raise UserError where none is."""
+    """Return every published study, then every complete iteration, by name, oldest first.
+
+    Raise UserError where none is.
+    """
     folders = sorted(registry.iteration_folders(experiments).items())
-    return require_any({folder.name: folder for _, folder in folders}, experiments)
+    published = registry.published_folders(experiments)
+    return require_any(published | {folder.name: folder for _, folder in folders}, experiments)
 
 
 def require_any(folders: dict[str, Path], experiments: Path) -> dict[str, Path]:

@@ -45,6 +45,21 @@ def iteration_folders(experiments: Path) -> dict[int, Path]:
     return {number: folder for number, folder in numbered.items() if number and (folder / paths.MANIFEST).is_file()}
 
 
+def published_path(experiments: Path, name: str) -> Path:
+    return experiments / "published" / name
+
+
+def published_folders(experiments: Path) -> dict[str, Path]:
+    """Return the folder of every published study by name. Git holds them, and no registry."""
+    return {path.parent.name: path.parent for path in sorted(published_path(experiments, "").glob(f"*/{paths.MANIFEST}"))}
+
+
+def published_rows(experiments: Path) -> list[dict[str, str]]:
+    """Return a row for every published study, as the registry has one for an iteration."""
+    rows = [format_row(read_manifest(folder)["registry"]) for folder in published_folders(experiments).values()]
+    return [{column: row.get(column, "") for column in COLUMNS} for row in rows]
+
+
 def read_manifest(folder: Path) -> dict:
     """Return an iteration's manifest. Raise UserError where the file is no manifest."""
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from wor import storage
-from wor.iterations import compare
+from wor.iterations import compare, registry
+from wor.iterations.configuration import differences, read_configuration, used_parameters
 from wor.recording.reproduce import Recomputation
 
 TOLERANCE = 1e-3  # on another machine or with other packages: float32 sums in another order
@@ -66,6 +67,26 @@ def judge_agreement(recorded: Path, recomputation: Recomputation, tolerance: flo
     files = compare_results(recorded / "results", recomputation.folder / "results")
     first = recomputation.recorded.first_difference(recomputation.recomputed) if recomputation.recorded else None
     return Verdict(files, elsewhere, tolerance, first)
+
+
+def agreement_with_published(folder: Path, experiments: Path) -> str:
+    """Return a line on how an iteration agrees with a published study of its parameters, or ''."""
+    for name, published in registry.published_folders(experiments).items():
+        used = (used_parameters(read_configuration(part)) for part in (published, folder))
+        if differences(*used):
+            continue
+        files = [
+            _compare_file(path.name, path, folder / "results" / path.name) for path in sorted((published / "results").iterdir())
+        ]
+        values, worst = sum(file.values for file in files), max(files, key=lambda file: file.worst)
+        line = f"Against the published study {name}: {values:,} values"
+        if not worst.worst:
+            return f"{line}, all the same"
+        size = "a text or a missing value" if math.isinf(worst.worst) else f"{worst.worst:.1g}"
+        return (
+            f"{line}, {sum(file.different for file in files):,} differ. Largest difference: {size}, {worst.where} of {worst.file}"
+        )
+    return ""
 
 
 def _largest_groups(folder: Path) -> dict[str, dict]:

@@ -1,0 +1,61 @@
+"""Copy an iteration to experiments/published/NAME, which git holds: everything but the texts."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from wor import paths, storage
+from wor.errors import UserError
+from wor.iterations import registry, verify
+from wor.recording.create import seal, write_report_and_manifest
+
+MAX_BYTES = 3_000_000
+PARTS = ("config_used.yaml", "env_info.json", "timing.json", "prereg.yaml", "dvc.lock", "figures", "results")
+_NAME = re.compile(r"^[a-z][a-z0-9-]*$")
+
+
+def publish(folder: Path, name: str) -> Path:
+    """Return the folder of the published study. It is written whole or not at all, and never twice.
+
+    Prompts, continuations, arrays and the log stay behind: datasets' texts are not ours to publish.
+    ``name`` stands for the iteration in the manifest and in the names of figures. Raise UserError
+    for a name that is taken or cannot be one, a folder that has changed, or one over MAX_BYTES.
+    """
+    experiments = paths.experiments()
+    target = registry.published_path(experiments, name)
+    if not _NAME.match(name) or registry.iteration_number(name):
+        raise UserError("name", repr(name), "Use lower-case letters, digits and dashes, a letter first")
+    if target.exists():
+        raise UserError(target, "is published", "Choose another name: what is published never changes")
+    if faults := verify.folder_faults(folder):
+        raise UserError(folder.name, faults[0], "It has changed since it was made: publish another")
+    source = registry.read_manifest(folder)
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".publishing-", dir=experiments) as temporary:
+            building = Path(temporary) / name
+            building.mkdir()
+            for path in _published_files(folder):
+                copy = building / path.relative_to(folder).as_posix().replace(f"__{folder.name}", f"__{name}")
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, copy)
+            row = {**source["registry"], "iteration_id": name}
+            files = {path.relative_to(building).as_posix(): storage.sha256(path) for path in verify.files_of(building)}
+            manifest = {"iteration_id": name, "published_from": folder.name, "fingerprint": source["fingerprint"]}
+            write_report_and_manifest(building, {**manifest, "registry": row, "files": files})
+            size = sum(path.stat().st_size for path in verify.files_of(building))
+            if size > MAX_BYTES:
+                remedy = "Git would hold it for ever: publish a smaller study"
+                raise UserError(folder.name, f"{size / 1e6:.1f} MB without its texts, over {MAX_BYTES / 1e6:g} MB", remedy)
+            seal(building)
+            building.rename(target)
+        storage.fsync(target.parent)
+    except OSError as error:
+        raise storage.cannot_write(target, error) from error
+    return target
+
+
+def _published_files(folder: Path) -> list[Path]:
+    """Return the files that are published. A figure's PDF repeats its SVG."""
+    return [path for path in verify.files_of(folder) if path.relative_to(folder).parts[0] in PARTS and path.suffix != ".pdf"]
