@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -52,10 +53,22 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
 
-class WheelModel(Strict):
+class ModelEntry(Strict):
+    """What the models of all sources have in common."""
+
+    label: Label
+    begin_token: bool | None = None
+    """Whether prompts begin with the begin token. If left out, as the model was trained."""
+    chat_template_kwargs: dict[str, JsonValue] = {}
+    """Arguments of the chat template, such as enable_thinking."""
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+
+class WheelModel(ModelEntry):
     source: Literal["wheel"]
     """A GGUF file in an installed package, converted once."""
-    label: Label
     package: str
     """The package's name for pip."""
     version: str
@@ -65,10 +78,9 @@ class WheelModel(Strict):
     sha256: Sha256
 
 
-class LocalModel(Strict):
+class LocalModel(ModelEntry):
     source: Literal["local"]
     """A folder on this machine."""
-    label: Label
     path: str
     """The folder with config.json, tokenizer.json and *.safetensors."""
 
@@ -91,16 +103,15 @@ class HubSource(Strict):
         return self.commit or self.revision
 
 
-class HubModel(HubSource):
-    label: Label
+class HubModel(ModelEntry, HubSource):
+    pass
 
 
-class TruncatedModel(Strict):
+class TruncatedModel(ModelEntry):
     """The first ``layers`` layers of another model. Nobody trained a model of that size."""
 
     source: Literal["truncated"]
     """The first layers of another model."""
-    label: Label
     layers: Annotated[int, Field(ge=1)]
     """The number of layers to keep."""
     of: Annotated[WheelModel | LocalModel, Field(discriminator="source")]
