@@ -13,7 +13,7 @@ from wor.config.params import Params
 PAGE = Path("docs/params.md")
 ALWAYS = ("check", "iteration")  # they read all of params.yaml
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-TYPES = {"integer": "whole number", "number": "number", "string": "text"}
+TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
 SPECS = {"model_specs": "Models", "dataset_specs": "Datasets"}
 INTRODUCTION = """# Parameters
 
@@ -118,7 +118,7 @@ def _accepted(entry: dict) -> str:
 def _default(entry: dict) -> str:
     if "default" not in entry:
         return ""
-    return "; may be left out" + ("" if entry["default"] in (None, "", []) else f": `{entry['default']}`")
+    return "; may be left out" + ("" if entry["default"] in (None, "", [], {}) else f": `{entry['default']}`")
 
 
 def _table(rows: Iterator[tuple[str, str, str]], pipeline: dict) -> str:

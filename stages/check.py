@@ -13,6 +13,7 @@ from wor.weights import folders
 
 def main(params, log):
     validation.check_study(params)
+    validation.check_models(params)
     local_files = {model: folders.local_files(params.model_specs[model]) for model in params.models}
     local_files |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
     # By name and not by path, so that clones have equal stages and record no folder of a machine.

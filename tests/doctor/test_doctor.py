@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -351,8 +352,21 @@ class TestData:
         shutil.copytree(tiny_folder, "half")
         os.unlink("half/tokenizer.json")
         checkout.change({"model_specs": {"tiny": {"path": "half"}}})
-        result = single(data.check_weights(params.load_params()), "weights")
-        assert result == ("fail", "tiny: half has no tokenizer.json", "Save the model there: save_pretrained")
+        status, detail, remedy = single(data.check_weights(params.load_params()), "weights")
+        assert (status, remedy) == ("fail", "It needs config.json, tokenizer.json and model.safetensors (or its shards)")
+        assert detail.startswith(f"tiny: {Path.cwd() / 'half'}: has no tokenizer.json, only ['config.json'")
+
+    def test_a_local_model_whose_files_disagree_is_a_fault(self, checkout, tiny_folder):
+        shutil.copytree(tiny_folder, "half")
+        config = Path("half/config.json")
+        config.write_text(config.read_text().replace('"tie_word_embeddings": true', '"tie_word_embeddings": false'))
+        checkout.change({"model_specs": {"tiny": {"path": "half"}}})
+        status, detail, remedy = single(data.check_weights(params.load_params()), "weights")
+        assert (status, remedy[:35]) == ("fail", "Set tie_word_embeddings: true in co")
+        assert detail == f"tiny: {Path.cwd() / 'half'}: weights: the file lacks lm_head.weight"
+        assert f"{Path.cwd() / 'half'}: weights: the file lacks lm_head.weight. Set" in checkout.refusal(
+            checkout.run("wor", "check", expect=2)
+        )
 
     def test_weights_that_are_not_converted_yet_are_counted_in_the_package(self, checkout, tmp_path, monkeypatch):
         monkeypatch.setenv("WOR_CACHE", str(tmp_path / "empty"))
@@ -389,7 +403,7 @@ class TestData:
         checkout.change({"models": ["tiny", "cut"], "model_specs": {"cut": cut}})
         findings = list(data.check_weights(params.load_params()))
         assert [finding.status for finding in findings] == ["ok", "fail"]
-        assert findings[1].found == "cut: none is no folder"
+        assert findings[1].found == "cut: model_specs.path: 'none' is no folder"
 
 
 class TestHub:

@@ -41,7 +41,7 @@ def test_auto_is_full_precision_and_says_why():
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):
-    with pytest.raises(UserError, match=r"wiki/Long: prompt has \d+ tokens.*2048.*max_new_tokens \(64\)"):
+    with pytest.raises(UserError, match=r"wiki/Long: \d+ tokens, and up to 64 follow.*2048.*lower max_new_tokens"):
         lm.encode_prompt("word " * 4000, 64, "wiki/Long")
     assert len(lm.encode_prompt("word", 64, "wiki/Short")) < 10
 
@@ -55,5 +55,5 @@ def test_a_base_model_gets_the_given_template_and_an_instruct_model_its_own(tiny
     base = load.load(tiny_folder, load.choose_device("cpu", "float32", 1), template="Q: {prompt}\nA:")
     assert not base.has_chat_template
     assert base.render("a {b} c") == "Q: a {b} c\nA:"
-    base.tokenizer.chat_template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+    base.text.hf.chat_template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
     assert base.render("a {b} c") == "[user]a {b} c"

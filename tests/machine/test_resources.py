@@ -16,7 +16,7 @@ from wor.machine import resources
 from wor.pipeline import observation
 from wor.plan import shape
 from wor.plan.work import count_work
-from wor.weights import families, folders, identity_card
+from wor.weights import families, identity_card
 
 
 def allocated(model: torch.nn.Module) -> int:
@@ -26,7 +26,7 @@ def allocated(model: torch.nn.Module) -> int:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_model_and_a_null_model_take_what_is_counted(tiny_folder, dtype):
     lm = load(tiny_folder, choose_device("cpu", dtype, 1))
-    parameters = identity_card.count_parameters(tiny_folder)
+    parameters = families.count_config_parameters(lm.hf.config)
     assert allocated(lm.hf) == resources.weights_in_memory(parameters, dtype)
     # As it is made, before it is moved to the model's dtype, which then changes nothing.
     built = AutoModelForCausalLM.from_config(copy.deepcopy(lm.hf.config))
@@ -41,14 +41,11 @@ def test_a_size_is_known_by_files_by_family_or_not_at_all(tiny_folder, tmp_path,
     tiny = LocalModel(source="local", label="Tiny", path=str(tiny_folder))
     cut = TruncatedModel(source="truncated", label="Cut", layers=1, of=tiny)
     whole = resources.known_n_params(tiny)
-    assert whole == identity_card.count_parameters(tiny_folder)
-    assert resources.known_n_params(cut) == whole  # at most
-    assert shape.shape_from_config(families.find_config(cut)).n_params < whole
+    assert whole == identity_card.make_card(tiny)["n_params"]
+    planned = resources.known_n_params(cut)
+    assert planned == shape.shape_from_config(families.find_config(cut)).n_params < whole
     assert not (tmp_path / "cache").exists()
-    built = identity_card.count_parameters(folders.resolve_folder(cut))
-    assert shape.shape_from_config(families.find_config(cut)).n_params == built
-    resources.known_n_params.cache_clear()
-    assert resources.known_n_params(cut) == built
+    assert identity_card.make_card(cut)["n_params"] == planned
     hub = {"source": "hub", "label": "x", "revision": "main"}
     assert resources.known_n_params(HubModel(repo="HuggingFaceTB/SmolLM-135M", **hub)) == 134_515_008
     assert resources.known_n_params(HubModel(repo="someone/other", **hub)) is None

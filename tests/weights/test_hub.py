@@ -11,16 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from safetensors.numpy import save
+from transformers import LlamaForCausalLM
 
 from tests.helpers.hub_cache import digest, lay_out
 from tests.helpers.hub_server import Hub
 from tests.helpers.root import ROOT
 from tests.helpers.study import TINY, Study
+from tests.helpers.tiny import tiny_config
 from wor.config import params
 from wor.data import datasets
 from wor.engine.load import choose_device, load
@@ -85,7 +85,8 @@ def test_a_branch_is_resolved_once_and_every_later_stage_stays_at_its_commit(hub
     card = call("card", NAMED, hub)
     assert card["source"] == {**NAMED, "commit": FIRST}
     assert set(card["files"]) == set(parts(tiny_folder))
-    hub.push("model", "org/tiny", {**parts(tiny_folder), "config.json": b"{}"}, SECOND)
+    changed = (tiny_folder / "config.json").read_bytes() + b"\n"
+    hub.push("model", "org/tiny", {**parts(tiny_folder), "config.json": changed}, SECOND)
     hub.requests.clear()
     assert call("open", card, hub).endswith(FIRST)
     assert hub.requests == []
@@ -145,9 +146,10 @@ def test_a_busy_hub_is_asked_again_and_given_up_in_the_end(hub, call):
     assert len(hub.requests) == 1
 
 
-def test_a_download_that_breaks_off_is_resumed(hub, call, tiny_folder):
-    weights = save({"weight": np.arange(6_000_000, dtype=np.float32)})  # the library keeps nothing below 10 MiB
-    hub.push("model", "org/tiny", {**parts(tiny_folder), "model.safetensors": weights}, FIRST)
+def test_a_download_that_breaks_off_is_resumed(hub, call, tiny_folder, tmp_path):
+    LlamaForCausalLM(tiny_config(vocab_size=200_000)).save_pretrained(tmp_path / "wide")  # the library keeps nothing below 10 MiB
+    weights = (tmp_path / "wide" / "model.safetensors").read_bytes()
+    hub.push("model", "org/tiny", {**parts(tiny_folder), **parts(tmp_path / "wide")}, FIRST)
     hub.cuts = 1
     card = call("card", NAMED, hub)
     assert card["files"]["model.safetensors"] == digest("model.safetensors", weights)

@@ -37,7 +37,7 @@ def doctor(profile: Profile = "", as_json: AsJson = False) -> None:
 
 
 def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """Check params.yaml, the frozen lists and prereg.yaml, and run nothing.
+    """Check params.yaml, the frozen lists, prereg.yaml and the models' files, and run nothing.
 
     Exit 2 names the first fault and what to do about it.
 
@@ -45,6 +45,7 @@ def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
     """
     settings = validation.check_run(overrides.parse_settings(set_))
     departures = validation.check_study(settings)
+    validation.check_models(settings)
     kind = "exploratory" if departures else "confirmatory"
     result = {"models": settings.models, "datasets": settings.datasets, "kind": kind, "departures": departures}
     if as_json:

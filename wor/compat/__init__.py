@@ -6,13 +6,14 @@ Importing this module loads none of those projects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
+    from jinja2 import Template
     from transformers import PretrainedConfig
 
 
@@ -22,6 +23,19 @@ def attention_backend(config: PretrainedConfig) -> str | None:
     Wraps ``PretrainedConfig._attn_implementation`` of transformers 5.23: it has no public getter.
     """
     return config._attn_implementation
+
+
+def compile_chat_template(template: str, strftime_now: Callable[[str], str]) -> Template:
+    """Compile a chat template, for ``apply_chat_template`` too, with this ``strftime_now``.
+
+    Wraps ``_compile_jinja_template`` of transformers 5.23, which caches what it compiles. The
+    public method takes no function as an argument, and its own gives today's date.
+    """
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    compiled = _compile_jinja_template(template)
+    compiled.globals["strftime_now"] = strftime_now
+    return compiled
 
 
 def read_hub_listing(repo_folder: Path, commit: str) -> dict[str, tuple[int, str]]:

@@ -17,6 +17,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
+    StrictBool,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -38,6 +40,7 @@ def _slug(value: str) -> str:
 
 AnswerKind = Literal["number", "yesno", "none"]
 # Files beside those of the datasets. Earlier versions wrote `twin`.
+MAY_BE_TRUE = ("begin_token", "chat_template_kwargs")
 ROLES = ("reasoning", "control")
 RESERVED = ("calibration", "temperatures", "literal", "twin", "nulls", "settings", "designs")
 LABEL = "The model's name in tables, figures and file names."
@@ -61,10 +64,22 @@ class Strict(BaseModel):
     )
 
 
-class WheelModel(Strict):
+class ModelEntry(Strict):
+    """What the models of all sources have in common."""
+
+    label: Label
+    begin_token: StrictBool | None = None
+    """Whether prompts begin with the begin token. If left out, as the model was trained."""
+    chat_template_kwargs: dict[str, JsonValue] = {}
+    """Arguments of the chat template, such as enable_thinking."""
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+
+class WheelModel(ModelEntry):
     source: Literal["wheel"]
     """A GGUF file in an installed package, converted once."""
-    label: Label
     package: Text
     """The package's name for pip."""
     version: Text
@@ -74,10 +89,9 @@ class WheelModel(Strict):
     sha256: Sha256
 
 
-class LocalModel(Strict):
+class LocalModel(ModelEntry):
     source: Literal["local"]
     """A folder on this machine."""
-    label: Label
     path: Text
     """The folder with config.json, tokenizer.json and *.safetensors."""
 
@@ -100,16 +114,15 @@ class HubSource(Strict):
         return self.commit or self.revision
 
 
-class HubModel(HubSource):
-    label: Label
+class HubModel(ModelEntry, HubSource):
+    pass
 
 
-class TruncatedModel(Strict):
+class TruncatedModel(ModelEntry):
     """The first ``layers`` layers of another model. Nobody trained a model of that size."""
 
     source: Literal["truncated"]
     """The first layers of another model."""
-    label: Label
     layers: Annotated[Times, Field(ge=1)]
     """The number of layers to keep."""
     of: Annotated[WheelModel | LocalModel, Field(discriminator="source")]
@@ -519,7 +532,10 @@ def parse_params(values: dict, origin: object = "params") -> Params:
 
 
 def require_plain(value: object, key: str = "") -> None:
-    """Raise UserError at a boolean, which pydantic takes as a number, or a control character."""
+    """Raise UserError at a boolean, which pydantic takes as a number, or a control character.
+
+    Only the keys MAY_BE_TRUE, and what is in them, may have booleans.
+    """
     if isinstance(value, dict):
         for name, entry in value.items():
             require_plain(str(name))
@@ -527,8 +543,8 @@ def require_plain(value: object, key: str = "") -> None:
     elif isinstance(value, list):
         for number, entry in enumerate(value):
             require_plain(entry, f"{key}.{number}")
-    elif isinstance(value, bool):
-        raise UserError(key, value, "No parameter is true or false: give a number, or a text in quotes")
+    elif isinstance(value, bool) and not set(key.split(".")) & set(MAY_BE_TRUE):
+        raise UserError(key, value, "It is not true or false: give a number, or a text in quotes")
     elif isinstance(value, str):
         hidden = [character for character in value if _is_hidden(character)]
         if hidden:

@@ -39,17 +39,25 @@ def check_sources(params: Params) -> Iterator[Finding]:
 
 
 def check_weights(params: Params) -> Iterator[Finding]:
+    """Check the files of every model on this machine, see `gate.check_folder`."""
     for name in params.models:
         spec = params.model_specs[name]
-        if isinstance(origin := base_spec(spec), LocalModel) and (problem := _problem(origin)):
-            yield fail("weights", f"{name}: {origin.path} {problem}", "Save the model there: save_pretrained")
-        elif isinstance(spec, LocalModel):
-            yield ok("weights", f"{name}: {spec.path}, {_size(resources.known_n_params(spec))}")
-        elif not isinstance(spec, HubModel):
+        try:
+            checked = _check_files(spec)
+        except UserError as error:
+            yield fail("weights", f"{name}: {error.key}: {error.value}", error.remedy)
+            continue
+        size = _size(resources.known_n_params(spec))
+        if isinstance(spec, LocalModel):
+            yield ok("weights", f"{name}: {spec.path}, {size}")
+        elif isinstance(spec, HubModel):
+            if checked:
+                yield ok("weights", f"{name}: in the hub's cache, {size}")
+        else:
             folder, done = model_folder(spec), "truncated" if isinstance(spec, TruncatedModel) else "converted"
             state = f"{done}: {short_path(folder)}" if folder else f"to be {done}, once, in half a minute"
             bound = "at most " if done == "truncated" and not folder else ""
-            yield ok("weights", f"{name}: {state}, {bound}{_size(resources.known_n_params(spec))}")
+            yield ok("weights", f"{name}: {state}, {bound}{size}")
 
 
 def models_to_convert(params: Params) -> set[ModelSpec]:
@@ -62,14 +70,13 @@ def models_to_convert(params: Params) -> set[ModelSpec]:
     }
 
 
-def _problem(spec: LocalModel) -> str:
-    from wor.weights import folders
+def _check_files(spec: ModelSpec) -> bool:
+    """Check a model's files. Return whether they are on this machine."""
+    from wor.machine.libraries import quiet_libraries
+    from wor.weights import gate
 
-    folder = model_folder(spec)
-    if folder is None:
-        return "is no folder"
-    missing = folders.MODEL_FILES.missing_patterns([path.name for path in folder.iterdir()])
-    return f"has no {', '.join(missing)}" if missing else ""
+    quiet_libraries()
+    return gate.check_spec(spec) is not None
 
 
 def _size(n: int | None) -> str:

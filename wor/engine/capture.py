@@ -80,6 +80,7 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
     ``window`` may be empty. ``ids[scored_from:]`` is scored, except position 0; None scores none.
     ``state_at`` is the position of ``state``: the last, if not given.
     """
+    lm.require_context(len(ids))
     tokens = token_ids(lm, [ids])
     rows = slice(window.start, window.end)
     outputs: defaultdict[str, list[torch.Tensor]] = defaultdict(list)
@@ -133,6 +134,7 @@ def mean_beliefs(
     With ``prompts``, the lengths of the prompts, return also the mean log-probability (nats) of
     each prompt's tokens after the first. ``clean`` must then be scored from position 1.
     """
+    lm.require_context(max(map(len, sequences)))
     limit = min(window.start for window in [clean.window, *windows])
     shared = _shared_prefix_length([clean.ids[0].tolist(), *sequences], limit)
     if prompts:

@@ -92,6 +92,8 @@ def generate(
     batch that runs out of memory is begun again in halves. ``advance`` receives the additional
     share of prompts done, as `cost` counts, after each layer of their pass and each later token.
     """
+    longest_prompt = max(map(len, prompts), default=0)
+    lm.require_context(longest_prompt, max_new_tokens)
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
     pad = min(lm.end_tokens)
     pad_left = partial(pad_sequence, batch_first=True, padding_side="left")
@@ -138,8 +140,7 @@ def generate(
             continuations[index] = row[:length]
         advance(len(indices) - sent)  # a batch may end early
 
-    longest = max(map(len, prompts), default=0) + max_new_tokens
-    size = bytes_per_row(lm.hf.config, longest, torch.finfo(lm.dtype).bits // 8)
+    size = bytes_per_row(lm.hf.config, longest_prompt + max_new_tokens, torch.finfo(lm.dtype).bits // 8)
     memory.run_in_batches(lm, "generate", len(prompts), size, continue_batch, max_batch_size)
     return continuations
 

@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 
 from wor import compat
 from wor.engine import architectures, attention
+from wor.engine.text import PromptTokenizer
 from wor.errors import UserError
 
 
@@ -23,25 +24,24 @@ class LM:
         Other attention backends are refused: the engine's attention rows would not be theirs.
     tokenizer : its tokenizer, or None if only token IDs go in.
     memory, reason : bytes for use beside the weights, fewer after memory ran out; their origin.
-    template : text around ``{prompt}``, for a tokenizer without a chat template.
 
-    Raises UserError for an architecture, attention or unembedding that the engine does not support.
+    Raises UserError for an architecture, attention or unembedding that the engine does not support,
+    and for a token that the vocabulary does not have.
     """
 
     def __init__(
         self,
         hf: nn.Module,
-        tokenizer=None,
+        tokenizer: PromptTokenizer | None = None,
         memory: int = 2**30,
         reason: str = "the engine's default",
-        template: str = "{prompt}\n\n",
     ):
         architectures.require_supported(type(hf).__name__, hf.config)
         backend = compat.attention_backend(hf.config)
         if backend not in (attention.NAME, "sdpa"):
             raise UserError("attention", backend, "Load the model with attn_implementation='sdpa'; others are not supported")
         hf.set_attn_implementation(attention.NAME)
-        self.hf, self.tokenizer, self.template = hf.eval().requires_grad_(False), tokenizer, template
+        self.hf, self.tokenizer = hf.eval().requires_grad_(False), tokenizer
         self.set_memory(memory, reason)
         self.largest_batches: dict[str, int] = {}
         self.base, self.layers = hf.base_model, architectures.layers(hf)
@@ -53,9 +53,7 @@ class LM:
         self.n_layers, self.n_heads = config.num_hidden_layers, config.num_attention_heads
         self.width, self.context = config.hidden_size, config.max_position_embeddings
         self.head_dim = architectures.head_dim(config)
-        ends = hf.generation_config.eos_token_id
-        ends = config.eos_token_id if ends is None else ends
-        self._ends = frozenset([] if ends is None else ends if isinstance(ends, list) else [ends])
+        self._ends = self._find_end_tokens()
         hf.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
         self.device, self.dtype = self.unembed.weight.device, self.unembed.weight.dtype
 
@@ -67,7 +65,7 @@ class LM:
     def end_tokens(self) -> frozenset[int]:
         """Return the tokens that end a continuation. They are not part of its text."""
         if not self._ends:
-            raise UserError("eos_token_id", None, "Name the token that ends a continuation in the model's config.json")
+            raise UserError("eos_token_id", None, "Name the token that ends a continuation in config.json")
         return self._ends
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -75,27 +73,49 @@ class LM:
         logits = self.unembed(self.norm(hidden))
         return logits.to(attention.accumulation_dtype(logits.dtype))
 
+    def require_context(self, tokens: int, following: int = 0, name: str = "text") -> None:
+        """Raise UserError for more tokens than the context holds. Nothing beyond it was trained."""
+        if tokens + following > self.context:
+            more = f", and up to {following} follow" if following else ""
+            remedy = f"The context holds {self.context}: shorten it, lower max_new_tokens, or take a model with a longer context"
+            raise UserError(name, f"{tokens} tokens{more}", remedy)
+
     @property
     def has_chat_template(self) -> bool:
-        return self.tokenizer.chat_template is not None
+        return self.text.has_chat_template
 
     def render(self, prompt: str) -> str:
-        """Return the prompt in the model's chat template, or in ``template`` if it has none."""
-        if not self.has_chat_template:
-            return self.template.replace("{prompt}", prompt)
-        turns = [{"role": "user", "content": prompt}]
-        return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        """Return the prompt in the model's chat template, or in the given one if it has none."""
+        return self.text.render(prompt)
 
     def encode(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Return the token IDs of a text that something precedes."""
+        return self.text.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        return self.text.decode(ids)
 
     def encode_prompt(self, prompt: str, max_new_tokens: int, name: str) -> list[int]:
         """Return the rendered prompt's token IDs. Raise UserError if the context is too short."""
-        ids = self.encode(self.render(prompt))
-        if len(ids) + max_new_tokens > self.context:
-            remedy = f"The context holds {self.context}: shorten the item, or lower max_new_tokens ({max_new_tokens})"
-            raise UserError(name, f"prompt has {len(ids)} tokens", remedy)
+        ids = self.text.encode_prompt(prompt)
+        self.require_context(len(ids), max_new_tokens, name)
         return ids
+
+    @property
+    def text(self) -> PromptTokenizer:
+        if self.tokenizer is None:
+            raise ValueError("this model takes token IDs only")
+        return self.tokenizer
+
+    def _find_end_tokens(self) -> frozenset[int]:
+        """Return the end tokens of configuration, generation settings, tokenizer and template."""
+        ends = set(self.tokenizer.end_tokens if self.tokenizer else ())
+        for settings in (self.hf.config, self.hf.generation_config):
+            named = settings.eos_token_id
+            ends.update(named if isinstance(named, list) else [] if named is None else [named])
+        rows = self.unembed.weight.shape[0]
+        for token in ends:
+            if not isinstance(token, int) or not 0 <= token < rows:
+                remedy = f"Name token IDs from 0 to {rows - 1} in config.json, generation_config.json and the tokenizer"
+                raise UserError("eos_token_id", repr(token), remedy)
+        return frozenset(ends)

@@ -59,4 +59,4 @@ def _with_shared_weights(lm: LM, count: int) -> list[LM]:
     """Return models with their own modules on the weights of ``lm``."""
     shared = {id(tensor): tensor for tensor in (*lm.hf.parameters(), *lm.hf.buffers())}
     budget = lm.memory // count
-    return [LM(copy.deepcopy(lm.hf, dict(shared)), None, budget, lm.budget[1], lm.template) for _ in range(count)]
+    return [LM(copy.deepcopy(lm.hf, dict(shared)), None, budget, lm.budget[1]) for _ in range(count)]

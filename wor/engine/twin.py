@@ -36,7 +36,7 @@ def make_null_model(lm: LM, kind: NullKind, seed: int) -> LM:
     hf = _initialised(lm, seed) if kind == "initialised" else _permuted(lm, seed, keep=kind == "permuted_embeddings_kept")
     weights = sum(tensor.numel() * tensor.element_size() for tensor in hf.parameters())
     budget = max(memory.MIN_BUDGET, lm.memory - weights)
-    null = LM(hf, lm.tokenizer, budget, f"{lm.budget[1]}; less the null model's weights", lm.template)
+    null = LM(hf, lm.tokenizer, budget, f"{lm.budget[1]}; less the null model's weights")
     selftest.run_selftest(null)
     return null
 

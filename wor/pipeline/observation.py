@@ -238,7 +238,7 @@ def _observe(
         return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens, alternatives)
 
     # Encoded here, as the tokenizer is not thread-safe.
-    paraphrases = [[lm.encode(lm.render(prompt)) for prompt in response.item.paraphrases] for response in responses]
+    paraphrases = [[lm.text.encode_prompt(prompt) for prompt in response.item.paraphrases] for response in responses]
     pairs = list(zip(responses, paraphrases, strict=True))
     arrays, scores = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
     return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens, others is not None)

@@ -81,7 +81,8 @@ def start_session(params: Params, model: str, log: Log, card: dict | None = None
     machine = {name: getattr(placement, name) for name in ("device", "dtype", "threads")}
     identity = {"card": card, "code": code_hash(), "versions": versions, "machine": machine}
     cluster = Cluster(params, identity, placement, log) if compute.backend == "ray" else None
-    lm = load(identity_card.open_card(card, verify=not is_new), placement, params.prompt.template)
+    folder, options = identity_card.open_card(card, verify=not is_new), identity_card.prompt_options(card)
+    lm = load(folder, placement, params.prompt.template, **options)
     lm.set_memory(*memory_budget(compute.memory_gib, placement.device))  # after the weights have taken theirs
     log.info(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     budget, reason = lm.budget

@@ -24,6 +24,16 @@ def check_study(params: Params) -> list[str]:
     return deviations(registered, params)
 
 
+def check_models(params: Params) -> None:
+    """Check the folder of each model that is on this machine, see `gate.check_folder`."""
+    from wor.machine.libraries import quiet_libraries  # seconds, for torch and transformers
+    from wor.weights import gate
+
+    quiet_libraries()
+    for name in params.models:
+        gate.check_spec(params.model_specs[name])
+
+
 def uncommitted_parameters() -> list[str]:
     """Return the keys whose values in params.yaml differ from the last commit's."""
     if not (text := git("show", f"HEAD:./{paths.PARAMS}")):

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from tokenizers import Tokenizer
-
 from wor.config.params import HubDataset, Params
 from wor.data import build, frozen, tables
 from wor.data.items import Item, evaluation_items, round_robin, split_of
+from wor.engine.load import read_tokenizer
 from wor.errors import UserError
 from wor.plan.work import PlannedItem
 from wor.weights import folders
@@ -21,10 +20,10 @@ CountTokens = Callable[[str], int]
 def token_counter(params: Params, model: str, assumed: list[str]) -> CountTokens:
     """Return a token counter: the model's, ``control.length_model``'s, or a rule of thumb."""
     for name in (model, params.control.length_model):
-        folder = folders.find_folder(params.model_specs[name])
+        spec = params.model_specs[name]
+        folder = folders.find_folder(spec)
         if folder is not None:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+            return read_tokenizer(folder, params.prompt.template, spec.begin_token, spec.chat_template_kwargs).count
     assumed.append(f"one token per 4 characters, as the tokenizer of {model} is not on this machine")
     return lambda text: -(-len(text) // 4)
 

@@ -3,9 +3,10 @@
 import copy
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PretrainedConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig
 
 from wor.config.params import HubModel, ModelSpec, TruncatedModel
+from wor.engine.load import read_config
 from wor.weights import folders
 
 # For plans before a download. A test checks it against the published numbers of parameters.
@@ -18,10 +19,13 @@ KNOWN_SIZES = {
 
 
 def find_config(spec: ModelSpec) -> PretrainedConfig | None:
-    """Return the configuration from a model's files, its whole model or its family, or None."""
+    """Return the configuration from a model's files, its whole model or its family, or None.
+
+    Raises UserError for one that the engine cannot run.
+    """
     folder = folders.find_folder(spec)
     if folder is not None:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return read_config(folder)
     if isinstance(spec, TruncatedModel):
         whole = find_config(spec.of)
         return whole and first_layers(whole, spec.layers)

@@ -1,17 +1,18 @@
-"""Identity cards: a model's source, architecture and sizes, and the sha256 of each of its files."""
+"""Identity cards: a model's source, sizes and prompts, and the sha256 of each of its files."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from wor import storage
 from wor.config.params import HubModel, ModelSpec
 from wor.errors import UserError
-from wor.weights import folders, hub, wheels
+from wor.weights import folders, gate, hub, wheels
 
-_FRESH_COPY = "Take a fresh copy of the model"
+if TYPE_CHECKING:
+    from wor.engine.text import PromptTokenizer
 
 
 def make_card(spec: ModelSpec, log: Callable[[str], None] = lambda _: None) -> dict:
@@ -25,28 +26,36 @@ def make_card(spec: ModelSpec, log: Callable[[str], None] = lambda _: None) -> d
         spec = spec.model_copy(update={"commit": commit})
     else:
         folder = folders.resolve_folder(spec)
+    lm = gate.check_folder(folder, spec)
     files = {path.name: storage.sha256(path) for path in folders.model_files(folder)}
-    if "config.json" not in files or "tokenizer.json" not in files:
-        raise UserError(folder, f"has only {sorted(files)}", folders.NEEDED)
-    if not any(name.endswith(".safetensors") for name in files):
-        raise UserError(folder, f"no {' or '.join(folders.WEIGHTS)} there", folders.NO_PICKLES)
-    config = _read(folder / "config.json")
-    if folders.INDEX in files:
-        missing = sorted(set(_read(folder / folders.INDEX)["weight_map"].values()) - set(files))
-        if missing:
-            raise UserError(folder, f"{folders.INDEX} names {', '.join(missing)}, which is not there", _FRESH_COPY)
+    text = lm.text
     return {
         "label": spec.label,
-        "source": spec.model_dump(),
-        "architecture": (config.get("architectures") or ["unknown"])[0],
-        "n_params": count_parameters(folder),
-        "n_layers": config.get("num_hidden_layers"),
-        "n_heads": config.get("num_attention_heads"),
-        "context": config.get("max_position_embeddings"),
-        "chat_template": "chat_template.jinja" in files,
+        "source": spec.model_dump(exclude_defaults=True),
+        "architecture": type(lm.hf).__name__,
+        "n_params": sum(parameter.numel() for parameter in lm.hf.parameters()),  # a tied one counts once
+        "n_layers": lm.n_layers,
+        "n_heads": lm.n_heads,
+        "context": lm.context,
+        "chat_template": text.has_chat_template,
+        "chat_template_date": text.date and text.date.isoformat(),
+        "begin_token": text.decode(text.begin) if text.begin else None,
+        "end_tokens": [text.decode([token]) for token in sorted(lm.end_tokens)],
         "tokenizer_sha256": files["tokenizer.json"],
         "files": files,
     }
+
+
+def read_tokenizer(card: dict, template: str) -> "PromptTokenizer":
+    """Return the tokenizer of a recorded model, as `engine.load.load` reads it with its weights."""
+    from wor.engine import load
+
+    return load.read_tokenizer(open_card(card, verify=False), template, **prompt_options(card))
+
+
+def prompt_options(card: dict) -> dict:
+    """Return what a model's entry says about its prompts: arguments of `PromptTokenizer`."""
+    return {name: card["source"].get(name) for name in ("begin_token", "chat_template_kwargs")}
 
 
 def open_card(card: dict, verify: bool = True) -> Path:
@@ -71,25 +80,3 @@ def open_card(card: dict, verify: bool = True) -> Path:
         if verify:
             wheels.require_sha256(path, expected, remedy)
     return folder
-
-
-def count_parameters(folder: Path) -> int:
-    """Return the number of parameters in a folder's weights, from the headers of the files."""
-    from safetensors import safe_open
-
-    total = 0
-    for path in folders.model_files(folder):
-        if path.suffix == ".safetensors":
-            try:
-                with safe_open(path, "numpy") as tensors:
-                    total += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
-            except Exception as error:  # the errors of safetensors have no common base
-                raise UserError(path, f"not readable as safetensors ({error})", _FRESH_COPY) from None
-    return total
-
-
-def _read(path: Path) -> dict:
-    try:
-        return storage.read_json(path)
-    except ValueError as error:
-        raise UserError(path, f"not JSON ({error})", _FRESH_COPY) from None
