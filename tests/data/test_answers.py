@@ -4,8 +4,8 @@ from tests.helpers.root import ROOT
 from wor import storage
 from wor.data.answers import find_answer, find_closing, normalise_answer
 
-# Responses of SmolLM2-135M-Instruct: 32 of 320 tokens, 4 of 64, and 58 of 100 tokens to prompts that
-# were written to provoke fractions, prices, signs and the like. `stated` is a reader's choice.
+# Responses of SmolLM2-135M-Instruct: 32 of 320 tokens, 4 of 64, and 58 of 100 to prompts that were
+# written to provoke fractions, prices, signs and the like. `stated` is a reader's choice.
 REAL = storage.read_jsonl(ROOT / "tests" / "fixtures" / "outputs.jsonl")
 
 
