@@ -247,3 +247,13 @@ def test_the_two_full_profiles_differ_in_their_models_alone():
         "temperature",
         "max_new_tokens",
     }
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 1\nwiki: {n: 3, m: 4}\nbase: &base {n: 1}\nother: {<<: *base, n: 2}\nseed: 2\n")
+    with pytest.raises(UserError, match=r"not YAML \(it has the key seed twice .*line 1"):
+        params.read_yaml(path)
+    path.write_text("wiki:\n  n: 3\n  n: 4\n")
+    with pytest.raises(UserError, match=r"key n twice .*line 2, column 3"):
+        params.read_yaml(path)

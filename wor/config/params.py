@@ -470,10 +470,20 @@ def load_params(path: Path = paths.PARAMS) -> Params:
     return parse_params(read_yaml(path), path)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice. YAML's own loader takes the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise yaml.constructor.ConstructorError(None, None, f"it has the key {twice} twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict:
     """Return the file as plain values that nothing has checked."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
     except FileNotFoundError:
         raise UserError(path, "not found", "Run from the top of the repository") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
