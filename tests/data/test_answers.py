@@ -59,6 +59,8 @@ STATED = [
     ("The answer is 12 in 3 weeks", "number", "The answer", "12"),
     ("The answer is 12 (3 * 4)", "number", "The answer", "12"),
     ("The answer is 50% off", "number", "The answer", "50"),
+    ("#### 1. Add the two\n12 + 17 = 29\n#### 29", "number", "#### 29", "29"),
+    ("\\boxed{} is empty. The answer is 5", "number", "The answer", "5"),
 ]
 UNREAD = [
     *("12,5", "1.234,56", "€1.234", "1,2,3", "1 234 567", "0,500", "1.2.3", "5'4", "3:30", "12/5/2020", "1/0", "0.333..."),
@@ -105,6 +107,10 @@ def test_a_value_that_is_not_certain_is_not_read_but_ends_the_window(value):
         ("It is 12,5.", ""),
         ("It is a - 5.", ""),
         ("Did you ask for 12?", ""),
+        ("It is x + 5.", ""),
+        ("It is (a + b)/2", ""),
+        ("So \\boxed{x + 5}", ""),
+        ("So \\boxed{\\text{about 5 or 6}}", ""),
     ],
 )
 def test_the_last_number_counts_where_it_stands_alone(text, value):

@@ -16,7 +16,8 @@ _TRUTH = {"true": "yes", "false": "no"}
 _NO = r"no\b(?!\.\s*\d|-\w)(?=\s*(?:[^\w\s]|$)|\s*\n|\s+(?:it|this|that|these|they|there|he|she|we|you|i|because|since|as)\b)"
 # Not the first word of "yes or no" or "yes and no".
 _NO_OTHER = rf"(?![\s'\"”’*]*\bor\b|[\s'\"”’*,.]*(?:\band\b|[/|&])[\s'\"“‘*]*(?:also\s+)?(?:(?:yes|true|false)\b|{_NO}))"
-_LEAD = r"(?:####\s*|\\boxed\{\s*(?:[a-z]\s*=\s*)?|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
+# "#### 2. Compute the total" is a heading.
+_LEAD = r"(?:####(?!\s*\d+[.):]\s+\w)\s*|\\boxed\{\s*(?:[a-z]\s*=\s*)?|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
 _MARKUP = r"(?:[\s*_\\([{]|\$(?![\s\d.])|\\(?:text|math)[a-z]*\{)*"
 _STATED = {
     "number": re.compile(rf"(?:{_LEAD})+{_MARKUP}(?P<value>{NUMBER})", re.IGNORECASE),
@@ -27,7 +28,7 @@ _STATED = {
 _OPENING = re.compile(rf"\W*(?P<value>(?:yes\b|{_NO}){_NO_OTHER})", re.IGNORECASE)
 # A value in words or signs that no number is read from.
 _UNREAD = re.compile(
-    rf"(?:{_LEAD})+{_MARKUP}(?:±|-\s*\d|√|π|pi\b|sqrt\b|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    rf"\\boxed\{{\s*[^\s}}]|(?:{_LEAD})+{_MARKUP}(?:±|-\s*\d|√|π|(?:pi|sqrt|[dtc]?frac)(?![a-z])|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
     r"|(?:thir|four|fif|six|seven|eigh|nine)(?:teen|ty)|twenty|forty|a\s+(?:half|third|quarter|dozen|hundred|thousand)|half)\b)",
     re.IGNORECASE,
 )

@@ -30,7 +30,7 @@ _POWER = (
 )
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SCALES |= {"lakh": 10**5, "crore": 10**7}
-_SCALE = rf"\s(?:{'|'.join(_SCALES)})s?\b(?!\s(?:{'|'.join(_SCALES)})|-)"
+_SCALE = rf"\s?(?:{'|'.join(_SCALES)})s?\b(?!\s(?:{'|'.join(_SCALES)})|-)"
 _SIGN = r"(?<![\w.)])[-+](?=\S)"  # neither the one of 12-5 nor that of a list's "- 5"
 _PREFIX = rf"(?:{_SIGN}(?:{CURRENCY})?\s?|{CURRENCY}\s?(?:{_SIGN})?|\s?)(?<![^\W\d_])"
 _SIZE = (
@@ -56,13 +56,15 @@ _BETWEEN = (
 )
 _JOINED_BEFORE = re.compile(rf"(?:\d|{VULGAR}|[%}}]){_BETWEEN}\Z", re.IGNORECASE)
 _JOINED_AFTER = re.compile(_BETWEEN + rf"(?={_NEXT})", re.IGNORECASE)
-# Parts of x_2, sqrt(2), ±5, a - 5 and CO-2; a list's "- 5" is none of them.
-_BEFORE = re.compile(r"(?:[^\W\d_]_\{?|\\sqrt\{?|√|[±~^]\{?|\\pm|[^\n]-[^\S\n]*)\Z")
+# Parts of x_2, n/2, sqrt(2), ±5, a - 5 and CO-2; a list's "- 5" is none of them.
+_BEFORE = re.compile(
+    r"(?:[^\W\d_]_\{?|(?:[^\W\d_]|[)}\]])[^\S\n]*[/*+×÷·][^\S\n]*|\}\{|\\sqrt\{?|√|[±~^]\{?|\\pm|[^\n]-[^\S\n]*)\Z"
+)
 # Parts of 2^n, 5², 3x, 2√3, 0.\overline{3}, 3 and a half, 5k, 5/x.
 _AFTER = re.compile(
     rf"\^(?!\{{?\s*\\circ)|[{SUPERSCRIPTS}]|{_SPACE}(?:[xyznπ√±≈≡]|pi)(?![^\W\d_])|[a-z]\^"
     r"|\.?\s?\\(?:sqrt|pi|overline|bar|dot|times|cdot|div|pm|approx|frac)|(?-i:[kKMBT]|bn|mn)\b|_\d|/[a-z]\b"
-    rf"|[-\s](?:{'|'.join(_SCALES)})|(?:\s\w+)?\s(?:and\s)?(?:an?\s|one\s)?(?:half|third|quarter)s?\b",
+    rf"|[-\s]?(?:{'|'.join(_SCALES)})|(?:\s\w+)?\s(?:and\s)?(?:an?\s|one\s)?(?:half|third|quarter)s?\b",
     re.IGNORECASE,
 )
 _TO_DIGITS = str.maketrans(SUPERSCRIPTS, "0123456789")
