@@ -1,12 +1,13 @@
 """check: check params.yaml, so that a misspelt key stops the run even if no stage reads it.
 
+Rows of local files are read too, so that one that cannot be read stops the run before a model runs.
 The output holds the schema's keys and the hashes of local files. Any other change of params.yaml
 reruns only the stages that name the changed parameter.
 """
 
 from wor import paths, storage
 from wor.config.params import Params
-from wor.data import datasets
+from wor.data import datasets, frozen
 from wor.pipeline import validation
 from wor.weights import folders
 
@@ -14,6 +15,7 @@ from wor.weights import folders
 def main(params, log):
     validation.check_study(params)
     validation.check_models(params)
+    frozen.require_local_items(params)
     local_files = {model: folders.local_files(params.model_specs[model]) for model in params.models}
     local_files |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
     # By name and not by path, so that clones have equal stages and record no folder of a machine.

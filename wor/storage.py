@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # half of a command's start, and most commands read no table
     import pandas as pd
 
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 TABLE, ARRAYS = "items.parquet", "arrays.safetensors"  # of a folder of records
 
 
@@ -142,6 +143,13 @@ def read_records(folder: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     import pandas as pd
 
     return pd.read_parquet(folder / TABLE), read_arrays(folder / ARRAYS)
+
+
+def require_fetched(path: Path) -> None:
+    """Raise UserError for a git-LFS pointer in place of the file."""
+    with open(path, "rb") as stream:
+        if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(path, "is a git-LFS pointer, not the file itself", "Fetch it: git lfs pull")
 
 
 def sha256(path: Path) -> str:

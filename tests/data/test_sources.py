@@ -10,8 +10,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from tests.helpers.root import ROOT
 from wor import paths
+from wor.cli import prepare
 from wor.config import params
-from wor.config.params import JsonLines, TruncatedModel
+from wor.config.params import JsonLines, LocalModel, TruncatedModel
 from wor.data import datasets, frozen, items, syllogisms
 from wor.engine.capture import Span, capture
 from wor.engine.load import choose_device, load
@@ -122,7 +123,7 @@ def test_a_jsonl_of_another_shape_is_refused(tmp_path):
         datasets.fetch_items(spec, ["0"])
     path = tmp_path / "c.jsonl"
     path.write_text("{broken\n")
-    with pytest.raises(UserError, match="not JSON lines"):
+    with pytest.raises(UserError, match="not JSON lines: line 1, column 2: Expecting property name"):
         datasets.fetch_items(spec.model_copy(update={"path": str(path)}), ["0"])
     with pytest.raises(UserError, match=r"dataset_specs.path: 'nowhere.jsonl' not found"):
         datasets.fetch_items(spec.model_copy(update={"path": "nowhere.jsonl"}), ["0"])
@@ -147,7 +148,21 @@ def test_a_map_of_columns_says_what_a_row_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("answer", "kind", "read"),
-    [(True, "yesno", "yes"), (False, "yesno", "no"), ("true", "yesno", "yes"), ("No", "yesno", "no"), (18, "number", "18")],
+    [
+        (True, "yesno", "yes"),
+        (False, "yesno", "no"),
+        ("true", "yesno", "yes"),
+        ("No", "yesno", "no"),
+        (18, "number", "18"),
+        *(
+            (text, "number", value)
+            for text, value in (("1,206", "1206"), ("12.50", "12.50"), ("1'206", "1206"), ("1,00,000", "100000"))
+        ),
+        *(
+            (text, "number", value)
+            for text, value in (("1/2", "0.5"), ("1/3", "1/3"), ("–5", "-5"), ("$18", "18"), (1e-7, "0.0000001"))
+        ),
+    ],
 )
 def test_an_answer_is_read_as_its_kind(tmp_path, answer, kind, read):
     spec = rows(tmp_path, {"q": "Q?", "a": answer}, fields={"text": "q", "answer": "a", "answer_kind": kind})
@@ -171,21 +186,83 @@ def test_what_cannot_be_read_is_named_by_row_and_column(tmp_path, entry, line):
 
 
 def test_a_number_is_not_read_from_other_text(tmp_path):
-    for answer in ("twelve", "12 eggs", True, "1e3", ""):
+    for answer in ("twelve", "12 eggs", "50%", "12,5", "1,2,3", "1.234,56", "1/0", True, None, float("nan"), [5], {"a": 5}, ""):
         spec = rows(tmp_path, {"q": "Q?", "a": answer}, fields={"text": "q", "answer": "a", "answer_kind": "number"})
         with pytest.raises(UserError, match="item 0: column a is .*, no number"):
             datasets.fetch_items(spec, ["0"])
 
 
+NOT_NAMES = [None, float("nan"), float("inf"), True, False, ["x"], {"x": 1}, "", " "]
+
+
+@pytest.mark.parametrize("value", NOT_NAMES)
+def test_a_cell_that_names_nothing_makes_no_key_and_no_cluster(tmp_path, value):
+    first, second = ({"id": key, "q": "Q?", "topic": "eggs"} for key in ("a", "b"))
+    fields = {"key": "id", "text": "q", "cluster": "topic"}
+    with pytest.raises(UserError, match=r"line 2 has (no|the) id.*Name a column under fields.key"):
+        datasets.list_keys(rows(tmp_path, first, second | {"id": value}, fields=fields))
+    spec = rows(tmp_path, first, second | {"topic": value}, fields=fields)
+    with pytest.raises(UserError, match=r"line 2: item b: column topic is .*\. Give each row a text or number there"):
+        datasets.fetch_items(spec, ["a", "b"])
+
+
+def test_numbers_are_names(tmp_path):
+    fields = {"key": "id", "text": "q", "cluster": "topic"}
+    spec = rows(tmp_path, {"id": 0, "q": "Q?", "topic": 0}, {"id": 1.5, "q": "Q?", "topic": "None"}, fields=fields)
+    assert [item.cluster for item in datasets.fetch_items(spec, ["0", "1.5"]).values()] == ["0", "None"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), True, False, 0, {}, ["So.", None], {"a": "b"}])
+def test_a_text_or_solution_that_is_no_text_is_refused(tmp_path, value):
+    for column in ("q", "why"):
+        spec = rows(tmp_path, {"q": "Q?", "why": "So."} | {column: value}, fields={"text": "q", "solution": "why"})
+        with pytest.raises(UserError, match=f"line 1: item 0: column {column} is "):
+            datasets.fetch_items(spec, ["0"])
+
+
+def test_a_table_in_one_column_is_told_from_a_wrong_name(tmp_path):
+    with pytest.raises(UserError, match=r"no column id\. It has one, 'id;q': separate columns with commas"):
+        datasets.list_keys(rows(tmp_path, {"id;q": "1;Q?"}, fields={"key": "id", "text": "q"}))
+
+
+def test_rows_of_equal_content_are_named_where_too_few_are_left(workspace, tmp_path):
+    entries = [{"id": key, "q": f"What is {value}?", "a": value} for key, value in (("a", 1), ("b", 2), ("c", 1))]
+    spec = rows(tmp_path, *entries, fields={"key": "id", "text": "q", "answer": "a", "answer_kind": "number"})
+    with pytest.raises(UserError, match=r"has 2 distinct items; .* The same question and answer: (a and c|c and a)$"):
+        frozen.freeze("own", spec, 3, 0)
+    frozen.freeze("own", spec, 2, 0)
+    assert len(frozen.read_list("own")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", "no table"),
+        ("item_id,key,sha256,cluster\na,a,0,a\nb,b,0,b,b,b\n", "no table .*line 3"),
+        ("item_id,key,sha256,cluster\na,a,0,a,a\n", "columns are"),
+        ("item_id;key;sha256;cluster\n", "columns are"),
+        ("item_id,key,sha256,cluster\na,a,0,a\nb,b,0\n", "line 3 lacks a value"),
+        ("item_id,key,sha256,cluster\na,a,0,a\na,a,0,a\n", "line 3 .*has the item of another line"),
+    ],
+)
+def test_a_list_that_another_program_changed_is_refused(workspace, content, line):
+    paths.frozen("wiki").write_text(content)
+    with pytest.raises(UserError, match=f"{line}.*git checkout"):
+        frozen.read_list("wiki")
+    paths.frozen("wiki").write_bytes("item_id,é".encode("utf-16"))
+    with pytest.raises(UserError, match=r"no table .*git checkout"):
+        frozen.read_list("wiki")
+
+
 def test_keys_must_be_there_and_differ(tmp_path):
     fields = {"key": "id", "text": "q"}
-    with pytest.raises(UserError, match=r"rows 0 and 1 have the id 'x'"):
+    with pytest.raises(UserError, match=r"line 1 and line 2 have the id 'x'"):
         datasets.list_keys(rows(tmp_path, {"id": "x", "q": "A"}, {"id": "x", "q": "B"}, fields=fields))
-    with pytest.raises(UserError, match=r"row 1 has no id"):
+    with pytest.raises(UserError, match=r"line 2 has no id"):
         datasets.list_keys(rows(tmp_path, {"id": 0, "q": "A"}, {"q": "B"}, fields=fields))
     with pytest.raises(UserError, match=r"no column id\. It has q"):
         datasets.list_keys(rows(tmp_path, {"q": "A"}, fields=fields))
-    with pytest.raises(UserError, match=r"a line holds 3"):
+    with pytest.raises(UserError, match=r"line 1 holds 3"):
         datasets.list_keys(rows(tmp_path, 3, fields=fields))
 
 
@@ -349,10 +426,29 @@ def test_a_model_that_names_its_layers_otherwise_cannot_be_cut(tmp_path, monkeyp
         folders.resolve_folder(TruncatedModel(source="truncated", label="Cut", layers=1, of=of))
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_git_lfs_pointer_in_place_of_a_models_file_is_refused_before_it_is_loaded(tiny_folder, tmp_path, file):
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    spec = LocalModel(source="local", label="Pointer", path=str(folder))
+    with pytest.raises(UserError, match=f"{file}: is a git-LFS pointer, not the file itself. Fetch it: git lfs pull"):
+        folders.resolve_folder(spec)
+
+
+def test_check_reads_the_rows_of_local_files_before_a_run_does(workspace):
+    for name in ("params.yaml", "prereg.yaml"):
+        shutil.copy(ROOT / name, workspace)
+    (workspace / "data" / "local").mkdir()
+    (workspace / "data" / "local" / "gsm8k_test.jsonl").write_text('{"question": "Q?", "answer": "#### 1"}\n{"question"\n')
+    prepare.check([])
+    with pytest.raises(UserError, match=r"gsm8k_test.jsonl: not JSON lines: line 2, column 12: Expecting ':' delimiter"):
+        prepare.check(["datasets=[gsm8k,wiki]"])
+
+
 @pytest.mark.parametrize("line", ["null", "0", "[]", "3"])
 def test_a_line_that_is_no_object_is_refused(tmp_path, line):
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"question": "Q", "answer": "#### 1"}}\n{line}\n')
     spec = JsonLines(source="jsonl", role="reasoning", n=1, path=str(path), format="gsm8k")
-    with pytest.raises(UserError, match="a line holds .*Give each line an object"):
+    with pytest.raises(UserError, match="line 2 holds .*Give each line an object"):
         datasets.list_keys(spec)

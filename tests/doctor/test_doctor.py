@@ -13,6 +13,7 @@ import pytest
 from tests.helpers import s3
 from tests.helpers.root import ROOT
 from tests.helpers.study import TINY, Study, tiny_model
+from wor import storage
 from wor.config import overrides, params
 from wor.doctor import data, fail, hub, machine, ok, reach, repository, run_check, software
 from wor.errors import UserError
@@ -367,6 +368,15 @@ class TestData:
         assert f"{Path.cwd() / 'half'}: weights: the file lacks lm_head.weight. Set" in checkout.refusal(
             checkout.run("wor", "check", expect=2)
         )
+
+    def test_a_git_lfs_pointer_in_place_of_weights_is_a_fault(self, checkout, tiny_folder):
+        shutil.copytree(tiny_folder, "pointer")
+        (checkout.folder / "pointer/model.safetensors").write_bytes(storage.LFS_POINTER + b"v1\noid sha256:0\nsize 12\n")
+        checkout.change({"model_specs": {"tiny": {"path": "pointer"}}})
+        findings = run_check("weights", lambda: data.check_weights(params.load_params()))
+        status, found, remedy = single(findings, "weights")
+        assert (status, remedy) == ("fail", "Fetch it: git lfs pull")
+        assert found.endswith("model.safetensors: is a git-LFS pointer, not the file itself")
 
     def test_weights_that_are_not_converted_yet_are_counted_in_the_package(self, checkout, tmp_path, monkeypatch):
         monkeypatch.setenv("WOR_CACHE", str(tmp_path / "empty"))

@@ -327,15 +327,15 @@ def test_a_datasets_configuration_is_read_without_its_code_and_the_files_of_othe
 def test_what_a_dataset_lacks_is_named_with_what_it_has(call_each, tmp_path):
     lay_out(tmp_path / "home" / "hub", "dataset", "org/wiki", wiki_files(), FIRST)
     lines = {
-        "no configuration c. Set config to one of a.other, b.simple": {"config": "c"},
-        "more than one configuration. Set config to one of a.other, b.simple": {"config": ""},
-        "no split test. It has train: mend splits": {"splits": ["train", "test"]},
-        "no column name. It has title, text": {"fields": {"key": "name", "text": "text"}},
-        "item 0 lacks body. It has title, text": {"fields": {"text": "body"}},
+        ": no configuration c. Set config to one of a.other, b.simple": {"config": "c"},
+        ": more than one configuration. Set config to one of a.other, b.simple": {"config": ""},
+        ": no split test. It has train: mend splits": {"splits": ["train", "test"]},
+        ": no column name. It has title, text": {"fields": {"key": "name", "text": "text"}},
+        ", row 0: item 0 lacks body. It has title, text": {"fields": {"text": "body"}},
     }
     errors = call_each("items", [WIKI | change for change in lines.values()])
     for line, expected in zip(errors, lines, strict=True):
-        assert f"dataset org/wiki at {FIRST}: {expected}" in line
+        assert f"dataset org/wiki at {FIRST}{expected}" in line
 
 
 def test_doctor_knows_what_a_stage_fetched_and_what_it_lacks(hub, call, tiny_folder, tmp_path):

@@ -9,6 +9,7 @@ import typer
 from wor.cli import complete
 from wor.cli.shared import AsJson, Profile, Settings, print_json
 from wor.config import overrides, params
+from wor.data import frozen
 from wor.errors import UserError
 from wor.pipeline import validation
 from wor.report import terminal
@@ -37,7 +38,7 @@ def doctor(profile: Profile = "", as_json: AsJson = False) -> None:
 
 
 def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """Check params.yaml, the frozen lists, prereg.yaml and the models' files, and run nothing.
+    """Check params.yaml, prereg.yaml, the frozen lists, your own rows and the models, and run nothing.
 
     Exit 2 names the first fault and what to do about it.
 
@@ -46,6 +47,7 @@ def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
     settings = validation.check_run(overrides.parse_settings(set_))
     departures = validation.check_study(settings)
     validation.check_models(settings)
+    frozen.require_local_items(settings)
     kind = "exploratory" if departures else "confirmatory"
     result = {"models": settings.models, "datasets": settings.datasets, "kind": kind, "departures": departures}
     if as_json:
@@ -85,8 +87,6 @@ def freeze(
 
     Example: wor freeze my-questions --n 400
     """
-    from wor.data import frozen
-
     settings = params.load_params()
     if dataset not in settings.dataset_specs:
         raise UserError("dataset", repr(dataset), f"dataset_specs has {', '.join(settings.dataset_specs)}")

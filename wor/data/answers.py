@@ -5,25 +5,46 @@ Raise VERSION with any change of the rules, as windows and accuracy depend on th
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 from wor.config.params import AnswerKind
+from wor.data.numbers import NUMBER, fold, read_number, stands_alone, write_number
 
-VERSION = 3
+VERSION = 4
 
-_NUMBER = r"(?:(?<![\d.)])[-−])?[$€£]?\s?\d[\d,]*(?:\.\d+)?"
-# Not the first word of "yes or no".
-_VALUE = {"number": _NUMBER, "yesno": r"\b(?:yes|no|true|false)\b(?![\s'\"’”*]*\bor\b)"}
 _TRUTH = {"true": "yes", "false": "no"}
+# Not "No one can tell", which says no of something else, nor "No. 5".
+_NO = r"no\b(?!\.\s*\d|-\w)(?=\s*(?:[^\w\s]|$)|\s*\n|\s+(?:it|this|that|these|they|there|he|she|we|you|i|because|since|as)\b)"
+# Not the first word of "yes or no" or "yes and no".
+_NO_OTHER = rf"(?![\s'\"”’*]*\bor\b|[\s'\"”’*,.]*(?:\band\b|[/|&])[\s'\"“‘*]*(?:also\s+)?(?:(?:yes|true|false)\b|{_NO}))"
+# "#### 2. Compute the total" is a heading.
+_LEAD = r"(?:####(?!\s*\d+[.):]\s+\w)\s*|\\boxed\{\s*(?:[a-z]\s*=\s*)?|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
+_MARKUP = r"(?:[\s*_\\([{]|\$(?![\s\d.])|\\(?:text|math)[a-z]*\{)*"
+_STATED = {
+    "number": re.compile(rf"(?:{_LEAD})+{_MARKUP}(?P<value>{NUMBER})", re.IGNORECASE),
+    "yesno": re.compile(
+        rf"(?:{_LEAD})+(?:[\s*_'\"“‘($,]|\\text[a-z]*\{{)*(?P<value>\b(?:(?:yes|true|false)\b|{_NO}){_NO_OTHER})", re.IGNORECASE
+    ),
+}
+_OPENING = re.compile(rf"\W*(?P<value>(?:yes\b|{_NO}){_NO_OTHER})", re.IGNORECASE)
+# A value in words or signs that no number is read from.
+_UNREAD = re.compile(
+    rf"\\boxed\{{\s*[^\s}}]|(?:{_LEAD})+{_MARKUP}(?:±|-\s*\d|√|π|(?:pi|sqrt|[dtc]?frac)(?![a-z])|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|(?:thir|four|fif|six|seven|eigh|nine)(?:teen|ty)|twenty|forty|a\s+(?:half|third|quarter|dozen|hundred|thousand)|half)\b)",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"[^.!\n]*\?")  # the rest of a question
 # "the answer is 3 * 11 = 33" states 33, but "the answer is 12, since 12 - 4 = 8" states 12.
-_RESULT = re.compile(rf"(?:[\d \t+*/×÷()$€£%^x−-]|[.,](?=\d))*=[\s*_$€£\\(]*({_NUMBER})")
-_LEAD = r"(?:####\s*|\\boxed\{\s*|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*)"
-_FILLER = {"number": r"[\s*_$€£\\(]*", "yesno": r"[\s*_'\"“(]*"}
+_RESULT = re.compile(
+    rf"(?:[\d \t+*/×÷·()$€£%^x-]|\\(?:times|cdot|div)(?![a-z])|[.,](?=\d))*=[\s*_$€£\\(]*(?P<value>{NUMBER})", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A stated answer: the offsets ``[start, end)`` of its characters, and its normalised value."""
+    """A stated answer: the offsets ``[start, end)`` of its characters, and its normalised value.
+
+    The value is empty if a reader could not be certain of it, as in "12,5" or "3 or 4".
+    """
 
     start: int
     end: int
@@ -40,17 +61,20 @@ def find_answer(text: str, kind: AnswerKind, finished: bool) -> Answer | None:
     """
     if kind == "none":
         return None
-    stated = re.search(f"(?:{_LEAD})+{_FILLER[kind]}({_VALUE[kind]})", text, re.IGNORECASE)
-    if stated:
-        value, end = stated[1], stated.end()
-        while kind == "number" and (result := _RESULT.match(text, end)):
-            value, end = result[1], result.end()
-        return _answer(text, stated.start(), end, value, kind)
+    text = fold(text)
+    stated = _STATED[kind].search(text)
     if kind == "yesno":
-        opening = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
-        return _answer(text, 0, opening.end(), opening[1], kind) if opening else None
-    numbers = list(re.finditer(_NUMBER, text)) if finished else []
-    return _answer(text, *numbers[-1].span(), numbers[-1][0], kind) if numbers else None
+        answer = stated or _OPENING.match(text)
+        return Answer(answer.start(), answer.end(), normalise_answer(answer["value"], kind)) if answer else None
+    if stated:
+        number = stated
+        while result := _RESULT.match(text, number.end()):
+            number = result
+        return _answer(text, stated.start(), number.span("value"))
+    if unread := _UNREAD.search(text):
+        return Answer(unread.start(), unread.end(), "")
+    numbers = list(re.finditer(NUMBER, text, re.IGNORECASE)) if finished else []
+    return _answer(text, numbers[-1].start(), numbers[-1].span()) if numbers else None
 
 
 def find_closing(text: str, answer: Answer | None, phrase: str) -> tuple[int, int]:
@@ -66,18 +90,20 @@ def find_closing(text: str, answer: Answer | None, phrase: str) -> tuple[int, in
     return min(spans, key=lambda span: (span[0], -span[1]), default=(len(text), len(text)))
 
 
-def _answer(text: str, start: int, end: int, value: str, kind: AnswerKind) -> Answer:
-    # In "12, since" the comma belongs to the sentence.
-    return Answer(start, len(text[:end].rstrip(",")), normalise_answer(value, kind))
+def _answer(text: str, start: int, number: tuple[int, int]) -> Answer:
+    value, end = text[slice(*number)], number[1]
+    if value.startswith("$") and text[end : end + 1] == "$":  # $5$ is mathematics, no price
+        value = value[1:]
+    alone = stands_alone(text, *number) and not _ASKED.match(text, end)
+    return Answer(start, end, normalise_answer(value, "number") if alone else "")
 
 
 def normalise_answer(value: str, kind: AnswerKind) -> str:
-    """Return equal texts for equal answers, as for "$1,234.50" and "1234.5", "Yes" and "true"."""
+    """Return equal texts for equal answers, as for "$1,234.50" and "1234.5", "Yes" and "true".
+
+    A number that cannot be read for certain is an empty text.
+    """
     if kind != "number":
         return _TRUTH.get(value.strip().lower(), value.strip().lower())
-    bare = re.sub(r"[\s,$€£]", "", value).replace("−", "-")
-    try:
-        number = Decimal(bare)
-    except InvalidOperation:
-        return bare
-    return str(int(number)) if number == number.to_integral_value() else str(number.normalize())
+    number = read_number(value)
+    return "" if number is None else write_number(number)

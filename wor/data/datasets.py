@@ -24,7 +24,7 @@ def list_keys(spec: DatasetSpec) -> list[str]:
     index = table.index(fields.field_map(spec).key)
     if spec.role == "reasoning":
         return list(index)
-    texts = {key: fields.raw_item(key, table.rows[row], spec, table.origin).text for key, row in index.items()}
+    texts = {key: table.item(key, row, spec).text for key, row in index.items()}
     return [key for key, text in texts.items() if len(sentences(text)) >= 3]
 
 
@@ -37,7 +37,7 @@ def fetch_items(spec: DatasetSpec, keys: list[str]) -> dict[str, RawItem]:
         return {key: RawItem(key=key, text=articles[key], cluster=key) for key in keys if key in articles}
     table = tables.read_table(spec)
     index = table.index(fields.field_map(spec).key)
-    return {key: fields.raw_item(key, table.rows[index[key]], spec, table.origin) for key in keys if key in index}
+    return {key: table.item(key, index[key], spec) for key in keys if key in index}
 
 
 def local_files(spec: DatasetSpec) -> list[Path]:

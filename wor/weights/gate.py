@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 FRESH_COPY = "Take a fresh copy of the model"
 _FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors names them
-_POINTER = b"version https://git-lfs"
 
 
 def check_spec(spec: ModelSpec) -> "LM | None":
@@ -35,9 +34,7 @@ def check_folder(folder: Path, spec: ModelSpec) -> "LM":
     """
     files = {path.name: path for path in folders.model_files(folder)}
     for path in files.values():
-        with path.open("rb") as stream:
-            if stream.read(len(_POINTER)) == _POINTER:
-                raise UserError(path, "a git-LFS pointer in place of the file", "Fetch it where it comes from: git lfs pull")
+        storage.require_fetched(path)
     if missing := folders.MODEL_FILES.missing_patterns(files):
         raise UserError(folder, f"has no {missing[0]}, only {sorted(files)}", folders.MODEL_FILES.required[missing[0]])
     for name in ("config.json", "generation_config.json", "tokenizer_config.json", folders.INDEX):
