@@ -9,7 +9,7 @@ from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json
 from wor.errors import UserError
 from wor.iterations import lookup
 from wor.iterations import verify as verification
-from wor.process import interrupt
+from wor.process import commands, interrupt
 from wor.recording import numbering, pointer
 from wor.recording import record as recording
 from wor.report import terminal
@@ -35,6 +35,8 @@ def record(
         typer.echo(f"Not in the commit: {', '.join(recorded.left_out)}: params.yaml is not what made them", err=True)
     if recorded.beside:
         typer.echo(f"Not in the commit, and the run used it: {', '.join(recorded.beside)}", err=True)
+    if recorded.commit and commands.git("symbolic-ref", "--quiet", "HEAD") is None:
+        typer.echo("The commit is on no branch. To keep it: git switch -c NAME", err=True)
     if recorded.tracked.refused:
         raise SystemExit(1)
 

@@ -39,8 +39,7 @@ def run(
         lookup.check_new_name(name, paths.experiments())
     changes = overrides.collect_overrides(profile, set_)
     validation.check_run(changes)
-    if commands.git("rev-parse", "HEAD") is None:
-        raise UserError("git", "no commit here", "An experiment starts from one: git init && git add -A && git commit -m Begin")
+    commands.head_commit()
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     options = [*(["--temp"] if profile else []), *(["--name", name] if name else [])]
     if edited := validation.uncommitted_parameters():

@@ -9,6 +9,7 @@ from pathlib import Path
 from wor import paths
 from wor.doctor import reach
 from wor.doctor.finding import Finding, fail, ok, short_path, warn
+from wor.errors import UserError
 from wor.iterations import registry
 from wor.machine import environment
 from wor.process import commands
@@ -23,13 +24,15 @@ LEVELS = {"repo": "", "local": "--local ", "global": "--global ", "system": "--s
 
 
 def check_git() -> Iterator[Finding]:
-    if git("rev-parse", "--git-dir") is None:
-        yield fail("git", "this folder is in no repository", "git init && git add -A && git commit -m Begin")
-        return
-    state = environment.git_state()
-    if state["commit"] is None:
-        yield fail("commit", "none yet, and an experiment starts from one", "git add -A && git commit -m Begin")
+    try:
+        commands.head_commit()
+    except UserError as error:
+        in_repository = git("rev-parse", "--git-dir") is not None
+        yield fail("commit" if in_repository else "git", str(error.value), error.remedy)
+        if not in_repository:
+            return
     else:
+        state = environment.git_state()
         branch = (git("symbolic-ref", "--short", "-q", "HEAD") or "no branch").strip()
         changed = [line[3:] for line in (git("status", "--porcelain", "--untracked-files=no") or "").splitlines()]
         detail = f"{state['commit'][:12]} on {branch}"

@@ -111,8 +111,10 @@ def _message(changed: list[str]) -> str:
 
 def _commit(names: list[str], message: str) -> tuple[str | None, str]:
     """Commit the files ``names``; return the commit's hash, or None and the reason."""
-    if git("rev-parse", "HEAD") is None:
-        return None, "git has no commit here; make one first: git add -A && git commit"
+    try:
+        commands.head_commit()
+    except UserError as error:
+        return None, f"{error.value}. {error.remedy}"
     try:
         if names:
             commands.run_captured(["git", "add", "--", *names])
@@ -125,4 +127,4 @@ def _commit(names: list[str], message: str) -> tuple[str | None, str]:
         commands.run_captured(["git", "commit", "--quiet", "--only", "-m", message, "--", *names])
     except commands.CommandFailed as failed:
         raise UserError("git", failed.line, "Fix that, then: wor record") from None
-    return commands.run_captured(["git", "rev-parse", "HEAD"]).strip(), ""
+    return commands.head_commit(), ""

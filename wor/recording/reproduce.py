@@ -102,13 +102,15 @@ def _check_out(code: dict, name: str, home: Path) -> Path:
     if code["patch"] is None:
         raise UserError(name, code["reason"], "Its code had changes that were not recorded, so it is not available")
     project, target = paths.project(), home / "repository"
+    commands.head_commit(project)
     prefix = (commands.git("rev-parse", "--show-prefix", where=project) or "").strip()
     source = project.joinpath(*[".."] * len(Path(prefix).parts)).resolve()
     commands.run_captured(["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(target)])
     try:
         commands.run_captured(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", code["commit"]], where=target)
     except commands.CommandFailed as failed:
-        remedy = "Fetch it: git fetch --all"
+        is_shallow = commands.git("rev-parse", "--is-shallow-repository", where=project) == "true\n"
+        remedy = f"Fetch it: git fetch {'--unshallow' if is_shallow else '--all'}"
         raise UserError(name, f"commit {code['commit'][:12]} is not here ({failed.line})", remedy) from None
     if code["patch"]:
         storage.write_text(home / "patch", code["patch"])
@@ -204,9 +206,7 @@ class _Interpreter:
 
     @property
     def _env(self) -> dict[str, str]:
-        env = commands.child_environment(self.python, PYTHONPATH=str(self.workspace), WOR_CACHE=str(self.cache))
-        # A calling stage has its own project's root and experiment in DVC_*.
-        return {key: value for key, value in env.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
+        return commands.child_environment(self.python, PYTHONPATH=str(self.workspace), WOR_CACHE=str(self.cache))
 
     def show(self, *module: str) -> int:
         command = [str(self.python), "-m", *module]
