@@ -510,13 +510,13 @@ class TestDvc:
     def test_a_run_in_progress_is_a_warning_and_one_that_was_killed_is_none(self, checkout):
         path = checkout.folder / ".dvc/tmp/rwlock"
         path.parent.mkdir(exist_ok=True)
-        with subprocess.Popen(["sleep", "60"]) as other:
+        with subprocess.Popen(["bash", "-c", "sleep 60; : dvc"]) as other:
             path.write_text(json.dumps({"write": {"/x": {"pid": other.pid, "cmd": "/bin/dvc exp run"}}, "read": {}}))
             running = repository.check_lock()
             other.kill()
         assert (running.status, running.found) == ("warn", f"a run is in progress: dvc exp run (process {other.pid})")
         assert running.remedy == f"Wait for it, or end it: kill -INT {other.pid}"
-        assert repository.check_lock().found == "left by a run that was killed; DVC clears it"
+        assert repository.check_lock().found == "left by a run that was killed; `wor run` clears it"
 
     def test_a_missing_page_for_plots_is_a_warning(self, checkout):
         (checkout.folder / ".dvc/plots/offline.html").unlink()

@@ -18,6 +18,7 @@ from wor.errors import UserError
 from wor.iterations import lookup, registry
 from wor.pipeline import validation
 from wor.process import commands, interrupt, stage_flags
+from wor.process.dead_locks import clear_dead_locks
 from wor.recording import record as recording
 from wor.recording.create import find_current
 from wor.report import terminal
@@ -44,6 +45,7 @@ def run(
     options = [*(["--temp"] if profile else []), *(["--name", name] if name else [])]
     if edited := validation.uncommitted_parameters():
         typer.echo(f"params.yaml differs from the commit in {', '.join(edited)}", err=True)
+    clear_dead_locks(paths.project())
     command = commands.quiet_dvc_command("exp", "run", *options, *overrides.dvc_arguments(changes))
     with tempfile.TemporaryDirectory() as temporary:
         flags = Path(temporary)

@@ -14,6 +14,7 @@ from wor.iterations import registry
 from wor.machine import environment
 from wor.process import commands
 from wor.process.commands import git
+from wor.process.dead_locks import lock_owners
 from wor.recording import record
 
 DVC = Path(".dvc")
@@ -104,19 +105,13 @@ def _secrets(remotes: dict[str, dict]) -> Iterator[Finding]:
 
 
 def check_lock() -> Finding:
-    """Report a run in progress, by the processes that DVC's lock names."""
-    import psutil
-
-    path = DVC / "tmp" / "rwlock"
-    lock = json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
-    holders = [*lock.get("write", {}).values(), *(holder for group in lock.get("read", {}).values() for holder in group)]
-    processes = {holder["pid"]: holder["cmd"] for holder in holders}
-    alive = {pid: command for pid, command in processes.items() if psutil.pid_exists(pid)}
-    if alive:
-        pid, command = next(iter(alive.items()))
+    """Report a run in progress, by the processes that DVC's locks name."""
+    living, dead = lock_owners(Path())
+    if living:
+        pid, command = next(iter(living.items()))
         name = " ".join([Path(command.split()[0]).name, *command.split()[1:]])
         return warn("lock", f"a run is in progress: {name} (process {pid})", f"Wait for it, or end it: kill -INT {pid}")
-    return ok("lock", "left by a run that was killed; DVC clears it" if processes else "free")
+    return ok("lock", "left by a run that was killed; `wor run` clears it" if dead else "free")
 
 
 def check_remote() -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import yaml
 
 from wor import paths, storage
@@ -18,6 +17,7 @@ from wor.iterations import registry
 from wor.iterations.configuration import read_configuration, used_parameters
 from wor.process import commands
 from wor.process.commands import git
+from wor.process.dead_locks import is_dvc
 
 HEADLINE = ("AUROC", "dAUC", "low", "high", "partial_r", "n")
 _RUNNING = 2  # DVC's status of an experiment that has begun and not ended
@@ -111,9 +111,8 @@ def _unfinished() -> Iterator[_Experiment]:
 def _is_alive(about: Path, lock: Path) -> bool:
     """Whether DVC's process lives. Its number is in ``about``, or in a temporary copy's lock."""
     try:
-        number = storage.read_json(about)["pid"] if about.is_file() else int(lock.read_text())
-        return any("dvc" in part for part in psutil.Process(number).cmdline())
-    except (OSError, ValueError, psutil.Error):
+        return is_dvc(storage.read_json(about)["pid"] if about.is_file() else int(lock.read_text()))
+    except (OSError, ValueError):
         return False
 
 

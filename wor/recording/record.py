@@ -10,6 +10,7 @@ from wor.errors import UserError
 from wor.iterations import registry, verify
 from wor.process import commands
 from wor.process.commands import git
+from wor.process.dead_locks import clear_dead_locks
 from wor.recording import create, pointer, renumber
 from wor.recording.numbering import rebuild_registry, registry_lock
 
@@ -59,6 +60,7 @@ def track_iterations(experiments: Path) -> Tracked:
         else:
             waiting.append(folder)
     if waiting:
+        clear_dead_locks(paths.project())
         try:
             commands.run_captured(commands.dvc_command("add", *map(str, waiting)), where=paths.project())
         except commands.CommandFailed as failed:
