@@ -11,6 +11,7 @@ from wor.iterations import lookup
 from wor.iterations import verify as verification
 from wor.process import commands, interrupt
 from wor.recording import numbering, pointer
+from wor.recording import push as sending
 from wor.recording import record as recording
 from wor.report import terminal
 
@@ -28,7 +29,7 @@ def record(
     recorded = recording.record_iterations(message)
     show_tracked(recorded.tracked)
     if recorded.commit:
-        typer.echo(f"Committed: {recorded.commit[:12]}, with {', '.join(recorded.files)}. To send it: git push && dvc push")
+        typer.echo(f"Committed: {recorded.commit[:12]}, with {', '.join(recorded.files)}. To send it: git push && wor push")
     else:
         typer.echo(f"Not committed: {recorded.why}")
     if recorded.left_out:
@@ -47,6 +48,20 @@ def show_tracked(tracked: recording.Tracked) -> None:
         typer.echo(f"Given to DVC: {', '.join(tracked.names)}")
     for name, why in tracked.refused.items():
         typer.echo(f"Not given to DVC: {name}: {why}", err=True)
+
+
+def push() -> None:
+    """Send recorded iterations and all that they were computed from to DVC's remote.
+
+    It is dvc push, and more: that sends the intermediate outputs of the last run alone.
+
+    Example: wor push
+    """
+    interrupt.set_message("what was sent stays there. To go on")
+    sent, incomplete = sending.push_iterations()
+    typer.echo(f"Sent for earlier iterations: {sent} files")
+    for line in incomplete:
+        typer.echo(line, err=True)
 
 
 def archive(

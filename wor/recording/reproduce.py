@@ -242,11 +242,22 @@ def _pull(stages: list[str], workspace: Path, interpreter: _Interpreter) -> None
     try:
         interpreter.run("dvc", "pull", "--remote", "this-repository", *stages)
     except commands.CommandFailed:
-        credentials = paths.project() / ".dvc" / "config.local"
-        if credentials.is_file():
-            shutil.copyfile(credentials, workspace / ".dvc" / "config.local")
+        share_remotes(workspace)
         try:
             interpreter.run("dvc", "pull", *stages)
         except commands.CommandFailed as failed:
             remedy = "Leave --from out to compute everything"
             raise UserError("--from", f"what lies before it is not in DVC's cache or remote ({failed.line})", remedy) from None
+
+
+def share_remotes(workspace: Path) -> None:
+    """Let a clone use this repository's remotes. Its commit may be older than they are."""
+    from dvc.config import Config
+
+    here, clone = (Config(str(folder / ".dvc")) for folder in (paths.project(), workspace))
+    with clone.edit("local") as settings:
+        for level in (here.load_one("repo"), here.load_one("local")):
+            for name, remote in level.get("remote", {}).items():
+                settings.setdefault("remote", {}).setdefault(name, {}).update(remote)
+            if default := level.get("core", {}).get("remote"):
+                settings.setdefault("core", {})["remote"] = default
