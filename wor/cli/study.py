@@ -43,6 +43,9 @@ def run(
     commands.head_commit()
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     options = [*(["--temp"] if profile else []), *(["--name", name] if name else [])]
+    if profile and (unknown := recording.untracked_code()):
+        remedy = f"git add {' '.join(unknown)}"
+        typer.echo(f"Not in the copy in which a profile runs: {', '.join(unknown)}. To add them: {remedy}", err=True)
     if edited := validation.uncommitted_parameters():
         typer.echo(f"params.yaml differs from the commit in {', '.join(edited)}", err=True)
     clear_dead_locks(paths.project())

@@ -98,6 +98,11 @@ def _changed(names: Iterable[str]) -> list[str]:
     return [line[3:].removeprefix(prefix) for line in lines]
 
 
+def untracked_code() -> list[str]:
+    """Return what a run depends on and git was not told of. A copy of the workspace lacks it."""
+    return (git("ls-files", "--others", "--exclude-standard", "--", *CODE) or "").splitlines()
+
+
 def merge_in_progress() -> bool:
     """Whether a merge, rebase or cherry-pick has not ended."""
     heads = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
