@@ -136,7 +136,7 @@ class TestSoftware:
         status, detail, remedy = single(software.check_python(), "Python")
         assert status == "fail"
         assert detail.endswith("; pyproject.toml requires >=3.99")
-        assert remedy == "make clean && make setup PYTHON=python3.11"
+        assert remedy == "make setup"
 
     def test_a_wor_of_another_folder_is_a_warning(self, checkout):
         status, detail, remedy = single(software.check_code(), "wor")  # this process has the repository's own

@@ -33,7 +33,7 @@ def check_python() -> Iterator[Finding]:
     if version in SpecifierSet(required):
         yield ok("Python", f"{version} (required: {required})")
     else:
-        yield fail("Python", f"{version}; pyproject.toml requires {required}", "make clean && make setup PYTHON=python3.11")
+        yield fail("Python", f"{version}; pyproject.toml requires {required}", "make setup")
 
 
 def check_packages(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
