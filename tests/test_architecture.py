@@ -137,3 +137,11 @@ def test_only_compat_uses_private_names_of_other_projects(sources):
         allowed = {"_exit"} | (IN_TESTS if path.parts[0] == "tests" else set())
         uses += [(str(path), name) for name in attributes - ours - allowed if is_private(name)]
     assert uses == []
+
+
+def test_one_module_starts_children(sources):
+    """Its `child_environment` takes out what a shell would point elsewhere."""
+    starting = {
+        str(path) for path, tree in sources.items() if path.parts[0] in ("wor", "stages") and "subprocess" in imported_names(tree)
+    }
+    assert starting == {"wor/process/commands.py"}

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from wor.errors import UserError
+
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")  # the hash of everything that each stage read and wrote
 PIPELINE = Path("dvc.yaml")
@@ -96,7 +98,8 @@ def pointer(folder: Path) -> Path:
 
 def project() -> Path:
     """The real repository. With ``dvc exp run --temp`` or ``--queue`` the workspace is a copy."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    # Outside a stage, a DVC_ROOT was left in the shell.
+    return Path(os.environ["DVC_ROOT"] if {"DVC_ROOT", "DVC_STAGE"} <= os.environ.keys() else ".").resolve()
 
 
 def experiments() -> Path:
@@ -104,10 +107,19 @@ def experiments() -> Path:
 
 
 def cache() -> Path:
-    """Where converted weights live: ``$WOR_CACHE`` or the user's cache, not in the repository."""
-    if home := os.environ.get("WOR_CACHE"):
-        return Path(home).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser().resolve() / "wor"
+    """Where converted weights live: ``$WOR_CACHE`` or the user's cache, not in the repository.
+
+    ``$WOR_CACHE`` may be relative to the repository. The XDG Base Directory Specification says to
+    ignore an ``$XDG_CACHE_HOME`` that is empty or relative. Raises UserError for a user without
+    a home.
+    """
+    try:
+        if chosen := os.environ.get("WOR_CACHE"):
+            return (project() / Path(chosen).expanduser()).resolve()
+        xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        return (xdg if xdg.is_absolute() else Path("~/.cache").expanduser()).resolve() / "wor"
+    except RuntimeError:  # HOME is not set, and the system does not know this user
+        raise UserError("HOME", "not set", "Name a folder for converted weights: export WOR_CACHE=FOLDER") from None
 
 
 def shards() -> Path:

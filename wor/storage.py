@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,11 +33,9 @@ def writing(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        temporary.touch(exist_ok=False)  # with the umask's mode, unlike tempfile's
         yield temporary
-        temporary.chmod(0o644)
         fsync(temporary)
         temporary.replace(path)
         fsync(path.parent)

@@ -335,10 +335,12 @@ def test_provenance_is_the_commit_unless_the_file_changed_since(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "prereg.yaml"
     shutil.copy(ROOT / "prereg.yaml", path)
-    assert committed_state(paths.PREREGISTRATION)["reason"] == "not in a git commit"
+    assert committed_state(paths.PREREGISTRATION)["reason"] == "git: this folder is in no repository"
     git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com"]
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Register"]):
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "Begin"], ["add", "-A"]):
         subprocess.run([*git, *command], check=True)
+    assert committed_state(paths.PREREGISTRATION)["reason"] == "not in a git commit"
+    subprocess.run([*git, "commit", "-qm", "Register"], check=True)
     state = committed_state(paths.PREREGISTRATION)
     commit_time = subprocess.run(["git", "log", "-1", "--format=%cI"], capture_output=True, text=True, check=True).stdout.strip()
     assert state["committed"] == commit_time
@@ -347,3 +349,24 @@ def test_provenance_is_the_commit_unless_the_file_changed_since(tmp_path, monkey
     assert later["committed"] is None
     assert later["reason"] == f"changed since its commit of {commit_time}"
     assert later["sha256"] != state["sha256"]
+
+
+def test_the_date_of_a_shallow_clones_first_commit_is_not_the_registrations(tmp_path, monkeypatch):
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    source.mkdir()
+    shutil.copy(ROOT / "prereg.yaml", source)
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["commit", "-qm", "Register"],
+        ["commit", "-q", "--allow-empty", "-m", "Later"],
+    ):
+        subprocess.run([*git, *command], cwd=source, check=True)
+    subprocess.run([*git, "clone", "-q", "--depth=1", source.as_uri(), str(clone)], check=True)
+    monkeypatch.chdir(clone)
+    state = committed_state(paths.PREREGISTRATION)
+    reason = "this clone is shallow, without the commit of that file: git fetch --unshallow"
+    assert (state["committed"], state["reason"]) == (None, reason)
+    subprocess.run([*git, "fetch", "-q", "--unshallow"], check=True)
+    assert committed_state(paths.PREREGISTRATION)["committed"] is not None

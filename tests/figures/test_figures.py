@@ -256,12 +256,39 @@ for module in MODULES:
 """
 
 
-def test_the_same_numbers_give_the_same_files_in_another_process_too(tmp_path):
+# What other people have set: dark pages, TeX, a grid, larger text, tight boxes, the local comma.
+MATPLOTLIBRC = """
+backend: TkAgg
+figure.facecolor: black
+text.usetex: True
+axes.grid: True
+axes.formatter.use_locale: True
+axes.prop_cycle: cycler('color', ['r', 'g'])
+axes.unicode_minus: False
+font.family: serif
+font.size: 14
+legend.fancybox: False
+lines.antialiased: False
+mathtext.fontset: cm
+patch.linewidth: 3
+savefig.bbox: tight
+savefig.dpi: 50
+savefig.transparent: True
+svg.fonttype: path
+xtick.direction: in
+ytick.minor.visible: True
+"""
+
+
+def test_the_same_numbers_give_the_same_files_in_another_process_under_any_users_settings(tmp_path):
     for module in MODULES:
         style.save(module.draw(table(module, ONE)), tmp_path / "here" / figure_name(module))
     (tmp_path / "there").mkdir()
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path / "there")], env=environment, cwd=ROOT, check=True)
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
+    settings = {"MPLBACKEND": "pdf", "MPLCONFIGDIR": str(tmp_path), "TZ": "Pacific/Kiritimati", "LC_ALL": "C"}
+    settings |= {"PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", AGAIN, str(tmp_path / "there")]
+    subprocess.run(command, env={**os.environ, **settings}, cwd=ROOT, check=True, umask=0o077)
     files = sorted(path.name for path in (tmp_path / "here").iterdir())
     assert files == sorted(f"{figure_name(module)}{suffix}" for module in MODULES for suffix in (".png", ".svg", ".pdf"))
     for file in files:

@@ -194,5 +194,5 @@ def test_without_the_iterations_folder_dvc_lock_tells_what_made_the_results(repo
 def test_without_a_commit_it_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(UserError, match="git: no commit here"):
+    with pytest.raises(UserError, match="git: this folder is in no repository"):
         runs.list_runs()

@@ -229,4 +229,4 @@ def test_without_git_the_reason_stands_in_place_of_the_commit(workspace):
         del os.environ["GIT_CEILING_DIRECTORIES"]
     code = json.loads((folder / "env_info.json").read_text())["code"]
     assert code["commit"] is None
-    assert code["reason"] == "no git commit here"
+    assert code["reason"] == "git: this folder is in no repository"

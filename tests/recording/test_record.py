@@ -151,8 +151,8 @@ def test_without_a_commit_the_run_is_refused_before_anything_happens(study):
     shutil.rmtree(study.folder / ".git")
     study.run("git", "init", "-q")
     line = study.refusal(study.run("wor", "run", expect=2))
-    assert line.startswith("error: git: no commit here. An experiment starts from one: git init")
-    assert "Not committed: git has no commit here" in study.run("wor", "record").stdout
+    assert line.startswith("error: git: no commit here, and an experiment starts from one. git add -A")
+    assert "Not committed: no commit here" in study.run("wor", "record").stdout
 
 
 def test_a_record_killed_at_any_moment_is_completed_by_the_next(study, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import subprocess
 import sys
 
 import pandas as pd
@@ -126,6 +127,23 @@ class TestLock:
             "data/metrics, md5: m}]\n  act", "data/metrics, md5: n}]\n  act"
         )
         assert lock.first_difference(Lock(changed)) == "metrics"
+
+
+def test_a_clone_that_is_older_than_the_remote_uses_it_with_its_keys(tmp_path, monkeypatch):
+    folders = [tmp_path / "study", tmp_path / "clone"]
+    for folder in folders:
+        folder.mkdir()
+        subprocess.run(["dvc", "init", "-q", "--no-scm", str(folder)], check=True)
+    monkeypatch.chdir(folders[0])
+    for command in (["add", "-q", "-d", "near", "../storage"], ["add", "-q", "far", "https://example.org/x"]):
+        subprocess.run(["dvc", "remote", *command], check=True)
+    subprocess.run(["dvc", "remote", "modify", "--local", "far", "password", "HUSH"], check=True)
+    reproduce.share_remotes(folders[1])
+    monkeypatch.chdir(folders[1])
+    shown = subprocess.run(["dvc", "config", "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"core.remote=near", "remote.far.password=HUSH", "remote.far.url=https://example.org/x"} <= set(shown)
+    (url,) = [line.partition("=")[2] for line in shown if line.startswith("remote.near.url")]
+    assert (folders[1] / ".dvc" / url).resolve() == tmp_path / "storage"
 
 
 def test_packages_of_another_version_are_named():

@@ -21,7 +21,7 @@ PANELS = {
     "Check and prepare": (prepare.doctor, prepare.check, prepare.plan, prepare.freeze),
     "Run a study": (study.run, study.reproduce),
     "Look at results": (look.results, look.report, look.figure, look.compare, look.registry, look.runs, look.measures),
-    "Keep and share": (keep.record, keep.verify, keep.publish, keep.archive),
+    "Keep and share": (keep.record, keep.push, keep.publish, keep.verify, keep.archive),
     "Extend": (new.new,),
 }
 for panel, commands in PANELS.items():

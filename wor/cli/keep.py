@@ -12,8 +12,9 @@ from wor.errors import UserError
 from wor.iterations import lookup
 from wor.iterations import verify as verification
 from wor.iterations.registry import published_folders
-from wor.process import interrupt
+from wor.process import commands, interrupt
 from wor.recording import numbering, pointer
+from wor.recording import push as sending
 from wor.recording import record as recording
 from wor.report import terminal
 
@@ -31,13 +32,15 @@ def record(
     recorded = recording.record_iterations(message)
     show_tracked(recorded.tracked)
     if recorded.commit:
-        typer.echo(f"Committed: {recorded.commit[:12]}, with {', '.join(recorded.files)}. To send it: git push && dvc push")
+        typer.echo(f"Committed: {recorded.commit[:12]}, with {', '.join(recorded.files)}. To send it: git push && wor push")
     else:
         typer.echo(f"Not committed: {recorded.why}")
     if recorded.left_out:
         typer.echo(f"Not in the commit: {', '.join(recorded.left_out)}: params.yaml is not what made them", err=True)
     if recorded.beside:
         typer.echo(f"Not in the commit, and the run used it: {', '.join(recorded.beside)}", err=True)
+    if recorded.commit and commands.git("symbolic-ref", "--quiet", "HEAD") is None:
+        typer.echo("The commit is on no branch. To keep it: git switch -c NAME", err=True)
     if recorded.tracked.refused:
         raise SystemExit(1)
 
@@ -62,6 +65,20 @@ def publish(
 
     folder = publish_iteration(iteration_folder(iteration), name)
     typer.echo(f"Published: {folder.relative_to(Path.cwd())}. To share it: git add {folder.relative_to(Path.cwd())}")
+
+
+def push() -> None:
+    """Send recorded iterations and all that they were computed from to DVC's remote.
+
+    It is dvc push, and more: that sends the intermediate outputs of the last run alone.
+
+    Example: wor push
+    """
+    interrupt.set_message("what was sent stays there. To go on")
+    sent, incomplete = sending.push_iterations()
+    typer.echo(f"Sent for earlier iterations: {sent} files")
+    for line in incomplete:
+        typer.echo(line, err=True)
 
 
 def archive(

@@ -18,6 +18,7 @@ from wor.errors import UserError
 from wor.iterations import lookup, registry
 from wor.pipeline import validation
 from wor.process import commands, interrupt, stage_flags
+from wor.process.dead_locks import clear_dead_locks
 from wor.recording import record as recording
 from wor.recording.create import find_current
 from wor.report import terminal
@@ -39,12 +40,15 @@ def run(
         lookup.check_new_name(name, paths.experiments())
     changes = overrides.collect_overrides(profile, set_)
     validation.check_run(changes)
-    if commands.git("rev-parse", "HEAD") is None:
-        raise UserError("git", "no commit here", "An experiment starts from one: git init && git add -A && git commit -m Begin")
+    commands.head_commit()
     # A profile runs in a copy of the workspace, else its settings would stay behind in params.yaml.
     options = [*(["--temp"] if profile else []), *(["--name", name] if name else [])]
+    if profile and (unknown := recording.untracked_code()):
+        remedy = f"git add {' '.join(unknown)}"
+        typer.echo(f"Not in the copy in which a profile runs: {', '.join(unknown)}. To add them: {remedy}", err=True)
     if edited := validation.uncommitted_parameters():
         typer.echo(f"params.yaml differs from the commit in {', '.join(edited)}", err=True)
+    clear_dead_locks(paths.project())
     command = commands.quiet_dvc_command("exp", "run", *options, *overrides.dvc_arguments(changes))
     with tempfile.TemporaryDirectory() as temporary:
         flags = Path(temporary)

@@ -48,6 +48,8 @@ def read_list(dataset: str) -> pd.DataFrame:
 
     path = paths.frozen(dataset)
     if not path.is_file():
+        if (paths.project() / path).is_file():  # this is a copy that DVC made of what git knows
+            raise UserError(path, "git does not know it, so this copy of the workspace lacks it", f"git add -f {path}")
         raise UserError(path, "no frozen list", f"Make one with: wor freeze {dataset} --n N")
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)

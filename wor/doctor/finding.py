@@ -1,5 +1,6 @@
 """Represent one line of `wor doctor`."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +34,8 @@ def fail(name: str, detail: str, remedy: str) -> Finding:
 def short_path(path: Path) -> str:
     """Return ``path`` relative to this folder or the home folder, to name no machine."""
     path = path.absolute()  # not resolved, as a virtual environment's python is a link out of it
-    for base, prefix in ((Path.cwd(), "."), (Path.home(), "~")):
+    home = Path(os.path.expanduser("~"))  # unlike Path.home(), no error for a user without one
+    for base, prefix in ((Path.cwd(), "."), (home, "~")):
         if path.is_relative_to(base):
             return str(Path(prefix) / path.relative_to(base))
     return str(path)

@@ -5,7 +5,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,13 +18,7 @@ def ask_in_subprocess(*arguments: str, seconds: float) -> str:
     """Return what this module prints. Raises TimeoutError, or CommandFailed with the reason."""
     command = [sys.executable, "-m", __name__, *arguments]
     environment = commands.child_environment(AWS_MAX_ATTEMPTS="1")  # S3's five attempts take 13 seconds
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
-    if done.returncode:
-        raise commands.CommandFailed(command, done.returncode, done.stderr)
-    return done.stdout
+    return commands.run_captured(command, env=environment, seconds=seconds)
 
 
 def remote_state() -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from wor import paths
 from wor.doctor import reach
 from wor.doctor.finding import Finding, fail, ok, short_path, warn
+from wor.errors import UserError
 from wor.iterations import registry
 from wor.machine import environment
 from wor.process import commands
 from wor.process.commands import git
+from wor.process.dead_locks import lock_owners
 from wor.recording import record
 
 DVC = Path(".dvc")
@@ -23,13 +25,15 @@ LEVELS = {"repo": "", "local": "--local ", "global": "--global ", "system": "--s
 
 
 def check_git() -> Iterator[Finding]:
-    if git("rev-parse", "--git-dir") is None:
-        yield fail("git", "this folder is in no repository", "git init && git add -A && git commit -m Begin")
-        return
-    state = environment.git_state()
-    if state["commit"] is None:
-        yield fail("commit", "none yet, and an experiment starts from one", "git add -A && git commit -m Begin")
+    try:
+        commands.head_commit()
+    except UserError as error:
+        in_repository = git("rev-parse", "--git-dir") is not None
+        yield fail("commit" if in_repository else "git", str(error.value), error.remedy)
+        if not in_repository:
+            return
     else:
+        state = environment.git_state()
         branch = (git("symbolic-ref", "--short", "-q", "HEAD") or "no branch").strip()
         changed = [line[3:] for line in (git("status", "--porcelain", "--untracked-files=no") or "").splitlines()]
         detail = f"{state['commit'][:12]} on {branch}"
@@ -101,19 +105,13 @@ def _secrets(remotes: dict[str, dict]) -> Iterator[Finding]:
 
 
 def check_lock() -> Finding:
-    """Report a run in progress, by the processes that DVC's lock names."""
-    import psutil
-
-    path = DVC / "tmp" / "rwlock"
-    lock = json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
-    holders = [*lock.get("write", {}).values(), *(holder for group in lock.get("read", {}).values() for holder in group)]
-    processes = {holder["pid"]: holder["cmd"] for holder in holders}
-    alive = {pid: command for pid, command in processes.items() if psutil.pid_exists(pid)}
-    if alive:
-        pid, command = next(iter(alive.items()))
+    """Report a run in progress, by the processes that DVC's locks name."""
+    living, dead = lock_owners(Path())
+    if living:
+        pid, command = next(iter(living.items()))
         name = " ".join([Path(command.split()[0]).name, *command.split()[1:]])
         return warn("lock", f"a run is in progress: {name} (process {pid})", f"Wait for it, or end it: kill -INT {pid}")
-    return ok("lock", "left by a run that was killed; DVC clears it" if processes else "free")
+    return ok("lock", "left by a run that was killed; `wor run` clears it" if dead else "free")
 
 
 def check_remote() -> Iterator[Finding]:

@@ -15,8 +15,11 @@ from wor.process import commands
 
 REQUIREMENTS = Path("requirements.txt")
 VARIABLES = {  # variable to its effect
-    "DVC_EXP_NAME": "an iteration would be recorded under this name",
-    "DVC_EXP_BASELINE_REV": "an iteration would be recorded for this commit",
+    "DVC_ROOT": "`dvc repro` records iterations there",
+    "DVC_EXP_NAME": "`dvc repro` records an iteration under this name",
+    "DVC_EXP_BASELINE_REV": "`dvc repro` records an iteration for this commit",
+    "PYTHONPATH": "`dvc exp run` takes its packages before this environment's; `wor run` does not",
+    "PYTHONSAFEPATH": "`dvc exp run --temp` runs the installed code, not the copy's; `wor run` does not",
     "OMP_THREAD_LIMIT": "torch uses no more threads than that, and does not know",
     "ATEN_CPU_CAPABILITY": "this instruction set is slower and changes the last digits",
 }
@@ -30,7 +33,7 @@ def check_python() -> Iterator[Finding]:
     if version in SpecifierSet(required):
         yield ok("Python", f"{version} (required: {required})")
     else:
-        yield fail("Python", f"{version}; pyproject.toml requires {required}", "make clean && make setup PYTHON=python3.11")
+        yield fail("Python", f"{version}; pyproject.toml requires {required}", "make setup")
 
 
 def check_packages(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
@@ -90,11 +93,11 @@ def check_tools() -> Iterator[Finding]:
 
 def check_variables() -> Iterator[Finding]:
     """Check variables that change a run. OMP_NUM_THREADS does not: the engine sets its threads."""
-    variables = {name: value for name in VARIABLES if (value := os.environ.get(name))}
-    if paths.project() != Path.cwd():
-        detail = f"DVC_ROOT is {os.environ['DVC_ROOT']}: iterations would be read and recorded there"
-        yield fail("DVC_ROOT", detail, "unset DVC_ROOT")
-    elif not variables:
+    effects = dict.fromkeys(filter(commands.names_repository, os.environ), "git and dvc follow it; `wor` does not") | VARIABLES
+    variables = {name: value for name in effects if (value := os.environ.get(name))}
+    if variables.get("PYTHONPATH") == str(Path.cwd()):  # the stages' own code
+        del variables["PYTHONPATH"]
+    if not variables:
         yield ok("variables", "none is set that would change a run")
     for name, value in variables.items():
-        yield warn(name, f"{value!r}: {VARIABLES[name]}", f"unset {name}")
+        yield warn(name, f"{value!r}: {effects[name]}", f"unset {name}")

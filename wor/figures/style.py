@@ -1,7 +1,8 @@
 """The figures' style, for one column, any colour vision and printer; same numbers, same files."""
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,21 @@ METADATA = {
 }
 
 
+@contextmanager
+def only_settings() -> Iterator[None]:
+    """Set matplotlib to its defaults and SETTINGS, whatever a user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
 def with_style(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Return ``draw`` under these settings of matplotlib."""
 
     @wraps(draw)
     def under_settings(*arguments: object) -> Figure:
-        with matplotlib.rc_context(SETTINGS):
+        with only_settings():
             return draw(*arguments)
 
     return under_settings
@@ -110,7 +120,7 @@ def missing_line(reasons: Iterable[str]) -> str:
 
 def save(figure: Figure, stem: Path) -> None:
     """Write the figure as png (300 dpi), svg and pdf."""
-    with matplotlib.rc_context(SETTINGS):
+    with only_settings():
         for suffix, metadata in METADATA.items():
             with storage.writing(stem.with_suffix(suffix)) as temporary:
                 figure.savefig(temporary, format=suffix[1:], metadata=metadata)

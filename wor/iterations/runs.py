@@ -5,20 +5,19 @@ This reads DVC's refs and files, as `dvc exp show` takes a while for every commi
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import yaml
 
 from wor import paths, storage
 from wor.config.overrides import flatten
-from wor.errors import UserError
 from wor.iterations import registry
 from wor.iterations.configuration import read_configuration, used_parameters
+from wor.process import commands
 from wor.process.commands import git
+from wor.process.dead_locks import is_dvc
 
 HEADLINE = ("AUROC", "dAUC", "low", "high", "partial_r", "n")
 _RUNNING = 2  # DVC's status of an experiment that has begun and not ended
@@ -41,9 +40,8 @@ def list_runs() -> tuple[list[dict], list[str], str]:
     experiments follow, then the finished ones, newest first. The workspace's parameters are those
     that made its results. The remark says where params.yaml differs from them.
     """
+    commands.head_commit()
     branch = set((git("rev-list", "HEAD") or "").split())
-    if not branch:
-        raise UserError("git", "no commit here", "Run from the top of a study with a commit")
     experiments = [item for item in (*_unfinished(), *_stashed(), *_finished()) if item.baseline in branch]
     committed = _read_commits([item.files for item in experiments if isinstance(item.files, str)])
     rows, settings, remark = [], [], ""
@@ -113,9 +111,8 @@ def _unfinished() -> Iterator[_Experiment]:
 def _is_alive(about: Path, lock: Path) -> bool:
     """Whether DVC's process lives. Its number is in ``about``, or in a temporary copy's lock."""
     try:
-        number = storage.read_json(about)["pid"] if about.is_file() else int(lock.read_text())
-        return any("dvc" in part for part in psutil.Process(number).cmdline())
-    except (OSError, ValueError, psutil.Error):
+        return is_dvc(storage.read_json(about)["pid"] if about.is_file() else int(lock.read_text()))
+    except (OSError, ValueError):
         return False
 
 
@@ -123,7 +120,7 @@ def _read_commits(commits: list[str]) -> dict[str, dict[Path, dict]]:
     """Return the existing ones of params.yaml and the metrics files, by commit and path."""
     names = [(commit, path) for commit in commits for path in (paths.PARAMS, paths.SUMMARY, paths.ITERATION)]
     request = "".join(f"{commit}:./{path}\n" for commit, path in names)
-    output = subprocess.run(["git", "cat-file", "--batch"], input=request.encode(), capture_output=True, check=True).stdout
+    output = commands.run_captured(["git", "cat-file", "--batch"], text=request).encode()
     files: dict[str, dict[Path, dict]] = {commit: {} for commit in commits}
     for commit, path in names:
         header, _, output = output.partition(b"\n")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from wor import storage
 from wor.data import answers
+from wor.errors import UserError
 from wor.machine import control_groups
-from wor.process.commands import git
+from wor.process.commands import git, head_commit
 
 PACKAGES = (
     "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
@@ -35,14 +36,15 @@ def git_state() -> dict:
 
     No patch holds ``untracked`` files (not ignored), so a run that used one can't be reproduced.
     """
-    commit = git("rev-parse", "HEAD")
-    if commit is None:
-        return {"commit": None, "reason": "no git commit here", "patch": None}
+    try:
+        commit = head_commit()
+    except UserError as error:
+        return {"commit": None, "reason": f"git: {error.value}", "patch": None}
     everything = (".", *(f":(exclude){path}" for path in _GENERATED))
     untracked = (git("ls-files", "--others", "--exclude-standard", "--", *everything) or "").splitlines()
     untracked.sort(key=lambda path: not path.startswith(("wor/", "stages/", "data/")))  # what a run may have used comes first
     more = [f"and {len(untracked) - _UNTRACKED_LIMIT} more"] if len(untracked) > _UNTRACKED_LIMIT else []
-    state = {"commit": commit.strip(), "untracked": untracked[:_UNTRACKED_LIMIT] + more}
+    state = {"commit": commit, "untracked": untracked[:_UNTRACKED_LIMIT] + more}
     patch, reason = _patch(everything)
     return {**state, "dirty": bool(patch) or patch is None, "patch": patch} | ({"reason": reason} if reason else {})
 
@@ -106,10 +108,25 @@ def cpu_name() -> str:
 
 def committed_state(path: Path) -> dict:
     """Return a file's sha256 and commit time; None with a reason if it is not as committed."""
-    digest = storage.sha256(path)
-    committed = (git("log", "-1", "--format=%cI", "--", str(path)) or "").strip()
-    if not committed:
-        return {"sha256": digest, "committed": None, "reason": "not in a git commit"}
+    committed, reason = _commit_time(path)
+    unknown = {"committed": None, "reason": reason} if reason else {"committed": committed}
+    return {"sha256": storage.sha256(path), **unknown}
+
+
+def _commit_time(path: Path) -> tuple[str, str]:
+    """Return when a file was last committed, or the reason why that is unknown."""
+    try:
+        head_commit()
+    except UserError as error:
+        return "", f"git: {error.value}"
+    form = ("--no-show-signature", "--format=%H %cI")  # a user's log.showSignature would add lines
+    commit, _, committed = (git("log", "-1", *form, "--", str(path)) or "").strip().partition(" ")
+    if not commit:
+        return "", "not in a git commit"
+    # Where a shallow clone's history is cut off, every file seems to be of that commit.
+    boundary = Path((git("rev-parse", "--git-path", "shallow") or "").strip())
+    if boundary.is_file() and commit in boundary.read_text(encoding="utf-8").split():
+        return "", "this clone is shallow, without the commit of that file: git fetch --unshallow"
     if git("status", "--porcelain", "--", str(path)):
-        return {"sha256": digest, "committed": None, "reason": f"changed since its commit of {committed}"}
-    return {"sha256": digest, "committed": committed}
+        return "", f"changed since its commit of {committed}"
+    return committed, ""

@@ -7,7 +7,6 @@ Ray actor with its own model. If a worker dies, another one computes its shard.
 import os
 import platform
 import socket
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from wor.machine import environment
 from wor.machine.memory import memory_budget
 from wor.pipeline.progress import Log
 from wor.pipeline.shards import ComputeShard, Records
+from wor.process import commands
 from wor.weights import identity_card
 
 MAX_DEATHS = 3  # of workers at one shard, or in a row while they start
@@ -223,9 +223,9 @@ def _connect(address: str):
         host, _, port = resolved.rpartition(":")
         socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
         health_check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", resolved]
-        subprocess.run(health_check, capture_output=True, timeout=CONNECT_TIMEOUT, check=True)
+        commands.run_captured(health_check, seconds=CONNECT_TIMEOUT)
         ray.init(address=resolved, log_to_driver=False, logging_level="ERROR")
-    except subprocess.SubprocessError:
+    except (commands.CommandFailed, TimeoutError):
         raise UserError("compute.address", f"what answers at {requested} is no Ray cluster's head", remedy) from None
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError("compute.address", f"no Ray cluster at {requested} ({_first_line(error)})", remedy) from None

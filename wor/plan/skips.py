@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -43,8 +42,12 @@ def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
 
 
 def _run(command: str, folder: Path, project: Path) -> bool:
-    environment = commands.child_environment(DVC_ROOT=str(project), PYTHONPATH=str(folder))
-    return not subprocess.run([sys.executable, *command.split()[1:]], cwd=folder, env=environment, capture_output=True).returncode
+    environment = commands.child_environment(DVC_ROOT=str(project), DVC_STAGE=command.split()[-1])
+    try:
+        commands.run_captured([sys.executable, *command.split()[1:]], where=folder, env=environment)
+    except commands.CommandFailed:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Measure the engine's speed at each kind of pass, on a random model of the same shape."""
 
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from wor.machine.memory import memory_budget
 from wor.pipeline.observation import GENERATION_BATCH
 from wor.plan.shape import Shape, shape_from_config
 from wor.plan.work import Work
+from wor.process import commands
 from wor.weights.families import first_layers
 
 MAX_PARAMS = 150e6  # of the timed model; of a larger one, only the first layers are timed
@@ -59,7 +59,7 @@ class Speed:
 def import_seconds() -> float:
     """Return the seconds until a stage's process has imported its libraries."""
     code = "import gc; gc.disable(); import wor.pipeline.session, wor.pipeline.observation, wor.pipeline.stage"
-    return _seconds_of(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+    return _seconds_of(lambda: commands.run_captured([sys.executable, "-c", code]))
 
 
 def measure_speed(shape: Shape, placement: Placement, imported: float, tokens: int, width: int, seconds: float) -> Speed:

@@ -177,9 +177,9 @@ def seal(folder: Path) -> None:
     """Sync every file and folder to disk, and make every file but the notes read-only."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != paths.NOTES:
-            path.chmod(0o444)
+            path.chmod(path.stat().st_mode & ~0o222)
         storage.fsync(path)
-    folder.chmod(0o755)
+    folder.chmod((folder / "results").stat().st_mode)  # as the umask says: tempfile made the folder private
     storage.fsync(folder)
 
 

@@ -85,11 +85,15 @@ def is_current(folder: Path) -> bool:
     return target is not None and target["path"] == folder.name and target["md5"] == folder_md5(list_md5(folder))
 
 
+def cached_object(md5: str) -> Path:
+    """Return where DVC's cache keeps a file, or the listing of a folder, with that hash."""
+    return commands.dvc_cache(paths.project()) / "files" / "md5" / md5[:2] / md5[2:]
+
+
 def cached_listing(md5: str) -> dict[str, str] | None:
     """Return the md5 of each file behind a folder's hash; None where DVC's cache lacks it."""
     try:
-        cache = commands.dvc_cache(paths.project())
-        entries = json.loads((cache / "files" / "md5" / md5[:2] / md5[2:]).read_text(encoding="utf-8"))
+        entries = json.loads(cached_object(md5).read_text(encoding="utf-8"))
         return {entry["relpath"]: entry["md5"] for entry in entries}
     except (OSError, ValueError, commands.CommandFailed):
         return None

@@ -10,6 +10,7 @@ from wor.errors import UserError
 from wor.iterations import registry, verify
 from wor.process import commands
 from wor.process.commands import git
+from wor.process.dead_locks import clear_dead_locks
 from wor.recording import create, pointer, renumber
 from wor.recording.numbering import rebuild_registry, registry_lock
 
@@ -59,6 +60,7 @@ def track_iterations(experiments: Path) -> Tracked:
         else:
             waiting.append(folder)
     if waiting:
+        clear_dead_locks(paths.project())
         try:
             commands.run_captured(commands.dvc_command("add", *map(str, waiting)), where=paths.project())
         except commands.CommandFailed as failed:
@@ -96,6 +98,11 @@ def _changed(names: Iterable[str]) -> list[str]:
     return [line[3:].removeprefix(prefix) for line in lines]
 
 
+def untracked_code() -> list[str]:
+    """Return what a run depends on and git was not told of. A copy of the workspace lacks it."""
+    return (git("ls-files", "--others", "--exclude-standard", "--", *CODE) or "").splitlines()
+
+
 def merge_in_progress() -> bool:
     """Whether a merge, rebase or cherry-pick has not ended."""
     heads = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
@@ -111,8 +118,10 @@ def _message(changed: list[str]) -> str:
 
 def _commit(names: list[str], message: str) -> tuple[str | None, str]:
     """Commit the files ``names``; return the commit's hash, or None and the reason."""
-    if git("rev-parse", "HEAD") is None:
-        return None, "git has no commit here; make one first: git add -A && git commit"
+    try:
+        commands.head_commit()
+    except UserError as error:
+        return None, f"{error.value}. {error.remedy}"
     try:
         if names:
             commands.run_captured(["git", "add", "--", *names])
@@ -125,4 +134,4 @@ def _commit(names: list[str], message: str) -> tuple[str | None, str]:
         commands.run_captured(["git", "commit", "--quiet", "--only", "-m", message, "--", *names])
     except commands.CommandFailed as failed:
         raise UserError("git", failed.line, "Fix that, then: wor record") from None
-    return commands.run_captured(["git", "rev-parse", "HEAD"]).strip(), ""
+    return commands.head_commit(), ""

@@ -102,13 +102,15 @@ def _check_out(code: dict, name: str, home: Path) -> Path:
     if code["patch"] is None:
         raise UserError(name, code["reason"], "Its code had changes that were not recorded, so it is not available")
     project, target = paths.project(), home / "repository"
+    commands.head_commit(project)
     prefix = (commands.git("rev-parse", "--show-prefix", where=project) or "").strip()
     source = project.joinpath(*[".."] * len(Path(prefix).parts)).resolve()
     commands.run_captured(["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(target)])
     try:
         commands.run_captured(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", code["commit"]], where=target)
     except commands.CommandFailed as failed:
-        remedy = "Fetch it: git fetch --all"
+        is_shallow = commands.git("rev-parse", "--is-shallow-repository", where=project) == "true\n"
+        remedy = f"Fetch it: git fetch {'--unshallow' if is_shallow else '--all'}"
         raise UserError(name, f"commit {code['commit'][:12]} is not here ({failed.line})", remedy) from None
     if code["patch"]:
         storage.write_text(home / "patch", code["patch"])
@@ -204,9 +206,7 @@ class _Interpreter:
 
     @property
     def _env(self) -> dict[str, str]:
-        env = commands.child_environment(self.python, PYTHONPATH=str(self.workspace), WOR_CACHE=str(self.cache))
-        # A calling stage has its own project's root and experiment in DVC_*.
-        return {key: value for key, value in env.items() if not key.startswith("DVC_") or key == "DVC_NO_ANALYTICS"}
+        return commands.child_environment(self.python, PYTHONPATH=str(self.workspace), WOR_CACHE=str(self.cache))
 
     def show(self, *module: str) -> int:
         command = [str(self.python), "-m", *module]
@@ -242,11 +242,22 @@ def _pull(stages: list[str], workspace: Path, interpreter: _Interpreter) -> None
     try:
         interpreter.run("dvc", "pull", "--remote", "this-repository", *stages)
     except commands.CommandFailed:
-        credentials = paths.project() / ".dvc" / "config.local"
-        if credentials.is_file():
-            shutil.copyfile(credentials, workspace / ".dvc" / "config.local")
+        share_remotes(workspace)
         try:
             interpreter.run("dvc", "pull", *stages)
         except commands.CommandFailed as failed:
             remedy = "Leave --from out to compute everything"
             raise UserError("--from", f"what lies before it is not in DVC's cache or remote ({failed.line})", remedy) from None
+
+
+def share_remotes(workspace: Path) -> None:
+    """Let a clone use this repository's remotes. Its commit may be older than they are."""
+    from dvc.config import Config
+
+    here, clone = (Config(str(folder / ".dvc")) for folder in (paths.project(), workspace))
+    with clone.edit("local") as settings:
+        for level in (here.load_one("repo"), here.load_one("local")):
+            for name, remote in level.get("remote", {}).items():
+                settings.setdefault("remote", {}).setdefault(name, {}).update(remote)
+            if default := level.get("core", {}).get("remote"):
+                settings.setdefault("core", {})["remote"] = default
