@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wor.config.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel, base_spec
+from wor.config.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel, base_spec, is_gguf
 from wor.data import datasets, frozen
 from wor.doctor.finding import Finding, fail, ok, short_path
 from wor.errors import UserError
@@ -41,9 +41,12 @@ def check_sources(params: Params) -> Iterator[Finding]:
 def check_weights(params: Params) -> Iterator[Finding]:
     for name in params.models:
         spec = params.model_specs[name]
-        if isinstance(origin := base_spec(spec), LocalModel) and (problem := _problem(origin)):
+        origin = base_spec(spec)
+        if isinstance(origin, LocalModel) and is_gguf(origin) and (error := _gguf_error(origin)):
+            yield fail("weights", f"{name}: {error.key}: {error.value}", error.remedy)
+        elif isinstance(origin, LocalModel) and not is_gguf(origin) and (problem := _problem(origin)):
             yield fail("weights", f"{name}: {origin.path} {problem}", "Save the model there: save_pretrained")
-        elif isinstance(spec, LocalModel):
+        elif isinstance(spec, LocalModel) and not is_gguf(spec):
             yield ok("weights", f"{name}: {spec.path}, {_size(resources.known_n_params(spec))}")
         elif not isinstance(spec, HubModel):
             folder, done = model_folder(spec), "truncated" if isinstance(spec, TruncatedModel) else "converted"
@@ -58,8 +61,24 @@ def models_to_convert(params: Params) -> set[ModelSpec]:
     return {
         spec
         for spec in (*specs, *map(base_spec, specs))
-        if isinstance(spec, WheelModel | TruncatedModel) and not model_folder(spec)
+        if (is_gguf(spec) or isinstance(spec, TruncatedModel)) and not model_folder(spec)
     }
+
+
+def _gguf_error(spec: WheelModel | LocalModel) -> UserError | None:
+    """Return why a GGUF file cannot be converted. One that is converted was checked before."""
+    from wor.weights import folders, gguf_files
+
+    try:
+        path = folders.gguf_path(spec)
+        if model_folder(spec) is None:
+            from wor.machine.libraries import quiet_libraries  # takes a second, as it imports transformers
+
+            quiet_libraries()
+            gguf_files.check(path)
+    except UserError as error:
+        return error
+    return None
 
 
 def _problem(spec: LocalModel) -> str:

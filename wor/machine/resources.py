@@ -5,13 +5,12 @@ torch and transformers are imported late, so that `wor doctor` works without the
 
 import functools
 
-from wor.config.params import HubModel, ModelSpec, Params, TruncatedModel, WheelModel
+from wor.config.params import HubModel, ModelSpec, Params, TruncatedModel, is_gguf
 from wor.data import windows
 from wor.errors import UserError
-from wor.weights import wheels
 
 LIBRARIES = int(0.45 * 2**30)  # of a stage's process without a model; measured: 0.43
-LAYERS, HEADS, MODEL_WIDTH = 32, 32, 2048  # at most, of SmolLM and SmolLM2, for a model that is not downloaded
+LAYERS, HEADS, MODEL_WIDTH = 36, 32, 2048  # at most, of SmolLM to SmolLM3, for a model that is not downloaded
 
 
 @functools.cache
@@ -20,18 +19,15 @@ def known_n_params(spec: ModelSpec) -> int | None:
 
     It comes from the files, else from the family. A model yet to be truncated counts as its origin.
     """
-    from wor.weights import folders, identity_card
+    from wor.weights import folders, gguf_files, identity_card
 
     try:
         if folder := folders.find_folder(spec):
             return identity_card.count_parameters(folder)
         if isinstance(spec, TruncatedModel):
             return known_n_params(spec.of)
-        if isinstance(spec, WheelModel):
-            from gguf import GGUFReader
-
-            path = wheels.find_file(spec.package, spec.version, spec.file, spec.sha256)
-            return sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors)
+        if is_gguf(spec):
+            return gguf_files.count_parameters(folders.gguf_path(spec))
         if isinstance(spec, HubModel):
             from wor.weights import families
 
