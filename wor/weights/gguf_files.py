@@ -105,10 +105,9 @@ def _tokenizer_faults(facts: dict, splits: set[str]) -> Iterator[str]:
 
 def _differing_facts(facts: dict, config: "PretrainedConfig") -> Iterator[str]:
     """Yield what the file says and the configuration does not. Some keys may be left out."""
-    from wor.engine.architectures import head_dim
-
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     taken = {key: getattr(config, name) for key, name in _CONFIG_KEYS.items()}
-    taken |= dict.fromkeys(("attention.key_length", "attention.value_length", "rope.dimension_count"), head_dim(config))
+    taken |= dict.fromkeys(("attention.key_length", "attention.value_length", "rope.dimension_count"), head_dim)
     taken |= {"rope.freq_base": config.rope_parameters["rope_theta"], "rope.scaling.type": "none"}
     defaults = {"attention.head_count_kv": facts.get("attention.head_count"), "rope.freq_base": 10_000}  # of llama.cpp
     facts = defaults | facts
