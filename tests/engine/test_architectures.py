@@ -210,6 +210,13 @@ def test_attention_that_is_not_causal_is_refused(changes, message):
         architectures.require_supported("Gemma3ForCausalLM", tf.Gemma3TextConfig(**ROTARY, **changes))
 
 
+def test_a_mask_that_is_not_the_layers_own_window_is_refused():
+    """SmolLM3 masks by layer_types alone, and tells the attention of no window."""
+    config = tf.SmolLM3Config(**ROTARY, sliding_window=6, use_sliding_window=False, layer_types=["sliding_attention"] * 3)
+    with pytest.raises(UserError, match=r"attention: the model masks keys otherwise than by its sliding window \(None\)"):
+        capture(LM(tf.SmolLM3ForCausalLM(config)), IDS, WINDOW)
+
+
 def test_a_sequence_that_switches_to_other_rotations_is_beyond_the_context():
     """Phi-3's long factors would hold for a prompt's keys only if its continuation is long, too."""
     hf = make("phi3, partly rotated, longrope")

@@ -23,6 +23,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from wor.errors import UserError
+
 NAME = "wor"
 MAX_ROW_BYTES = 2**22  # of attention rows at once, so that they stay in the processor's cache
 ModeT = TypeVar("ModeT", bound="Recorder | SharedPrefix")
@@ -60,7 +62,7 @@ def _attention(module, query, key, value, attention_mask, scaling=None, dropout=
     else:
         out = _attend_softcapped(query, key, value, attention_mask, scoring)
     if isinstance(current, Recorder):
-        current.record(query, key, value, scoring, out)
+        current.record(query, key, value, scoring, out, attention_mask)
     return out, None
 
 
@@ -139,14 +141,21 @@ class Recorder:
         self.values: list[torch.Tensor] = []
         self.error = 0.0
 
-    def record(self, query, key, value, scoring: Scoring, out) -> None:
-        """Take query [1, H, T, Dh], key and value [1, KV, T, Dh] and out [1, T, H, Dh]."""
+    def record(self, query, key, value, scoring: Scoring, out, mask) -> None:
+        """Take query [1, H, T, Dh], key and value [1, KV, T, Dh] and out [1, T, H, Dh].
+
+        Raises UserError for a mask [1, 1, T, T] that is not what the layer's scoring shows. A short
+        sequence has none.
+        """
         n_kv, dtype = key.shape[1], accumulation_dtype(query.dtype)
         queries = query[0, :, self.start : self.end].unflatten(0, (n_kv, -1))  # [KV, G, W, Dh]
         keys = key[0, :, None, : self.end]
         scores = scoring(queries.to(dtype) @ keys.to(dtype).transpose(-1, -2) * scoring.scaling)
         positions = torch.arange(self.end, device=query.device)
         visible = scoring.visible(positions[self.start :], positions)
+        if mask is not None and not torch.equal(mask[0, 0, self.start : self.end, : self.end], visible):
+            value = f"the model masks keys otherwise than by its sliding window ({scoring.reach})"
+            raise UserError("attention", value, "Correct sliding_window and layer_types in config.json, or use another model")
         rows = scores.masked_fill(~visible, -torch.inf).softmax(-1)
         entropy, no_sink = entropies(rows)
         self.entropy.append(entropy.flatten(0, 1))
