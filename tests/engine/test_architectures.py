@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import transformers as tf
@@ -11,6 +12,7 @@ from wor.engine import ablate, architectures, selftest
 from wor.engine.capture import Span, capture, mean_beliefs, registered_hooks
 from wor.engine.generate import generate
 from wor.engine.model import LM
+from wor.engine.observe import PromptAndContinuation, observe
 from wor.errors import UserError
 
 
@@ -228,3 +230,15 @@ def test_an_unembedding_with_a_bias_is_refused():
     hf.lm_head = torch.nn.Linear(32, 320, bias=True, dtype=torch.float64)
     with pytest.raises(UserError, match="lm_head: has a bias"):
         LM(hf)
+
+
+def test_what_is_observed_of_an_item_is_finite_and_in_its_bounds(lm):
+    sequence = PromptAndContinuation(IDS[:15], IDS[15:], 4, 12)
+    paraphrases = [[*IDS[:10], *IDS[20:26]], [*IDS[:9], *IDS[21:28]]]
+    replacement = torch.zeros(lm.n_layers, lm.width)
+    arrays, scores = observe(lm, sequence, paraphrases, "layer", replacement, torch.zeros(lm.n_layers + 1, lm.width), lens=True)
+    assert 0 <= arrays["entropy_heads"].min() <= arrays["entropy_heads"].max() <= 1 + 1e-6
+    assert arrays["kl"].min() >= 0
+    after_first = {name: array[..., 1:] for name, array in arrays.items()}  # a window's first token has no step
+    assert all(np.isfinite(array).all() for array in after_first.values())
+    assert np.isfinite(scores.continuation)
