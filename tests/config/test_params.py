@@ -268,8 +268,9 @@ def test_an_entry_within_an_entry_replaces_the_one_that_is_there(values, tmp_pat
     assert params.read_yaml(paths.PARAMS)["model_specs"]["cut"]["of"] == local
 
 
-def test_the_two_full_profiles_differ_in_their_models_alone():
-    base, instruct = (overrides.load_profile(name) for name in ("full", "smollm2"))
+@pytest.mark.parametrize("name", ["smollm2", "smollm3"])
+def test_the_full_profiles_differ_in_their_models_alone(name):
+    base, instruct = (overrides.load_profile(profile) for profile in ("full", name))
 
     def shared(changes):
         return {

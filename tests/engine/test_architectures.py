@@ -2,15 +2,17 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import transformers as tf
 
 from tests.helpers.tiny_models import IDS, MODELS, ROTARY, WINDOW, make
 from wor.engine import ablate, architectures, selftest
-from wor.engine.capture import Span, capture, registered_hooks
+from wor.engine.capture import Span, capture, mean_beliefs, registered_hooks
 from wor.engine.generate import generate
 from wor.engine.model import LM
+from wor.engine.observe import PromptAndContinuation, observe
 from wor.errors import UserError
 
 
@@ -43,6 +45,7 @@ def test_captured_entropies_and_predictions_are_eager_attentions(request, lm):
         outputs = eager.eval()(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
     rows = torch.stack(outputs.attentions)[:, 0, :, WINDOW.start : WINDOW.end].double()
     assert (clean.entropy - torch.special.entr(rows).sum(-1)).abs().max() < 1e-5
+    assert torch.equal(clean.visible, (rows[:, 0] > 0).sum(-1))
     for index in range(lm.n_layers):
         assert (clean.hidden[index] - outputs.hidden_states[index][0, WINDOW.start : WINDOW.end]).abs().max() < 1e-5
     expected = outputs.logits[0, :-1].log_softmax(-1).gather(-1, torch.tensor(IDS)[1:, None])[:, 0]
@@ -95,6 +98,16 @@ def test_a_whole_layer_skipped_equals_a_full_pass(lm):
         assert ((actual[index] - expected).abs() / expected.clamp_min(1e-3)).max() < 1e-9
 
 
+def test_beliefs_on_a_shared_prefix_equal_full_passes(lm):
+    clean = capture(lm, IDS, WINDOW, scored_from=1)
+    sequences, windows = [[*IDS[:15], *IDS[3:18]], [*IDS[:12], *IDS[5:20]]], [WINDOW, Span(15, 24)]
+    beliefs, log_probs = mean_beliefs(lm, clean, sequences, windows, prompts=[17, 14])
+    for belief, log_prob, ids, window, length in zip(beliefs, log_probs, sequences, windows, (17, 14), strict=True):
+        whole = capture(lm, ids, window, scored_from=1)
+        assert (belief - whole.hidden.mean(1)).abs().max() < 1e-5
+        assert log_prob == pytest.approx(whole.scores.log_prob[: length - 1].mean().item(), abs=1e-6)
+
+
 def test_accuracy_with_heads_removed_equals_full_passes(lm):
     heads = torch.randn(lm.n_layers, lm.n_heads, lm.head_dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     first, plan = 12, [(0, 1), (1, 0), (1, 2), (2, 3)]
@@ -132,6 +145,7 @@ def test_windows_at_the_edges(lm, start, end):
 @pytest.mark.parametrize("name", MODELS)
 def test_temperature_zero_is_greedy_decoding_of_transformers(name):
     hf, lm = make(name, torch.float32).eval(), LM(make(name, torch.float32))
+    hf.set_attn_implementation("eager")
     (continuation,) = generate(lm, [IDS[:7]], ["a"], temperatures=[0.0], max_new_tokens=12, seed=0)
     ids = torch.tensor([IDS[:7]])
     expected = hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=1)
@@ -182,12 +196,33 @@ def test_attention_that_is_not_causal_softmax_fails_the_self_test(monkeypatch):
         selftest.run_selftest(LM(make("llama")))
 
 
-def test_attention_over_a_sliding_window_is_refused():
-    config = tf.Qwen2Config(**ROTARY, use_sliding_window=True, sliding_window=8, max_window_layers=1)
-    with pytest.raises(
-        UserError, match="Qwen2ForCausalLM layer_types: sliding_attention. Choose a model with full causal attention"
-    ):
-        architectures.require_supported("Qwen2ForCausalLM", config)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"layer_types": ["chunked_attention"] * 3},
+            "layer_types: chunked_attention. Choose a model with causal attention, full or",
+        ),
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention: True. Choose a model with causal attention"),
+        ({"is_causal": False}, "is_causal: False. Choose a model with causal attention: a changed token would change"),
+    ],
+)
+def test_attention_that_is_not_causal_is_refused(changes, message):
+    with pytest.raises(UserError, match=f"Gemma3ForCausalLM {message}"):
+        architectures.require_supported("Gemma3ForCausalLM", tf.Gemma3TextConfig(**ROTARY, **changes))
+
+
+def test_a_mask_that_is_not_the_layers_own_window_is_refused():
+    """SmolLM3 masks by layer_types alone, and tells the attention of no window."""
+    config = tf.SmolLM3Config(**ROTARY, sliding_window=6, use_sliding_window=False, layer_types=["sliding_attention"] * 3)
+    with pytest.raises(UserError, match=r"attention: the model masks keys otherwise than by its sliding window \(None\)"):
+        capture(LM(tf.SmolLM3ForCausalLM(config)), IDS, WINDOW)
+
+
+def test_a_sequence_that_switches_to_other_rotations_is_beyond_the_context():
+    """Phi-3's long factors would hold for a prompt's keys only if its continuation is long, too."""
+    hf = make("phi3, partly rotated, longrope")
+    assert (hf.config.max_position_embeddings, LM(hf).context) == (256, 64)
 
 
 def test_an_unembedding_with_a_bias_is_refused():
@@ -195,3 +230,15 @@ def test_an_unembedding_with_a_bias_is_refused():
     hf.lm_head = torch.nn.Linear(32, 320, bias=True, dtype=torch.float64)
     with pytest.raises(UserError, match="lm_head: has a bias"):
         LM(hf)
+
+
+def test_what_is_observed_of_an_item_is_finite_and_in_its_bounds(lm):
+    sequence = PromptAndContinuation(IDS[:15], IDS[15:], 4, 12)
+    paraphrases = [[*IDS[:10], *IDS[20:26]], [*IDS[:9], *IDS[21:28]]]
+    replacement = torch.zeros(lm.n_layers, lm.width)
+    arrays, scores = observe(lm, sequence, paraphrases, "layer", replacement, torch.zeros(lm.n_layers + 1, lm.width), lens=True)
+    assert 0 <= arrays["entropy_heads"].min() <= arrays["entropy_heads"].max() <= 1 + 1e-6
+    assert arrays["kl"].min() >= 0
+    after_first = {name: array[..., 1:] for name, array in arrays.items()}  # a window's first token has no step
+    assert all(np.isfinite(array).all() for array in after_first.values())
+    assert np.isfinite(scores.continuation)

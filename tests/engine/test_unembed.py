@@ -50,11 +50,8 @@ def test_kl_survives_predictions_that_exclude_each_other(lm, lm64):
         logits = lm.logits(torch.stack([clean, changed])).double()
         gain = 400 / (logits[0, 0, 5] - logits[0, 0, 6])
 
-        class Sharp:  # the same model with its logits scaled up
+        class Sharp(unembed.Readout):  # the same model with its logits scaled up
             norm, unembed = lm.norm, torch.nn.Linear(32, 320, bias=False)
-
-            def logits(self, hidden):
-                return self.unembed(self.norm(hidden))
 
         Sharp.unembed.weight.data = lm.unembed.weight * gain
         divergence = unembed.kl(Sharp(), clean, changed[None])
@@ -69,11 +66,8 @@ def test_kl_does_not_care_for_a_common_shift_of_the_logits(lm64):
     torch.manual_seed(1)
     clean = torch.randn(2, 32, dtype=torch.float64)
 
-    class Shifted:
+    class Shifted(unembed.Readout):
         norm, unembed = torch.nn.Identity(), torch.nn.Linear(32, 320, bias=False, dtype=torch.float64)
-
-        def logits(self, hidden):
-            return self.unembed(hidden)
 
     weight = torch.randn(320, 32, dtype=torch.float64)
     weight[:, 0] = 1.0
@@ -86,11 +80,21 @@ def test_kl_does_not_care_for_a_common_shift_of_the_logits(lm64):
         assert unembed.kl(Shifted(), clean, changed).max() < 1e-9
 
 
+def test_a_cap_keeps_the_digits_of_a_small_change():
+    """Check a change of logits in float32 where tanh(a + b) - tanh(a) would lose half of them."""
+    readout = unembed.Readout()
+    readout.softcap = 30.0
+    logits, change = torch.linspace(-60, 60, 25, dtype=torch.float64), torch.full((25,), 1e-4, dtype=torch.float64)
+    expected = readout.cap(logits + change) - readout.cap(logits)
+    actual = readout.cap_change(change.float(), readout.cap(logits.float()))
+    assert ((actual - expected).abs() / expected).max() < 1e-4
+
+
 @pytest.mark.parametrize("scale", [0.1, 1, 50])  # from nearly uniform to nearly certain
 def test_scores_are_those_of_whole_rows(scale):
     torch.manual_seed(0)
 
-    class Plain:
+    class Plain(unembed.Readout):
         norm = torch.nn.Identity()
         unembed = torch.nn.Linear(32, 320, bias=False, dtype=torch.float64)
 

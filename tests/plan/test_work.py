@@ -8,6 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from tests.helpers.planned import planned_item
 from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny_models import MODELS, make
 from wor.engine import ablate, attention, unembed
 from wor.engine.capture import Span, capture, mean_beliefs
 from wor.engine.load import choose_device
@@ -34,9 +35,9 @@ def counted(work) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("make", [llama, gpt2])
-def test_each_kind_of_pass_has_the_flops_that_torch_counts(make):
-    lm = make()
+@pytest.mark.parametrize("model", [llama, gpt2])
+def test_each_kind_of_pass_has_the_flops_that_torch_counts(model):
+    lm = model()
     sizes = shape.shape_from_config(lm.hf.config)
     ids, window = list(range(TOKENS)), Span(TOKENS - WINDOW, TOKENS)
     clean = capture(lm, ids, window)
@@ -62,12 +63,21 @@ def test_each_kind_of_pass_has_the_flops_that_torch_counts(make):
     assert heads < counted(lambda: ablate.head_kl(lm, clean, taken_out)) < 1.15 * heads
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_each_architecture_has_the_size_and_flops_that_torch_counts(name):
+    lm = LM(make(name))
+    sizes, ids = shape.shape_from_config(lm.hf.config), torch.arange(TOKENS)[None]
+    assert sizes.n_params == sum(part.numel() for part in lm.hf.parameters())
+    assert counted(lambda: lm.base(ids, use_cache=False)) == pytest.approx(sizes.forward(TOKENS), rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("repository", "n_params"),
     [
         ("HuggingFaceTB/SmolLM-135M", 134_515_008),
         ("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120),
         ("HuggingFaceTB/SmolLM-1.7B", 1_711_376_384),
+        ("HuggingFaceTB/SmolLM3-3B", 3_075_098_624),
     ],
 )
 def test_a_known_family_has_its_published_size(repository, n_params):

@@ -38,7 +38,7 @@ def doctor(profile: Profile = "", as_json: AsJson = False) -> None:
 
 
 def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """Check params.yaml, prereg.yaml, the frozen lists, your own rows and the models, and run nothing.
+    """Check parameters, registration, frozen lists, your own rows and models, and run nothing.
 
     Exit 2 names the first fault and what to do about it.
 

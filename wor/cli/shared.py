@@ -14,7 +14,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document an
 Profile = Annotated[
     str,
     typer.Option(
-        help="An overlay of profiles/: debug, nulls, full, smollm2, offline-scale. params.yaml is not changed.",
+        help="An overlay of profiles/: debug, nulls, full, smollm2, smollm3, offline-scale. params.yaml is not changed.",
         autocompletion=complete.profiles,
     ),
 ]

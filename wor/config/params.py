@@ -10,7 +10,7 @@ import difflib
 import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -91,9 +91,9 @@ class WheelModel(ModelEntry):
 
 class LocalModel(ModelEntry):
     source: Literal["local"]
-    """A folder on this machine."""
+    """A folder or GGUF file on this machine."""
     path: Text
-    """The folder with config.json, tokenizer.json and *.safetensors."""
+    """The folder with config.json, tokenizer.json and *.safetensors, or a file NAME.gguf."""
 
 
 class HubSource(Strict):
@@ -132,6 +132,11 @@ class TruncatedModel(ModelEntry):
 def base_spec(spec: WheelModel | LocalModel | HubModel | TruncatedModel) -> WheelModel | LocalModel | HubModel:
     """Return the whole model: ``spec`` itself, or what a truncated one is cut from."""
     return spec.of if isinstance(spec, TruncatedModel) else spec
+
+
+def is_gguf(spec: WheelModel | LocalModel | HubModel | TruncatedModel) -> TypeGuard[WheelModel | LocalModel]:
+    """Return whether a model comes as one GGUF file, which is converted once."""
+    return isinstance(spec, WheelModel) or (isinstance(spec, LocalModel) and spec.path.lower().endswith(".gguf"))
 
 
 ModelSpec = Annotated[WheelModel | LocalModel | HubModel | TruncatedModel, Field(discriminator="source")]

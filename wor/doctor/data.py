@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wor import storage
-from wor.config.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, WheelModel, base_spec
+from wor.config.params import HubModel, LocalModel, ModelSpec, Params, TruncatedModel, base_spec, is_gguf
 from wor.data import datasets, frozen
 from wor.doctor.finding import Finding, fail, ok, short_path
 from wor.errors import UserError
@@ -50,7 +49,7 @@ def check_weights(params: Params) -> Iterator[Finding]:
             yield fail("weights", f"{name}: {error.key}: {error.value}", error.remedy)
             continue
         size = _size(resources.known_n_params(spec))
-        if isinstance(spec, LocalModel):
+        if isinstance(spec, LocalModel) and not is_gguf(spec):
             yield ok("weights", f"{name}: {spec.path}, {size}")
         elif isinstance(spec, HubModel):
             if checked:
@@ -68,7 +67,7 @@ def models_to_convert(params: Params) -> set[ModelSpec]:
     return {
         spec
         for spec in (*specs, *map(base_spec, specs))
-        if isinstance(spec, WheelModel | TruncatedModel) and not model_folder(spec)
+        if (is_gguf(spec) or isinstance(spec, TruncatedModel)) and not model_folder(spec)
     }
 
 

@@ -76,9 +76,10 @@ def head_kl(lm: LM, clean: CleanRun, replacement: torch.Tensor) -> torch.Tensor:
     replacement = replacement[:, None] if replacement.ndim == 3 else replacement
 
     def patched_residuals(index: int) -> torch.Tensor:
-        change = replacement[index] - clean.head_out[index]  # [W, H, Dh]
-        projected = torch.einsum("whk,hkd->hwd", change, lm.layers[index].weight_by_head(lm.n_heads))
-        return _apply_mlp(lm.layers[index], clean.resid_mid(index) + projected, clean.mlp_out[index])
+        layer, heads = lm.layers[index], clean.head_out[index]  # [W, H, Dh]
+        projected = torch.einsum("whk,hkd->hwd", replacement[index] - heads, layer.weight_by_head(lm.n_heads))
+        resid_mid = layer.change_attention(clean.hidden[index], clean.attention_out[index], heads, projected)
+        return _apply_mlp(layer, resid_mid, clean.mlp_out[index])
 
     return _kl(lm, clean, patched_residuals, copies=lm.n_heads).unflatten(0, (lm.n_layers, lm.n_heads))
 
@@ -121,20 +122,20 @@ def removal_accuracy(
 def replaced_output(
     lm: LM, layer: int, component: Literal["mlp", "attention"], window: Span, replacement: torch.Tensor
 ) -> Iterator[None]:
-    """Replace a component's output over ``window`` in any call of ``lm.hf``, by [D] or [W, D]."""
+    """Replace what a component adds over ``window`` in any call of ``lm.hf``, by [D] or [W, D]."""
 
     def hook(module: nn.Module, args: tuple, output):
-        out = (output if component == "mlp" else output[0]).clone()
-        out[:, window.start : window.end] = replacement
-        return out if component == "mlp" else (out, *output[1:])
+        out = (output if torch.is_tensor(output) else output[0]).clone()
+        out[:, window.start : window.end] = replacement.to(out) / lm.layers[layer].multiplier
+        return out if torch.is_tensor(output) else (out, *output[1:])
 
-    with registered_hooks((getattr(lm.layers[layer], component).register_forward_hook, hook)):
+    with registered_hooks((lm.layers[layer].last_module(component).register_forward_hook, hook)):
         yield
 
 
 def _apply_mlp(layer: Layer, resid_mid: torch.Tensor, clean_mlp: torch.Tensor) -> torch.Tensor:
     """Return the residual stream after a layer whose attention was changed, [C, W, D]."""
-    return resid_mid + (clean_mlp if layer.parallel else layer.mlp(layer.mlp_norm(resid_mid)))
+    return resid_mid + (clean_mlp if layer.parallel else layer.run_mlp(resid_mid))
 
 
 def _patched_pass(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, layers: Sequence[int]) -> torch.Tensor:

@@ -31,6 +31,7 @@ class CleanRun:
     entropy : [L, H, W] attention entropy of each window query over its visible keys, nats.
     entropy_no_sink : [L, H, W] the same without the first key, renormalised.
     attention_squares : [L, H, W] sum of the query's squared attention weights, in (0, 1].
+    visible : [L, W] number of keys that the query sees.
     hidden : [L + 1, W, D] residual stream; 0 is the embedding, L the last layer's output.
     attention_out, mlp_out : [L, W, D] what each component adds to the residual stream.
     head_out : [L, W, H, K] each head's output before the output projection.
@@ -44,6 +45,7 @@ class CleanRun:
     entropy: torch.Tensor
     entropy_no_sink: torch.Tensor
     attention_squares: torch.Tensor
+    visible: torch.Tensor
     hidden: torch.Tensor
     attention_out: torch.Tensor
     mlp_out: torch.Tensor
@@ -89,8 +91,8 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
     def append_input(name: str) -> Callable:
         return lambda module, args: outputs[name].append(args[0][0, rows].clone())
 
-    def append_output(name: str) -> Callable:
-        return lambda module, args, out: outputs[name].append((out if torch.is_tensor(out) else out[0])[0, rows].clone())
+    def append_output(name: str, multiplier: float) -> Callable:
+        return lambda module, args, out: outputs[name].append((out if torch.is_tensor(out) else out[0])[0, rows] * multiplier)
 
     def append_state(module: nn.Module, args: tuple) -> None:
         outputs["state"].append(args[0][0, state_at].clone())
@@ -101,8 +103,8 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
             (layer.block.register_forward_pre_hook, append_input("hidden")),
             (layer.block.register_forward_pre_hook, append_state),
             (layer.projection.register_forward_pre_hook, append_input("head_out")),
-            (layer.attention.register_forward_hook, append_output("attention_out")),
-            (layer.mlp.register_forward_hook, append_output("mlp_out")),
+            (layer.last_module("attention").register_forward_hook, append_output("attention_out", layer.multiplier)),
+            (layer.last_module("mlp").register_forward_hook, append_output("mlp_out", layer.multiplier)),
         ]
     with attention.mode(attention.Recorder(window.start, window.end)) as recorded, registered_hooks(*registrations):
         lm.base(tokens, use_cache=False)
@@ -113,6 +115,7 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
         entropy=torch.stack(recorded.entropy),
         entropy_no_sink=torch.stack(recorded.no_sink),
         attention_squares=torch.stack(recorded.squares),
+        visible=torch.stack(recorded.visible),
         hidden=torch.stack([*outputs["hidden"], final[0][rows]]),
         attention_out=torch.stack(outputs["attention_out"]),
         mlp_out=torch.stack(outputs["mlp_out"]),

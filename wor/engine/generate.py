@@ -118,11 +118,15 @@ def generate(
             if args[0].shape[1] > 1:
                 send(prompt_cost / lm.n_layers)
 
+        hooks: list[tuple[Callable, Callable]] = [(layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers]
+        if lm.dtype == torch.bfloat16:
+            # For the last positions of longer rows, a CPU would copy the unembedding once per row.
+            hooks.append((lm.unembed.register_forward_pre_hook, lambda module, args: (args[0].contiguous(),)))
         noise = KeyedNoise(
             seed, [names[i] for i in indices], [temperatures[i] for i in indices], longest, lambda: send(step_cost)
         )
         try:
-            with registered_hooks(*((layer.block.register_forward_pre_hook, on_layer) for layer in lm.layers)):
+            with registered_hooks(*hooks):
                 out = lm.hf.generate(
                     input_ids=ids.to(lm.device),
                     attention_mask=mask.to(lm.device),

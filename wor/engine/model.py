@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 from transformers import GenerationConfig
 
 from wor import compat
 from wor.engine import architectures, attention
 from wor.engine.text import PromptTokenizer
+from wor.engine.unembed import Readout
 from wor.errors import UserError
 
 
-class LM:
+class LM(Readout):
     """A causal language model in evaluation mode, with the engine's attention.
 
     ``hf`` is changed: it gets the engine's attention, no gradients, and keeps only the end tokens
@@ -45,13 +45,16 @@ class LM:
         self.set_memory(memory, reason)
         self.largest_batches: dict[str, int] = {}
         self.base, self.layers = hf.base_model, architectures.layers(hf)
-        self.norm = hf.get_submodule(architectures.ARCHITECTURES[type(hf).__name__].norm)
+        names = architectures.ARCHITECTURES[type(hf).__name__]
+        self.norm = hf.get_submodule(names.norm)
         self.unembed = hf.get_output_embeddings()
+        self.divisor = getattr(hf.config, names.logits_divisor) if names.logits_divisor else 1
+        self.softcap = getattr(hf.config, names.logits_softcap) if names.logits_softcap else None
         if getattr(self.unembed, "bias", None) is not None:
             raise UserError("lm_head", "has a bias", "The engine unembeds without one; use another model")
         config = hf.config
         self.n_layers, self.n_heads = config.num_hidden_layers, config.num_attention_heads
-        self.width, self.context = config.hidden_size, config.max_position_embeddings
+        self.width, self.context = config.hidden_size, architectures.context(config)
         self.head_dim = architectures.head_dim(config)
         self._ends = self._find_end_tokens()
         hf.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
@@ -67,11 +70,6 @@ class LM:
         if not self._ends:
             raise UserError("eos_token_id", None, "Name the token that ends a continuation in config.json")
         return self._ends
-
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the logits [..., V] of residual streams [..., D], in float32 at least."""
-        logits = self.unembed(self.norm(hidden))
-        return logits.to(attention.accumulation_dtype(logits.dtype))
 
     def require_context(self, tokens: int, following: int = 0, name: str = "text") -> None:
         """Raise UserError for more tokens than the context holds. Nothing beyond it was trained."""

@@ -103,7 +103,6 @@ def observe(
     kl_NAME, cosine_NAME : with each of the ``alternatives``; [layers, W] and [P, L + 1].
     """
     clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1, state_at=len(sequence.prompt) - 1)
-    visible = torch.arange(clean.window.start, clean.window.end, device=lm.device) + 1
     centres = {"cosine": belief}
     if alternatives:
         centres |= {f"cosine_{name}": centre for name, centre in alternatives.centres.items()}
@@ -120,7 +119,7 @@ def observe(
     arrays = {
         "entropy": clean.entropy.mean(1),
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
-        "entropy_heads": (clean.entropy / visible.log()).mean(-1),
+        "entropy_heads": (clean.entropy / clean.visible.log()[:, None]).mean(-1),
         **cosines,
         **states.describe_states(lm, clean, belief),
         "prompt_state": clean.state[[round(depth * lm.n_layers) for depth in states.PROMPT_DEPTHS]],

@@ -8,7 +8,8 @@ Each rung of the ladder takes less from the model than the one after it:
 
 A permuted tensor has the distribution of the trained weights, and nothing of what they compute.
 Its singular values are not kept. Biases and norms are permuted as vectors, each within itself. A
-matrix that holds several projections (GPT-2's and GPT-NeoX's query, key and value) is one tensor.
+matrix that holds several projections (query, key and value of GPT-2, GPT-NeoX and Phi-3) is one
+tensor.
 """
 
 import copy

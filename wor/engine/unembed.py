@@ -9,44 +9,87 @@ import math
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from torch.nn.functional import linear
 
 from wor.engine.attention import accumulation_dtype
-from wor.engine.model import LM
 
 BLOCK = 2048  # tokens of the vocabulary
 ROWS = 512  # rows in memory at once; a block takes 4 MiB in float32
 LENS_LAYERS = 8  # layers in memory at once in `logit_lens`, each of W x vocabulary numbers
 
 
-def _blocks(lm: LM) -> list[slice]:
+class Readout:
+    """Read logits from a final residual stream: softcap(unembed(norm(hidden)) / divisor).
+
+    With a softcap c, logits are c tanh(logits / c) (Gemma). Without one, they are linear in what
+    `normed` returns.
+    """
+
+    norm: nn.Module
+    unembed: nn.Module
+    divisor: float = 1
+    softcap: float | None = None
+
+    def normed(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return what the unembedding reads of residual streams, after the final norm."""
+        normed = self.norm(hidden)
+        return normed if self.divisor == 1 else normed / self.divisor
+
+    def cap(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return logits after the softcap, in float32 at least."""
+        logits = logits.to(accumulation_dtype(logits.dtype))
+        return logits if self.softcap is None else self.softcap * (logits / self.softcap).tanh()
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits [..., V] of residual streams [..., D], in float32 at least."""
+        return self.cap(self.unembed(self.normed(hidden)))
+
+    def cap_change(self, change: torch.Tensor, capped: torch.Tensor) -> torch.Tensor:
+        """Return by how much ``capped`` logits change if they change by ``change`` before the cap.
+
+        With t = capped / c and u = tanh(change / c), it is c (tanh(a + b) - tanh(a)) =
+        c u (1 - t^2) / (1 + t u): no difference of two nearly equal numbers.
+        """
+        if self.softcap is None:
+            return change
+        t, u = capped / self.softcap, (change / self.softcap).tanh()
+        return self.softcap * u * (1 - t * t) / (1 + t * u)
+
+
+def _blocks(lm: Readout) -> list[slice]:
     return [slice(start, start + BLOCK) for start in range(0, lm.unembed.weight.shape[0], BLOCK)]
 
 
-def _logits(lm: LM, normed: torch.Tensor, block: slice) -> torch.Tensor:
+def _uncapped(lm: Readout, normed: torch.Tensor, block: slice) -> torch.Tensor:
     logits = linear(normed, lm.unembed.weight[block])
     return logits.to(accumulation_dtype(logits.dtype))
 
 
-def kl(lm: LM, clean: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
+def _logits(lm: Readout, normed: torch.Tensor, block: slice) -> torch.Tensor:
+    return lm.cap(_uncapped(lm, normed, block))
+
+
+def kl(lm: Readout, clean: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     """Return KL(clean || changed) of the predictions, nats, >= 0: ``[W, D], [C, W, D] -> [C, W]``.
 
     Let p be the clean distribution and d the difference of logits, less its value at the clean
     argmax. Then KL = log(1 + E_p[e^d - 1]) - E_p[d]. So a small KL is not the difference of two
     large numbers, and the logarithm's argument is at least the argmax's probability. Unembedding is
-    linear, so d is the unembedding of a difference of final residual streams.
+    linear, so d is the unembedding of a difference of final residual streams, before a softcap.
     """
     logits = lm.logits(clean)
     p = logits.softmax(-1)
-    argmax_weights = lm.unembed.weight[logits.argmax(-1)]  # [W, D]
-    normed = lm.norm(clean)
+    argmax = logits.argmax(-1)
+    argmax_weights, argmax_logits = lm.unembed.weight[argmax], logits.gather(-1, argmax[:, None])[:, 0]  # [W, D], [W]
+    normed = lm.normed(clean)
     divergences = []
     for copies in changed.split(max(1, ROWS // len(clean))):
-        change = lm.norm(copies) - normed
-        shift = torch.linalg.vecdot(change, argmax_weights).to(p.dtype)[..., None]
+        change = lm.normed(copies) - normed
+        shift = lm.cap_change(torch.linalg.vecdot(change, argmax_weights).to(p.dtype), argmax_logits)[..., None]
         mean = growth = torch.zeros((), device=p.device)
         for block in _blocks(lm):
-            d = _logits(lm, change, block).sub_(shift)
+            d = lm.cap_change(_uncapped(lm, change, block), logits[:, block]).sub_(shift)
             mean = mean + torch.linalg.vecdot(d, p[:, block])
             growth = growth + torch.linalg.vecdot(d.expm1_(), p[:, block])
         divergence = growth.log1p() - mean
@@ -65,14 +108,14 @@ class Scores(NamedTuple):
     entropy: torch.Tensor
 
 
-def score_targets(lm: LM, hidden: torch.Tensor, targets: torch.Tensor) -> Scores:
+def score_targets(lm: Readout, hidden: torch.Tensor, targets: torch.Tensor) -> Scores:
     """Score each target token [N], given the final residual stream [N, D] before it.
 
     H = log Z - E_p[logit], where E_p combines each block's own mean by its share of Z.
     """
     log_prob, entropy = [], []
     for rows, tokens in zip(hidden.split(ROWS), targets.split(ROWS), strict=True):
-        normed = lm.norm(rows)
+        normed = lm.normed(rows)
         target_logits = torch.empty(len(rows), dtype=accumulation_dtype(hidden.dtype), device=hidden.device)
         log_sums, means = [], []
         for block in _blocks(lm):
@@ -88,11 +131,11 @@ def score_targets(lm: LM, hidden: torch.Tensor, targets: torch.Tensor) -> Scores
     return Scores(torch.cat(log_prob), torch.cat(entropy))
 
 
-def argmax_token(lm: LM, hidden: torch.Tensor) -> torch.Tensor:
+def argmax_token(lm: Readout, hidden: torch.Tensor) -> torch.Tensor:
     """Return the token ranked first: ``[..., D] -> [...]``. Of equal logits, the lower wins."""
     tokens = []
     for rows in hidden.flatten(0, -2).split(ROWS):
-        normed = lm.norm(rows)
+        normed = lm.normed(rows)
         maxima = [_logits(lm, normed, block).max(-1) for block in _blocks(lm)]
         best_block = torch.stack([maximum.values for maximum in maxima]).argmax(0)
         indices = torch.stack([maximum.indices for maximum in maxima])
@@ -115,7 +158,7 @@ class Lens(NamedTuple):
     ranked_first: torch.Tensor
 
 
-def logit_lens(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> Lens:
+def logit_lens(lm: Readout, hidden: torch.Tensor, final: torch.Tensor) -> Lens:
     """Compare each layer's prediction p with the final one, q.
 
     The residual streams after each layer and at the end are ``hidden``, [L, W, D], and ``final``,
@@ -129,7 +172,7 @@ def logit_lens(lm: LM, hidden: torch.Tensor, final: torch.Tensor) -> Lens:
     blocks, parts = _blocks(lm), []
     in_block = [((argmax >= block.start) & (argmax < block.stop)).nonzero()[:, 0] for block in blocks]
     for layers in hidden.split(LENS_LAYERS):
-        normed = lm.norm(layers)
+        normed = lm.normed(layers)
         by_block = [_logits(lm, normed, block) for block in blocks]
         largest = torch.stack([logits.amax(-1) for logits in by_block]).amax(0)[..., None]
         # With e = exp(logits - largest) and Z its sum: H(p) = log Z - sum e (logits - largest) / Z.

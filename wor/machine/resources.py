@@ -5,13 +5,12 @@ torch and transformers are imported late, so that `wor doctor` works without the
 
 import functools
 
-from wor.config.params import ModelSpec, Params, TruncatedModel, WheelModel
+from wor.config.params import ModelSpec, Params, TruncatedModel, is_gguf
 from wor.data import windows
 from wor.errors import UserError
-from wor.weights import wheels
 
 LIBRARIES = int(0.45 * 2**30)  # of a stage's process without a model; measured: 0.43
-LAYERS, HEADS, MODEL_WIDTH = 32, 32, 2048  # at most, of SmolLM and SmolLM2, for a model that is not downloaded
+LAYERS, HEADS, MODEL_WIDTH = 36, 32, 2048  # at most, of SmolLM to SmolLM3, for a model that is not downloaded
 
 
 @functools.cache
@@ -28,11 +27,10 @@ def known_n_params(spec: ModelSpec) -> int | None:
             return families.count_config_parameters(config)
         if isinstance(spec, TruncatedModel):
             return known_n_params(spec.of)
-        if isinstance(spec, WheelModel):
-            from gguf import GGUFReader
+        if is_gguf(spec):
+            from wor.weights import folders, gguf_files
 
-            path = wheels.find_file(spec.package, spec.version, spec.file, spec.sha256)
-            return sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors)
+            return gguf_files.count_parameters(folders.gguf_path(spec))
     except (UserError, ModuleNotFoundError):  # `wor doctor` reports the file or the package
         pass
     return None

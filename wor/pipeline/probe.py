@@ -13,7 +13,7 @@ import pandas as pd
 
 from wor import paths, storage
 from wor.config import overrides
-from wor.config.params import Params, parse_params, read_yaml
+from wor.config.params import Params, is_gguf, parse_params, read_yaml
 from wor.data.build import assemble_prompt
 from wor.data.items import Item
 from wor.data.paraphrase import make_paraphrases
@@ -176,7 +176,7 @@ def _start(params: Params, model: str, is_known: bool) -> Session:
     quiet_libraries()
     if is_known and paths.card(model).is_file():
         return start_session(params, model, log)
-    if spec.source != "local" and folders.find_folder(spec) is None:
+    if (spec.source != "local" or is_gguf(spec)) and folders.find_folder(spec) is None:
         log.console.print(f"{model}: fetching or converting the weights, once. This may take a minute", soft_wrap=True)
     return start_session(params, model, log, identity_card.make_card(spec, log.info))
 

@@ -7,7 +7,7 @@ import psutil
 
 from wor import paths, storage
 from wor.analysis.separation import POWER
-from wor.config.params import HubModel, Params, WheelModel, base_spec
+from wor.config.params import HubModel, Params, base_spec, is_gguf
 from wor.config.preregistration import load_preregistration
 from wor.data import windows
 from wor.engine.load import Placement, choose_device
@@ -72,8 +72,8 @@ class Plan:
 def make_plan(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
     """Estimate `dvc exp run` with ``changes``, which result in ``params``. Measures speeds first.
 
-    Weights from a package are converted if necessary, because their tokenizer determines the length
-    of prompts. The stages of a missing model of unknown family get no numbers.
+    A GGUF file is converted if necessary, because its tokenizer determines the length of prompts.
+    The stages of a missing model of unknown family get no numbers.
     """
     plan = Plan([StageEstimate(name, cached) for name, cached in skips.cached_stages(changes).items()])
     plan.warnings = warn_of_short_responses(params.max_new_tokens)
@@ -88,7 +88,7 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
             plan.assumed.append(f"other work keeps the machine {busy:.0%} busy; a run alone is several times faster")
         for model in {*models, params.control.length_model}:
-            if isinstance(origin := base_spec(params.model_specs[model]), WheelModel):
+            if is_gguf(origin := base_spec(params.model_specs[model])):
                 folders.resolve_folder(origin)
         placement = choose_device(params.compute.device, params.compute.dtype, params.compute.threads or available_cores())
         built = entries.build_if_available(params, plan.assumed)

@@ -29,7 +29,10 @@ class Shape:
         return self.window(tokens, tokens, self.layers)
 
     def window(self, width: int, keys: int, layers: float) -> float:
-        """Return the FLOPs of ``width`` tokens in ``layers`` layers with ``keys`` visible keys."""
+        """Return the FLOPs of ``width`` tokens in ``layers`` layers with ``keys`` visible keys.
+
+        A layer with a sliding window counts as if it saw all of them: at most too much.
+        """
         return 2 * width * layers * (self.layer + 2 * keys * self.attention)
 
     def unembedding(self, tokens: float) -> float:

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, SmolLM3Config
 
 from wor.config.params import HubModel, ModelSpec, TruncatedModel
 from wor.engine.load import read_config
@@ -42,8 +42,11 @@ def first_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
 
 
 def known_config(repository: str) -> PretrainedConfig | None:
-    """Return the configuration of a SmolLM or SmolLM2 repository, base or instruct, by its name."""
-    name = repository.split("/")[-1].replace("SmolLM2", "SmolLM").removesuffix("-Instruct")
+    """Return the configuration of a SmolLM repository of any generation, by its name."""
+    name = repository.split("/")[-1]
+    if name.removesuffix("-Base") == "SmolLM3-3B":  # it has the configuration's default sizes
+        return SmolLM3Config(architectures=["SmolLM3ForCausalLM"])
+    name = name.replace("SmolLM2", "SmolLM").removesuffix("-Instruct")
     if name not in KNOWN_SIZES:
         return None
     sizes = dict(zip(_SIZES, KNOWN_SIZES[name], strict=True))

@@ -1,9 +1,10 @@
 """Find or make the folder of safetensors, configuration and tokenizer of a model.
 
-A wheel's GGUF is converted once, into a cache keyed by its hash and CONVERSION. The hub is read at
-one commit. Only safetensors and GGUF are read: pickles and a model's modules can run code.
+A GGUF file is converted once, into a cache keyed by its hash. The hub is read at one commit. Only
+safetensors and GGUF are read: pickles and a model's modules can run code.
 """
 
+import functools
 import hashlib
 import tempfile
 from collections.abc import Callable
@@ -15,11 +16,10 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from wor import paths, storage
-from wor.config.params import HubModel, LocalModel, ModelSpec, TruncatedModel, WheelModel, base_spec
+from wor.config.params import HubModel, LocalModel, ModelSpec, TruncatedModel, WheelModel, base_spec, is_gguf
 from wor.errors import UserError
-from wor.weights import hub, truncated, wheels
+from wor.weights import gguf_files, hub, truncated, wheels
 
-CONVERSION = 2  # raise it when the conversion's output changes
 INDEX = "model.safetensors.index.json"
 WEIGHTS = ("model.safetensors", "model-*.safetensors")  # one file or shards, as transformers names them
 NEEDED = "It needs config.json, tokenizer.json and model.safetensors (or its shards)"
@@ -39,10 +39,12 @@ def resolve_folder(spec: ModelSpec, log: Callable[[str], None] = lambda _: None)
     """Return the model's folder. Fetches, converts or truncates the model if there is none yet."""
     if isinstance(spec, HubModel):
         return fetch_hub_model(spec, log)[0]
-    if isinstance(spec, LocalModel):
+    if isinstance(spec, LocalModel) and not is_gguf(spec):
         folder = paths.project() / spec.path
         if not folder.is_dir():
-            raise UserError("model_specs.path", f"{spec.path!r} is no folder", "Give a folder with model.safetensors")
+            raise UserError(
+                "model_specs.path", f"{spec.path!r} is no folder", "Give a folder with model.safetensors, or a GGUF file"
+            )
         for path in model_files(folder):
             storage.require_fetched(path)
         return folder
@@ -50,21 +52,41 @@ def resolve_folder(spec: ModelSpec, log: Callable[[str], None] = lambda _: None)
         origin = resolve_folder(spec.of)
         files, layers = model_files(origin), spec.layers
         return _make_once(_truncated_folder(spec, origin), lambda folder: truncated.write_truncated(files, layers, folder))
-    gguf = wheels.find_file(spec.package, spec.version, spec.file, spec.sha256)
-    return _make_once(converted_folder(spec), lambda folder: _convert(gguf, folder))
+    path, is_pinned = gguf_path(spec), isinstance(spec, WheelModel)
+
+    def convert(folder: Path) -> None:
+        if not is_pinned:
+            gguf_files.check(path)
+        gguf_files.convert(path, folder)
+
+    return _make_once(_converted_folder(spec), convert)
 
 
 def find_folder(spec: ModelSpec) -> Path | None:
     """Return the model's folder if there is one. Writes nothing and uses no network."""
     if isinstance(spec, HubModel):
         return hub.find_cached(spec.repo, spec.pinned_revision, "model", MODEL_FILES)
+    if isinstance(spec, LocalModel) and not (paths.project() / spec.path).exists():
+        return None
     folder: Path | None
     if isinstance(spec, TruncatedModel):
         origin = find_folder(spec.of)
         folder = origin and _truncated_folder(spec, origin)
+    elif isinstance(spec, LocalModel) and not is_gguf(spec):
+        folder = paths.project() / spec.path
     else:
-        folder = paths.project() / spec.path if isinstance(spec, LocalModel) else converted_folder(spec)
+        folder = _converted_folder(spec)
     return folder if folder and folder.is_dir() else None
+
+
+def gguf_path(spec: WheelModel | LocalModel) -> Path:
+    """Return the GGUF file that a model is converted from. Raises UserError if it is missing."""
+    if isinstance(spec, WheelModel):
+        return wheels.find_file(spec.package, spec.version, spec.file, spec.sha256)
+    path = paths.project() / spec.path
+    if not path.is_file():
+        raise UserError("model_specs.path", f"{spec.path!r} is no file", "Give a GGUF file, or a folder with model.safetensors")
+    return path
 
 
 def fetch_hub_model(spec: HubModel, log: Callable[[str], None]) -> tuple[Path, str]:
@@ -80,12 +102,25 @@ def model_files(folder: Path) -> list[Path]:
 def local_files(spec: ModelSpec) -> list[Path]:
     """Return the model's files on this machine, which the user may change between stages."""
     origin = base_spec(spec)
-    return model_files(resolve_folder(origin)) if isinstance(origin, LocalModel) else []
+    if not isinstance(origin, LocalModel):
+        return []
+    return [gguf_path(origin)] if is_gguf(origin) else model_files(resolve_folder(origin))
 
 
-def converted_folder(spec: WheelModel) -> Path:
-    """Return the folder for a wheel's model once it is converted."""
-    return paths.cache() / "models" / f"{spec.sha256[:16]}-v{CONVERSION}-{metadata.version('transformers')}"
+def _converted_folder(spec: WheelModel | LocalModel) -> Path:
+    """Return the folder for a GGUF file once it is converted. Its name identifies the file."""
+    if isinstance(spec, WheelModel):
+        sha256 = spec.sha256
+    else:
+        status = (path := gguf_path(spec)).stat()
+        sha256 = _sha256(path, status.st_mtime_ns, status.st_size)
+    return paths.cache() / "models" / f"{sha256[:16]}-v{gguf_files.VERSION}-{metadata.version('transformers')}"
+
+
+@functools.cache
+def _sha256(path: Path, modified: int, size: int) -> str:
+    """Return the sha256 of one version of a file, which takes seconds for some gigabytes."""
+    return storage.sha256(path)
 
 
 def _truncated_folder(spec: TruncatedModel, origin: Path) -> Path:
@@ -117,25 +152,3 @@ def _make_once(folder: Path, write: Callable[[Path], None]) -> Path:
     except SafetensorError as error:  # save_pretrained raises it for a full disk
         raise UserError(folder, f"cannot be written ({error})", "Free space there, then rerun") from error
     return folder
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    """De-quantise to float32, and save safetensors and a plain tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, LlamaForCausalLM
-
-    loaded = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    # save_pretrained refuses a model that came from a GGUF, so its tensors move to a fresh one.
-    config = loaded.config
-    del config.quantization_config
-    with torch.device("meta"):
-        fresh = LlamaForCausalLM(config)
-    fresh.load_state_dict(loaded.state_dict(), assign=True)
-    fresh.tie_weights()
-    fresh.generation_config = loaded.generation_config
-    fresh.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-    for name in ("config.json", "generation_config.json"):  # a model's identity has no library's version
-        content = storage.read_json(folder / name)
-        content.pop("transformers_version", None)
-        storage.write_json(folder / name, content)

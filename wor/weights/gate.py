@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wor import storage
-from wor.config.params import LocalModel, ModelSpec, TruncatedModel
+from wor.config.params import LocalModel, ModelSpec, TruncatedModel, is_gguf
 from wor.errors import UserError
-from wor.weights import folders
+from wor.weights import folders, gguf_files
 
 if TYPE_CHECKING:
     from wor.engine.model import LM
@@ -21,7 +21,10 @@ def check_spec(spec: ModelSpec) -> "LM | None":
     if folder is None and isinstance(spec, TruncatedModel):
         return check_spec(spec.of)
     if folder is None and isinstance(spec, LocalModel):
-        folder = folders.resolve_folder(spec)  # says that it is no folder
+        if is_gguf(spec):
+            gguf_files.check(folders.gguf_path(spec))
+        else:
+            folder = folders.resolve_folder(spec)  # says that it is no folder
     return check_folder(folder, spec) if folder else None
 
 
