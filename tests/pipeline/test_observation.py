@@ -29,7 +29,7 @@ def test_an_answers_tokens_hold_it_and_the_window_ends_before_them(lm, settings,
     (start, end), tokens = response.closing_span, windows.token_texts(response.sequence.continuation, lm.decode)
     assert "".join(tokens) == output["text"]
     if output["stated"] is None:
-        assert response.answer == ""
+        assert (response.answer, response.correct) == ("", 0)
         # A number that cannot be read for certain ends the window too.
         number = answers.find_answer(output["text"], output["kind"], output["finished"])
         assert number or (start, end) == (len(tokens), len(tokens))

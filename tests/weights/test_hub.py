@@ -324,6 +324,16 @@ def test_a_datasets_configuration_is_read_without_its_code_and_the_files_of_othe
     assert "train-00001-of-00002.parquet: sha256 is" in call("items", WIKI)
 
 
+def test_a_table_that_cannot_be_read_has_its_reason_in_the_line(call_each, tmp_path):
+    contents = {"org/ragged": b"id,q\n1,Q?\n2,Q?,x\n", "org/semicolons": b"id;q\n1;Q?\n"}
+    for repo, content in contents.items():
+        lay_out(tmp_path / "home" / "hub", "dataset", repo, {"train.csv": content}, FIRST)
+    spec = WIKI | {"config": "", "files": [], "fields": {"key": "id", "text": "q"}}
+    ragged, semicolons = call_each("items", [spec | {"repo": repo} for repo in contents])
+    assert "read as a table (Error tokenizing data. C error: Expected 2 fields in line 3, saw 3)" in ragged
+    assert "no column id. It has one, 'id;q': separate columns with commas" in semicolons
+
+
 def test_what_a_dataset_lacks_is_named_with_what_it_has(call_each, tmp_path):
     lay_out(tmp_path / "home" / "hub", "dataset", "org/wiki", wiki_files(), FIRST)
     lines = {

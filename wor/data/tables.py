@@ -148,7 +148,9 @@ def _data_files(folder: Path, config: str, title: str) -> dict[str, list[str]]:
         raise _unread(title, error) from error
 
 
-def _unread(title: str, error: Exception) -> UserError:
+def _unread(title: str, error: BaseException) -> UserError:
+    while error.__cause__:  # the library's own error says only that there was one
+        error = error.__cause__
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return UserError(
         title, f"its files can't be read as a table ({reason:.200})", "Check config, splits and files of the dataset"
