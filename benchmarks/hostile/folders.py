@@ -188,7 +188,7 @@ def run_case(number: int) -> Outcome:
             lambda: load(folder, choose_device("cpu", "float32", 1)), functools.partial(wrong_model, folder, card, unusable)
         )
         late = loaded.kind == "refused" and not unusable.startswith("nan")
-        return Outcome("silent acceptance", "refused only when it is loaded") if late else loaded
+        return Outcome("silent acceptance", f"refused only when it is loaded: {loaded.detail}") if late else loaded
 
 
 def wrong_model(folder: Path, card: dict, unusable: str, lm: Any) -> str:

@@ -37,7 +37,7 @@ def judge_line(line: str, error: UserError | None = None) -> Outcome:
     if "\n" in line or len(line) > LONGEST_LINE:
         return Outcome("several lines", line[:600])
     parts = (error.key, str(error.value), error.remedy) if error else (line,)
-    return Outcome(REFUSED) if all(part.strip() for part in parts) else Outcome("no remedy", line)
+    return Outcome(REFUSED, line) if all(part.strip() for part in parts) else Outcome("no remedy", line)
 
 
 def leftovers(folder: Path, before: set[Path]) -> list[str]:

@@ -126,7 +126,7 @@ def run_case(number: int) -> Outcome:
         sentence = stated(text, rng)
 
         def misread(answer: answers.Answer | None) -> str:
-            right = answer is None or close(value_of(answer.value), value)
+            right = answer is None or not answer.value or close(value_of(answer.value), value)
             return "" if right else f"{sentence!r} read as {answer.value!r}"  # type: ignore[union-attr]
 
         return judge(lambda: answers.find_answer(sentence, "number", finished=True), misread)  # type: ignore[arg-type]
@@ -175,7 +175,7 @@ def bad_file(rng: np.random.Generator, content: str) -> bytes:
             content.replace("How", "Combién").encode("latin-1"),
             content.replace("\n", "\r\n").encode(),
             content.replace("\n", "\n\n").encode(),
-            content[:place].encode(),
+            content[:place].rstrip("}\n").encode(),  # in the middle of a row
             (content[:place] + "\x00" + content[place:]).encode(),
             f"[{','.join(lines)}]".encode(),
             json.dumps({"rows": [json.loads(line) for line in lines]}, indent=1).encode(),

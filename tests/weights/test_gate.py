@@ -85,15 +85,18 @@ def test_a_configuration_that_no_run_can_use_is_refused_before_any_work(folder, 
     assert str(folder) in str(refused.value)
 
 
-def test_sliding_windows_are_refused_without_the_weights(tmp_path):
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    sizes = tiny_config().to_dict() | {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 2}
-    sizes = {key: value for key, value in sizes.items() if key not in ("model_type", "architectures", "head_dim")}
-    Qwen2ForCausalLM(Qwen2Config(**sizes)).save_pretrained(tmp_path)
-    tiny_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="Qwen2ForCausalLM layer_types: sliding_attention"):
-        gate.check_spec(local(tmp_path))
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"sliding_window": 16}, "LlamaForCausalLM sliding_window: 16. Remove it: this architecture's attention has no window"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": -1}}, "LlamaForCausalLM rope_theta: -1. Write a positive"),
+        ({"max_position_embeddings": 8}, "model/config.json: max_position_embeddings is 8. Write the trained context"),
+        ({"rms_norm_eps": float("nan")}, "model/config.json: not JSON (it holds NaN). Take a fresh copy"),
+    ],
+)
+def test_what_only_a_self_test_would_find_is_refused_without_the_weights(folder, changes, line):
+    change(folder, "config.json", **changes)
+    assert line in refusal(folder)
 
 
 def test_weights_that_are_quantised_without_a_word_are_refused(folder):
@@ -115,7 +118,7 @@ def test_a_tensor_that_two_files_hold_is_named_with_both(folder):
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
 def test_a_pointer_of_git_lfs_says_how_to_get_the_file(folder, name):
     (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    with pytest.raises(UserError, match=rf"{name}: a git-LFS pointer in place of the file. .*git lfs pull"):
+    with pytest.raises(UserError, match=rf"{name}: is a git-LFS pointer, not the file itself. Fetch it: git lfs pull"):
         gate.check_spec(local(folder))
 
 

@@ -108,11 +108,24 @@ def require_supported(architecture: str, config) -> None:
     if unsupported:
         remedy = "Choose a model with causal attention, full or over a sliding window: other attention rows would be wrong"
         raise UserError(f"{architecture} layer_types", ", ".join(sorted(unsupported)), remedy)
+    windowed, window = hasattr(type(config), "sliding_window"), getattr(config, "sliding_window", None)
+    if window is not None and not (windowed and window >= 1):
+        reason = "Write at least 1" if windowed else "Remove it: this architecture's attention has no window"
+        raise UserError(f"{architecture} sliding_window", window, reason)
+    for parameters in _rope_parameters(config):
+        if not parameters.get("rope_theta", 1) > 0:
+            raise UserError(f"{architecture} rope_theta", parameters["rope_theta"], "Write a positive number, as it was trained")
     for key, causal in (("use_bidirectional_attention", False), ("is_causal", True)):
         value = getattr(config, key, causal)
         if value is not None and bool(value) != causal:
             remedy = "Choose a model with causal attention: a changed token would change what lies before it"
             raise UserError(f"{architecture} {key}", value, remedy)
+
+
+def _rope_parameters(config) -> list[dict]:
+    """Return the rotary parameters: one mapping, or one for each type of layer."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    return [part for part in (parameters, *parameters.values()) if isinstance(part, dict)]
 
 
 def context(config) -> int:

@@ -117,6 +117,8 @@ def read_config(folder: Path):
     if model and base and architecture == base.__name__:
         raise UserError(path, f"{architecture} has no unembedding", f"Save it as {model.__name__}, which has one")
     architectures.require_supported(architecture, config)
+    if (context := architectures.context(config)) < selftest.LENGTH:
+        raise UserError(path, f"max_position_embeddings is {context}", f"Write the trained context, {selftest.LENGTH} at least")
     if model is None or model.__name__ != architecture:
         raise UserError(path, f"model_type {config.model_type} is not of {architecture}", "Correct model_type or architectures")
     return config

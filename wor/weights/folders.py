@@ -96,7 +96,7 @@ def fetch_hub_model(spec: HubModel, log: Callable[[str], None]) -> tuple[Path, s
 
 def model_files(folder: Path) -> list[Path]:
     """Return the files of a model. A folder may hold others."""
-    return sorted(path for path in folder.iterdir() if any(fnmatch(path.name, part) for part in _PARTS))
+    return sorted(path for path in folder.iterdir() if path.is_file() and any(fnmatch(path.name, part) for part in _PARTS))
 
 
 def local_files(spec: ModelSpec) -> list[Path]:
