@@ -24,8 +24,9 @@ def main() -> None:
     from wor.errors import UserError
     from wor.pipeline import graph
     from wor.pipeline.stage import run_stage
-    from wor.process.exit import one_line_errors
+    from wor.process.exit import one_line_errors, print_in_any_encoding
 
+    print_in_any_encoding()
     with one_line_errors():
         if stage not in (stages := graph.load_graph()):
             raise UserError("stage", repr(stage), f"Name one of {', '.join(stages)}")

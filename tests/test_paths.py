@@ -1,5 +1,6 @@
 """Check where wor's own files are under any variables of the shell."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,14 @@ def test_a_relative_cache_of_wor_is_the_repositorys_in_every_copy_of_the_workspa
 
 
 def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
-    def unknown(path):
-        raise RuntimeError("Could not determine home directory.")
-
     for name in ("WOR_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "expanduser", unknown)
-    with pytest.raises(UserError, match="HOME: not set. Name a folder for converted weights: export WOR_CACHE=FOLDER"):
+    monkeypatch.setenv("HOME", "relative")
+    with pytest.raises(UserError, match=r"HOME: 'relative'\. Name a folder for converted weights: export WOR_CACHE=FOLDER"):
+        paths.cache()
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # a container's number that its system does not know
+    with pytest.raises(UserError, match=r"HOME: not set\. "):
         paths.cache()
 
 

@@ -110,16 +110,16 @@ def cache() -> Path:
     """Where converted weights live: ``$WOR_CACHE`` or the user's cache, not in the repository.
 
     ``$WOR_CACHE`` may be relative to the repository. The XDG Base Directory Specification says to
-    ignore an ``$XDG_CACHE_HOME`` that is empty or relative. Raises UserError for a user without
-    a home.
+    ignore an ``$XDG_CACHE_HOME`` that is empty or relative. Raises UserError for a user without a
+    home.
     """
-    try:
-        if chosen := os.environ.get("WOR_CACHE"):
-            return (project() / Path(chosen).expanduser()).resolve()
-        xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        return (xdg if xdg.is_absolute() else Path("~/.cache").expanduser()).resolve() / "wor"
-    except RuntimeError:  # HOME is not set, and the system does not know this user
-        raise UserError("HOME", "not set", "Name a folder for converted weights: export WOR_CACHE=FOLDER") from None
+    if chosen := os.environ.get("WOR_CACHE"):
+        return (project() / os.path.expanduser(chosen)).resolve()
+    for folder in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):
+        if os.path.isabs(folder):
+            return Path(folder).resolve() / "wor"
+    value = repr(os.environ["HOME"]) if "HOME" in os.environ else "not set"  # and the system does not know this user
+    raise UserError("HOME", value, "Name a folder for converted weights: export WOR_CACHE=FOLDER")
 
 
 def shards() -> Path:

@@ -7,7 +7,8 @@ def main() -> None:
 
     interrupt.install_handlers()  # the imports that follow take a third of a second
     from wor.cli.app import app
-    from wor.process.exit import one_line_errors
+    from wor.process.exit import one_line_errors, print_in_any_encoding
 
+    print_in_any_encoding()
     with one_line_errors():
         app(prog_name="wor")

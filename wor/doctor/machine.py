@@ -178,7 +178,7 @@ def check_disk(params: Params) -> Iterator[Finding]:
         needs.append(("hub's cache", cache_folder(), _weights_on_disk(models) + SCRATCH))
     by_system: dict[int, list[tuple[str, Path, float]]] = {}
     for name, path, need in needs:
-        folder = next(parent for parent in (path, *path.parents) if parent.exists())
+        folder = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
         by_system.setdefault(folder.stat().st_dev, []).append((name, folder, need))
     for group in by_system.values():
         names, need = ", ".join(name for name, _, _ in group), sum(need for _, _, need in group)

@@ -1,11 +1,14 @@
 """Check everything about a run that needs no model, before anything is changed."""
 
+import os
+
 from wor import paths
 from wor.analysis.hypotheses import require_known_scores
 from wor.config import overrides
 from wor.config.params import Params, parse_params, parse_yaml, read_yaml
 from wor.config.preregistration import deviations, load_preregistration
 from wor.data import frozen
+from wor.errors import UserError
 from wor.process.commands import git
 
 
@@ -17,7 +20,12 @@ def check_run(changes: dict[str, object]) -> Params:
 
 
 def check_study(params: Params) -> list[str]:
-    """Check ``params`` against the frozen lists. Return the deviations from prereg.yaml."""
+    """Check ``params`` against the frozen lists. Return the deviations from prereg.yaml.
+
+    Also check that the folder of converted weights and finished shards can be written, before
+    hours of work.
+    """
+    require_writable_cache()
     frozen.require_list_sizes(params)
     registered = load_preregistration()
     require_known_scores(registered)
@@ -40,3 +48,11 @@ def uncommitted_parameters() -> list[str]:
         return []
     committed, current = (dict(overrides.flatten(values)) for values in (parse_yaml(text), read_yaml(paths.PARAMS)))
     return [key for key in {**current, **committed} if current.get(key) != committed.get(key)]
+
+
+def require_writable_cache() -> None:
+    """Raise UserError where the cache can't be written, as in a container without a home."""
+    cache = paths.cache()
+    existing = next(folder for folder in (cache, *cache.parents) if os.path.exists(folder))
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(cache, f"{existing} cannot be written", "Name a folder that can: export WOR_CACHE=FOLDER")

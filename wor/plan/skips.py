@@ -73,6 +73,6 @@ def _copy(changes: dict[str, object]) -> Iterator[Path]:
         }
         config = ConfigParser(interpolation=None)
         config.read_dict(settings)
-        with open(folder / ".dvc" / "config", "w") as stream:
+        with open(folder / ".dvc" / "config", "w", encoding="utf-8") as stream:
             config.write(stream)
         yield folder

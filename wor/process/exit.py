@@ -1,5 +1,6 @@
 """End a command or a stage with one line on stderr and an exit code, without a traceback."""
 
+import io
 import os
 import shlex
 import sys
@@ -13,6 +14,13 @@ from wor.errors import UserError
 from wor.process import interrupt, stage_flags
 
 DEBUG = "WOR_DEBUG"  # if set, every error shows its traceback; the stages that DVC starts inherit it
+
+
+def print_in_any_encoding() -> None:
+    """Print a ? for what the terminal's encoding lacks, where Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None, where the shell closed it
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager
