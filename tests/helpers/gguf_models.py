@@ -1,13 +1,12 @@
 """Write a tiny model as a GGUF file, as llama.cpp's converter does."""
 
+import json
 from pathlib import Path
 
 import gguf
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
-
-ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 
 
 def write_gguf(
@@ -40,7 +39,10 @@ def write_gguf(
     if architecture == "qwen3":
         known |= {"attention.key_length": config.head_dim, "attention.value_length": config.head_dim}
     vocabulary = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
-    merges = tokenizer.backend_tokenizer.model.__getstate__()
+    types = [3 if token in tokenizer.all_special_tokens else 1 for token in vocabulary]
+    if architecture != "llama":  # Qwen's tokenizers have this one
+        vocabulary[tokenizer.eos_token_id] = "<|endoftext|>"
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
     known = {f"{architecture}.{key}": value for key, value in known.items()}
     known |= {
         "tokenizer.ggml.model": "gpt2",
@@ -53,8 +55,8 @@ def write_gguf(
         if value is not None:
             add[type(value)](key, value)
     writer.add_token_list(vocabulary)
-    writer.add_token_types([3 if token in tokenizer.all_special_tokens else 1 for token in vocabulary])
-    writer.add_token_merges([" ".join(pair) for pair in _merges(merges)])
+    writer.add_token_types(types)
+    writer.add_token_merges([" ".join(pair) for pair in merges])
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config.num_hidden_layers)
     arrays = {}
     for name, tensor in hf.named_parameters():
@@ -73,9 +75,3 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def _merges(state: bytes) -> list:
-    import json
-
-    return json.loads(state)["merges"]

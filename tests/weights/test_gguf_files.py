@@ -59,8 +59,9 @@ def test_a_local_file_gives_the_model_that_it_was_made_from(tmp_path, name):
 
 def test_its_tokenizer_is_the_one_that_it_was_made_from(tmp_path):
     written(tmp_path / "mine.gguf")
-    tokenizer = AutoTokenizer.from_pretrained(folders.resolve_folder(local(tmp_path / "mine.gguf")))
-    assert [tokenizer(text)["input_ids"] for text in TEXT] == [tiny_tokenizer()(text)["input_ids"] for text in TEXT]
+    tokenizer, original = AutoTokenizer.from_pretrained(folders.resolve_folder(local(tmp_path / "mine.gguf"))), tiny_tokenizer()
+    assert [tokenizer(text)["input_ids"] for text in TEXT] == [original(text)["input_ids"] for text in TEXT]
+    assert tokenizer.get_vocab() == original.get_vocab()  # and not one more, which has no embedding
 
 
 def test_quantised_matrices_are_what_gguf_makes_of_them(tmp_path):

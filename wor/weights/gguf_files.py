@@ -79,10 +79,22 @@ def convert(path: Path, folder: Path) -> None:
     fresh.generation_config = loaded.generation_config
     fresh.save_pretrained(folder)
     AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(folder)
+    _drop_invented_tokens(folder, config.vocab_size)
     for name in ("config.json", "generation_config.json"):  # a model's identity has no library's version
         content = storage.read_json(folder / name)
         content.pop("transformers_version", None)
         storage.write_json(folder / name, content)
+
+
+def _drop_invented_tokens(folder: Path, n: int) -> None:
+    """Remove tokens beyond the ``n`` embeddings. transformers adds <|endoftext|> to some."""
+    tokenizer, settings = (storage.read_json(folder / name) for name in ("tokenizer.json", "tokenizer_config.json"))
+    invented = {token["content"] for token in tokenizer["added_tokens"] if token["id"] >= n}
+    if invented:
+        tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["id"] < n]
+        storage.write_json(folder / "tokenizer.json", tokenizer)
+        kept = {key: value for key, value in settings.items() if not (isinstance(value, str) and value in invented)}
+        storage.write_json(folder / "tokenizer_config.json", kept)
 
 
 def _open(path: Path) -> "GGUFReader":
