@@ -10,7 +10,7 @@ import yaml
 from transformers import LlamaForCausalLM
 
 from tests.helpers.root import ROOT
-from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny import tiny_config, tiny_tokenizer
 from wor import compat
 from wor.engine import attention
 
@@ -27,6 +27,14 @@ def test_the_attention_backend_is_the_one_that_was_set():
     for backend in ("eager", "sdpa", attention.NAME):
         model.set_attn_implementation(backend)
         assert compat.attention_backend(model.config) == backend
+
+
+def test_a_chat_template_that_is_compiled_with_a_date_is_rendered_with_it():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{{ strftime_now('%Y') }}{{ messages[0].content }}"
+    compat.compile_chat_template(tokenizer.chat_template, lambda form: f"<{form}>")
+    turns = [{"role": "user", "content": "?"}]
+    assert tokenizer.apply_chat_template(turns, tokenize=False) == "<%Y>?"
 
 
 def test_the_listing_has_sha256_of_large_files_and_gits_hash_of_small_ones(tmp_path):

@@ -41,7 +41,7 @@ def test_auto_is_full_precision_and_says_why():
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name(lm):
-    with pytest.raises(UserError, match=r"wiki/Long: \d+ tokens, and up to 64 follow.*2048.*lower max_new_tokens"):
+    with pytest.raises(UserError, match=r"wiki/Long: prompt has \d+ tokens.*2048.*max_new_tokens \(64\)"):
         lm.encode_prompt("word " * 4000, 64, "wiki/Long")
     assert len(lm.encode_prompt("word", 64, "wiki/Short")) < 10
 

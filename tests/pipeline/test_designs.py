@@ -91,7 +91,7 @@ def test_a_prompt_that_shows_too_long_a_text_is_refused(run, own):
     long = SimpleNamespace(lm=SimpleNamespace(encode_prompt=run.lm.encode_prompt, context=8), params=run.params)
     tokens = own.sequence.continuation * 300
     response = own.__class__(**vars(own) | {"text": own.text * 300, "sequence": PromptAndContinuation([0], tokens, 0, 32)})
-    with pytest.raises(UserError, match="reasoning/1: 11140 tokens, and up to 11100 follow"):
+    with pytest.raises(UserError, match="reasoning/1: prompt has"):
         designs.copy_responses(long, [response])
 
 

@@ -194,6 +194,18 @@ def test_a_card_has_the_models_own_sizes_and_counts_no_masks(tmp_path, name):
     assert card["architecture"] == type(hf).__name__
 
 
+def test_an_unembedding_that_the_file_repeats_counts_once_and_another_one_is_refused(folder):
+    weights = load_file(folder / "model.safetensors")
+    embedding = weights["model.embed_tokens.weight"]
+    once = identity_card.make_card(local(folder))["n_params"]
+    save_file(weights | {"lm_head.weight": embedding.clone()}, folder / "model.safetensors", metadata={"format": "pt"})
+    loaded = load(folder, choose_device("cpu", "float32", 1))
+    assert identity_card.make_card(local(folder))["n_params"] == once == sum(part.numel() for part in loaded.hf.parameters())
+    save_file(weights | {"lm_head.weight": embedding + 1}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="tie_word_embeddings is true, and the file's unembedding is not its embedding"):
+        load(folder, choose_device("cpu", "float32", 1))
+
+
 def test_a_chat_template_counts_wherever_it_stands(folder):
     assert identity_card.make_card(local(folder))["chat_template"] is False
     change(folder, "tokenizer_config.json", chat_template=CHAT)

@@ -4,6 +4,7 @@ The engine knows no file of this study and no dataset. docs/engine.md shows it i
 
     load           a folder of weights -> an `LM`, after the self-test
     model          `LM`: the transformers model with its layers, norm, unembedding and tokenizer
+    text           texts -> token IDs: chat template, begin token, end tokens
     architectures  which modules are layers, attention, MLP; which models are refused
     selftest       compare the engine with the model's own forward pass
     twin           null models: the same architecture, initialised or with permuted weights

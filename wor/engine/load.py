@@ -71,6 +71,10 @@ def load(
     """
     config = read_config(folder)
     hf = _load_weights(config, folder, dtype=getattr(torch, placement.dtype), use_safetensors=True)
+    is_tied = hf.get_output_embeddings().weight is hf.get_input_embeddings().weight
+    if getattr(config, "tie_word_embeddings", False) and not is_tied:
+        value = "tie_word_embeddings is true, and the file's unembedding is not its embedding"
+        raise UserError(folder, value, "Set tie_word_embeddings: false in config.json to use both, or save the model again")
     tokenizer = read_tokenizer(folder, template, begin_token, chat_template_kwargs)
     _require_vocabulary(hf, tokenizer)
     lm = LM(hf.to(placement.device), tokenizer)
@@ -86,14 +90,15 @@ def outline(
 ) -> LM:
     """Return the model of ``folder`` without its weights, on the meta device.
 
-    ``shapes`` are those of the tensors in its files, by name. Refuses whatever `load` refuses, but
-    for a failed self-test, in a second and for a model of any size.
+    ``shapes`` are those of the tensors in its files, by name. Refuses whatever `load` refuses, in a
+    second and for a model of any size, but for what depends on the weights' values.
     """
     from transformers import GenerationConfig
 
     config = read_config(folder)
     tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     hf = _attempt(lambda: _load_weights(config, None, state_dict=tensors, device_map="meta"), folder / "config.json")
+    hf.tie_weights()  # transformers cannot compare values here, and would leave them apart
     if (path := folder / "generation_config.json").is_file():
         hf.generation_config = _attempt(lambda: GenerationConfig.from_pretrained(folder), path)
     tokenizer = read_tokenizer(folder, TEMPLATE, begin_token, chat_template_kwargs)

@@ -74,9 +74,9 @@ class LM(Readout):
     def require_context(self, tokens: int, following: int = 0, name: str = "text") -> None:
         """Raise UserError for more tokens than the context holds. Nothing beyond it was trained."""
         if tokens + following > self.context:
-            more = f", and up to {following} follow" if following else ""
-            remedy = f"The context holds {self.context}: shorten it, lower max_new_tokens, or take a model with a longer context"
-            raise UserError(name, f"{tokens} tokens{more}", remedy)
+            shorter = f"lower max_new_tokens ({following}), or take" if following else "or take"
+            remedy = f"The context holds {self.context}: shorten it, {shorter} a model with a longer context"
+            raise UserError(name, f"{'prompt ' if following else ''}has {tokens} tokens", remedy)
 
     @property
     def has_chat_template(self) -> bool:

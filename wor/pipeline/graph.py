@@ -12,7 +12,7 @@ from wor.config.params import Params
 from wor.errors import UserError
 
 Grid = dict[str, str]  # "model" and "dataset" of one instance of a stage
-ENGINE = "wor/engine"  # a dependency of every stage that runs a model
+RUNNER = "wor/pipeline"  # a dependency of every stage that runs a model, and of no other stage of one
 
 
 def load_graph(path: Path = paths.PIPELINE) -> dict[str, dict]:
@@ -38,7 +38,7 @@ def model_instances(params: Params, model: str) -> list[tuple[str, Grid]]:
     return [
         (stage, grid)
         for stage, grid, block in instances(params)
-        if ENGINE in block.get("deps", []) and grid.get("model") == model
+        if RUNNER in block.get("deps", []) and grid.get("model") == model
     ]
 
 
