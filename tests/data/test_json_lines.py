@@ -47,7 +47,7 @@ def test_rows_are_read_with_their_places(tmp_path, content, places):
             r"line 2 is not UTF-8 \(byte 0xf9\), but perhaps Latin-1 .* -f WINDOWS-1252",
         ),
         (b'{"q": 1}\n{"q": "\0"}\n', "line 2 holds a NUL byte. Take a fresh copy"),
-        (gzip.compress(LINES.encode()), "is gzip, not JSON lines. Unpack"),
+        (gzip.compress(LINES.encode(), mtime=0), "is gzip, not JSON lines. Unpack"),
         (b"PAR1\x15\x04", "is Parquet, not JSON lines"),
         (
             storage.LFS_POINTER + b"v1\noid sha256:0\nsize 12\n",
