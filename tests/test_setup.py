@@ -1,6 +1,7 @@
 """Check `make setup` on a machine that was used before: its Pythons, .venv, pip's settings, git."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -87,12 +88,15 @@ class TestEnvironment:
         environment.remove(tmp_path / "made")
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_folder_of_other_things_is_never_removed(self, tmp_path, capsys):
-        (tmp_path / "thesis.tex").touch()
-        with pytest.raises(SystemExit):
-            environment.remove(tmp_path)
-        assert f"error: setup: {tmp_path} is no virtual environment. " in capsys.readouterr().err
-        assert (tmp_path / "thesis.tex").exists()
+    @pytest.mark.parametrize("name", ["thesis.tex", "bin/my-tool"])
+    def test_a_folder_of_other_things_is_never_removed(self, tmp_path, capsys, name):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        for folder in (tmp_path, tmp_path / name):
+            with pytest.raises(SystemExit):
+                environment.remove(folder)
+            assert f"error: setup: {folder} is no virtual environment. " in capsys.readouterr().err
+        assert (tmp_path / name).exists()
 
     def test_a_link_is_removed_and_not_what_it_leads_to(self, whole, tmp_path):
         (tmp_path / ".venv").symlink_to(whole)
@@ -106,7 +110,7 @@ def packages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages")
     info = "small-1.0.dist-info"
     with zipfile.ZipFile(folder / "small-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("small.py", "")
+        wheel.writestr("small.py", "#" * 300_000)
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", f"small.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
@@ -150,6 +154,22 @@ class TestInstall:
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         environment.install(whole, [["small"]])
         assert (site / "small.py").is_file()
+
+    def test_on_a_full_disk_it_says_so_and_the_next_call_goes_on(self, whole, packages, site, monkeypatch, capfd):
+        """The kernel refuses to let a file grow, as it does when the disk is full."""
+        monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            with pytest.raises(SystemExit):
+                environment.install(whole, [["small"]])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        line = "error: setup: the disk is full. Free space there or in TMPDIR, then: make setup. It goes on from here"
+        assert capfd.readouterr().err.splitlines()[-1] == line
+        environment.install(whole, [["small"]])
+        assert (site / "small.py").stat().st_size == 300_000
 
     def test_a_package_that_was_cut_off_in_the_middle_is_installed_again(self, whole, packages, site, monkeypatch):
         monkeypatch.setenv("PIP_FIND_LINKS", str(packages))

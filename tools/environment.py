@@ -24,7 +24,7 @@ SOURCES = (
     "index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "proxy", "cert", "client-cert", "timeout",
     "default-timeout", "retries", "cache-dir", "no-cache-dir", "keyring-provider", "use-feature", "use-deprecated",
 )  # fmt: skip
-FULL = re.compile(r"No space left on device|Disk quota exceeded")
+FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 AWAY = re.compile(
     r"NewConnectionError|NameResolutionError|name resolution|ConnectTimeout|ReadTimeout|ProxyError"
     r"|Connection (refused|reset|aborted)|Network is unreachable|Max retries exceeded|SSLError|IncompleteRead|Could not fetch URL"
@@ -68,8 +68,10 @@ def remove(folder: Path) -> None:
     if folder.is_symlink():
         folder.unlink()
         return
-    parts = {path.name for path in folder.iterdir()}
-    if parts and "pyvenv.cfg" not in parts and not parts <= {"bin", "include", "lib", "lib64", DONE}:
+    parts = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    scripts = {path.name for path in folder.glob("bin/*")}
+    is_begun = parts <= {"bin", "include", "lib", "lib64"} and all(name.startswith(("python", "pip")) for name in scripts)
+    if "pyvenv.cfg" not in parts and not is_begun:
         refuse(f"{folder} is no virtual environment", "Give another folder: make setup VENV=FOLDER")
     shutil.rmtree(folder)
 

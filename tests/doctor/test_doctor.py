@@ -493,6 +493,13 @@ class TestGit:
         assert (status, remedy) == ("warn", "git commit -am MESSAGE")
         assert "a changed binary file goes into no patch" in detail
 
+    def test_a_shallow_clone_is_a_warning_as_it_hides_when_the_study_was_registered(self, checkout, tmp_path, monkeypatch):
+        checkout.run("git", "commit", "-q", "--allow-empty", "-m", "Later")
+        clone = tmp_path / "clone"
+        checkout.run("git", "clone", "-q", "--depth=1", checkout.folder.as_uri(), str(clone))
+        monkeypatch.chdir(clone)
+        assert single(repository.check_git(), "registration")[::2] == ("warn", "git fetch --unshallow")
+
     def test_a_merge_under_way_is_a_warning(self, checkout):
         checkout.run("git", "checkout", "-q", "-b", "other")
         checkout.run("git", "commit", "-q", "--allow-empty", "-m", "Other")

@@ -48,6 +48,10 @@ def check_git() -> Iterator[Finding]:
         if untracked:
             detail = f"{', '.join(untracked)}: not in git, and a run that uses it cannot be reproduced"
             yield warn("untracked", detail, f"git add {' '.join(untracked)}")
+        reason = environment.committed_state(paths.PREREGISTRATION).get("reason") if paths.PREREGISTRATION.is_file() else None
+        if reason == environment.SHALLOW:
+            detail = f"{paths.PREREGISTRATION}: no iteration can say when it was registered; {reason}"
+            yield warn("registration", detail, "git fetch --unshallow")
     if record.merge_in_progress():
         yield warn("merge", "a merge or rebase is in progress: `wor record` will not commit", "git status shows how to end it")
     if git("var", "GIT_COMMITTER_IDENT") is None:

@@ -93,7 +93,8 @@ def check_tools() -> Iterator[Finding]:
 
 def check_variables() -> Iterator[Finding]:
     """Check variables that change a run. OMP_NUM_THREADS does not: the engine sets its threads."""
-    effects = dict.fromkeys(filter(commands.names_repository, os.environ), "git and dvc follow it; `wor` does not") | VARIABLES
+    local = (commands.git("rev-parse", "--local-env-vars") or "").split()  # git's own list, with no GIT_EDITOR in it
+    effects = dict.fromkeys(filter(commands.names_repository, local), "git and dvc follow it; `wor` does not") | VARIABLES
     variables = {name: value for name in effects if (value := os.environ.get(name))}
     if variables.get("PYTHONPATH") == str(Path.cwd()):  # the stages' own code
         del variables["PYTHONPATH"]

@@ -17,6 +17,7 @@ PACKAGES = (
     "accelerate", "datasets", "dvc", "gguf", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic",
     "reasoning-gym", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
 )  # fmt: skip
+SHALLOW = "this clone is shallow, without the commit of that file: git fetch --unshallow"
 _GENERATED = ("metrics", "plots", "experiments", "dvc.lock")  # a run itself changes these
 _PATCH_LIMIT = 1_000_000  # characters
 _UNTRACKED_LIMIT = 20
@@ -126,7 +127,7 @@ def _commit_time(path: Path) -> tuple[str, str]:
     # Where a shallow clone's history is cut off, every file seems to be of that commit.
     boundary = Path((git("rev-parse", "--git-path", "shallow") or "").strip())
     if boundary.is_file() and commit in boundary.read_text(encoding="utf-8").split():
-        return "", "this clone is shallow, without the commit of that file: git fetch --unshallow"
+        return "", SHALLOW
     if git("status", "--porcelain", "--", str(path)):
         return "", f"changed since its commit of {committed}"
     return committed, ""
