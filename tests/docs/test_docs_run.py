@@ -46,8 +46,9 @@ def study(tiny_folder, tmp_path_factory):
     origin.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements-data.txt"):
         shutil.copy(ROOT / name, origin / name)
+    shutil.copytree(ROOT / "tools", origin / "tools")
     clone = Study.make(origin, tiny_model(tiny_folder), {"compute": {"threads": 1}}).clone(origin.parent / "study")
-    assert "pip install" in clone.run("make", "-n", "setup").stdout
+    assert "tools/environment.py .venv" in clone.run("make", "-n", "setup").stdout
     clone.run(sys.executable, "-m", "wor.figures.offline")  # the last step of make setup
     output = ""
     for language, text in blocks(DOCS / "tutorial.md"):
