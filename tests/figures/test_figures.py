@@ -356,3 +356,12 @@ def test_distribution_functions_end_at_one_and_hold_every_value():
         assert rows["share"].iloc[-1] == 1
         assert rows["value"].is_monotonic_increasing
     assert (table["measure"] == "rev").sum() == 29
+
+
+def test_reasons_that_differ_in_numbers_alone_stand_once_in_an_empty_panel():
+    _, axes = style.canvas(1, 2, height=2)
+    left, right = axes[0]
+    style.write_reasons(left, ["fewer than 10 items in a class (7 positive, 3 negative)", "fewer than 10 items in a class (8)"])
+    assert " ".join(left.texts[0].get_text().split()) == "Missing: fewer than 10 items in a class"
+    style.write_reasons(right, ["constant score (5)", "no items"])
+    assert " ".join(right.texts[0].get_text().split()) == "Missing: constant score (5); no items"

@@ -1,7 +1,7 @@
 """The figures' style, for one column, any colour vision and printer; same numbers, same files."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -93,8 +93,10 @@ def set_heading(axis: Axes, *lines: str) -> None:
     axis.set_title("\n".join(textwrap.fill(line, 44 if _in_pair(axis) else 52) for line in lines if line))
 
 
-def write_reasons(axis: Axes, reasons: Iterable[str]) -> None:
-    """Write in an empty panel why it is empty."""
+def write_reasons(axis: Axes, reasons: Collection[str]) -> None:
+    """Write in an empty panel why it is empty. Reasons that differ in numbers alone stand once."""
+    kinds = dict.fromkeys(reason.partition(" (")[0] for reason in reasons)
+    reasons = reasons if len(kinds) == len(set(reasons)) else kinds
     text = textwrap.fill(missing_line(reasons), 19 if _in_pair(axis) else 46)
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=NEUTRAL)
 

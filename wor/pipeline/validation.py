@@ -1,5 +1,6 @@
 """Check everything about a run that needs no model, before anything is changed."""
 
+import gc
 import os
 
 from wor import paths
@@ -34,9 +35,14 @@ def check_study(params: Params) -> list[str]:
 
 def check_models(params: Params) -> None:
     """Check the folder of each model that is on this machine, see `gate.check_folder`."""
-    from wor.machine.libraries import quiet_libraries  # seconds, for torch and transformers
+    collecting = gc.isenabled()
+    gc.disable()  # garbage collection would take a fifth of the imports' time
+    import wor.engine.load  # noqa: F401 - seconds, for torch and transformers
+    from wor.machine.libraries import quiet_libraries
     from wor.weights import gate
 
+    if collecting:
+        gc.enable()
     quiet_libraries()
     for name in params.models:
         gate.check_spec(params.model_specs[name])
