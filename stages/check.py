@@ -14,10 +14,19 @@ from wor.weights import folders
 
 def main(params, log):
     validation.check_study(params)
-    validation.check_models(params)
     frozen.require_local_items(params)
     local_files = {model: folders.local_files(params.model_specs[model]) for model in params.models}
     local_files |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
     # By name and not by path, so that clones have equal stages and record no folder of a machine.
     digests = {f"{name}/{path.name}": storage.sha256(path) for name, files in local_files.items() for path in files}
+    validation.check_models(params, [name for name in params.models if not _is_recorded(name, params, digests)])
     storage.write_json(paths.CHECK, {"schema": sorted(Params.model_fields), "local_files": digests})
+
+
+def _is_recorded(model: str, params: Params, digests: dict[str, str]) -> bool:
+    """Whether stage models has checked this very model. To check it again takes seconds."""
+    if not paths.card(model).is_file():
+        return False
+    card, entry = storage.read_json(paths.card(model)), params.model_specs[model].model_dump(exclude_defaults=True)
+    own = {name.partition("/")[2]: digest for name, digest in digests.items() if name.startswith(f"{model}/")}
+    return {**card["source"], "commit": ""} == {**entry, "commit": ""} and own.items() <= card["files"].items()

@@ -9,12 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaForCausalLM
 
+from stages import check
 from tests.helpers.tiny import tiny_config, tiny_tokenizer
+from wor import paths, storage
 from wor.config.params import LocalModel, TruncatedModel
 from wor.engine.load import choose_device, load
 from wor.errors import UserError
 from wor.pipeline import validation
-from wor.weights import gate, identity_card
+from wor.weights import folders, gate, identity_card
 
 CHAT = "{% for m in messages %}[{{ m.role }}]{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
 
@@ -163,7 +165,7 @@ def test_every_model_of_a_study_is_looked_at_before_the_first_runs(tiny_folder, 
     change(folder, "config.json", tie_word_embeddings=False)
     specs = {"whole": local(tiny_folder), "half": local(folder)}
     with pytest.raises(UserError, match="lacks lm_head.weight"):
-        validation.check_models(settings.model_copy(update={"models": ["whole", "half"], "model_specs": specs}))
+        validation.check_models(settings.model_copy(update={"model_specs": specs}), ["whole", "half"])
 
 
 SIZES = {"vocab_size": 320, "bos_token_id": 0, "eos_token_id": 1}
@@ -226,3 +228,19 @@ def test_a_card_says_how_the_model_is_asked(folder):
     assert identity_card.read_tokenizer(card, "{prompt}").render("Why") == "2024[user]Why?[assistant]"
     with pytest.raises(UserError, match="chat_template_kwargs.y: 1. The chat template has no such argument. It reads x"):
         gate.check_spec(local(folder, chat_template_kwargs={"y": 1}))
+
+
+def test_a_recorded_model_is_checked_again_once_it_or_its_entry_changes(folder, tmp_path, monkeypatch, settings):
+    monkeypatch.chdir(tmp_path)
+
+    def is_recorded(**entry):
+        specs = {"tiny": local(folder, **entry)}
+        digests = {f"tiny/{path.name}": storage.sha256(path) for path in folders.local_files(specs["tiny"])}
+        return check._is_recorded("tiny", settings.model_copy(update={"model_specs": specs}), digests)
+
+    assert not is_recorded()
+    storage.write_json(paths.card("tiny"), identity_card.make_card(local(folder)))
+    assert is_recorded()
+    assert not is_recorded(begin_token=False)
+    change(folder, "config.json", vocab_size=336)
+    assert not is_recorded()

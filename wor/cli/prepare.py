@@ -46,7 +46,7 @@ def check(set_: Settings = [], as_json: AsJson = False) -> None:  # noqa: B006
     """
     settings = validation.check_run(overrides.parse_settings(set_))
     departures = validation.check_study(settings)
-    validation.check_models(settings)
+    validation.check_models(settings, settings.models)
     frozen.require_local_items(settings)
     kind = "exploratory" if departures else "confirmatory"
     result = {"models": settings.models, "datasets": settings.datasets, "kind": kind, "departures": departures}

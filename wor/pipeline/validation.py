@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Sequence
 
 from wor import paths
 from wor.analysis.hypotheses import require_known_scores
@@ -33,8 +34,10 @@ def check_study(params: Params) -> list[str]:
     return deviations(registered, params)
 
 
-def check_models(params: Params) -> None:
-    """Check the folder of each model that is on this machine, see `gate.check_folder`."""
+def check_models(params: Params, names: Sequence[str]) -> None:
+    """Check the folder of each named model that is on this machine, see `gate.check_folder`."""
+    if not names:
+        return
     collecting = gc.isenabled()
     gc.disable()  # garbage collection would take a fifth of the imports' time
     import wor.engine.load  # noqa: F401 - seconds, for torch and transformers
@@ -44,7 +47,7 @@ def check_models(params: Params) -> None:
     if collecting:
         gc.enable()
     quiet_libraries()
-    for name in params.models:
+    for name in names:
         gate.check_spec(params.model_specs[name])
 
 
