@@ -69,10 +69,12 @@ def run(
     interrupt.set_message("the run is finished. To commit its iteration: wor record. This command was")
     tracked = recording.track_iterations(paths.experiments())
     show_tracked(tracked)
-    if not profile:
+    if not profile and registry.published_folders(paths.experiments()):
         from wor.recording.agreement import agreement_with_published  # scipy
 
-        if line := agreement_with_published(iteration_folder(registry.workspace_iteration() or ""), paths.experiments()):
+        # By the fingerprint: another clone's iteration may have taken the number of metrics/iteration.json.
+        current = find_current(validation.check_run({}))
+        if current and (line := agreement_with_published(current, paths.experiments())):
             typer.echo(line)
     if tracked.names:
         typer.echo("To commit: wor record")
