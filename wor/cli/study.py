@@ -72,7 +72,7 @@ def run(
     if not profile and registry.published_folders(paths.experiments()):
         from wor.recording.agreement import agreement_with_published  # scipy
 
-        # By the fingerprint: another clone's iteration may have taken the number of metrics/iteration.json.
+        # metrics/iteration.json has the number that it was made with. A merge may have changed it.
         current = find_current(validation.check_run({}))
         if current and (line := agreement_with_published(current, paths.experiments())):
             typer.echo(line)
