@@ -63,7 +63,7 @@ def draw(rng: np.random.Generator, choices: tuple | list) -> Any:
 
 
 def perturbed(rng: np.random.Generator, value: object) -> object:
-    """Return another value of the same type, which may or may not be possible."""
+    """Return another value, mostly of the same type, which may or may not be possible."""
     if isinstance(value, (int, float)):
         return draw(
             rng, (-value, 0, value * 10, value * 1_000_000, value + 0.5, value - 1, str(value), f"{value}x", 1e308, 1e-320)
@@ -72,7 +72,9 @@ def perturbed(rng: np.random.Generator, value: object) -> object:
         return draw(rng, (*TEXTS, value.upper(), f" {value}", value[:-1], value * 2))
     if isinstance(value, list):
         return draw(rng, ([], value * 2, value[::-1], value[:1], value[0] if value else 1))
-    return draw(rng, ({}, [], [value], dict(list(value.items())[:-1]), {**value, "more": 1}))
+    if isinstance(value, dict):
+        return draw(rng, ({}, [], [value], dict(list(value.items())[:-1]), {**value, "more": 1}))
+    return 0  # what an earlier change has put there
 
 
 def mutate_values(rng: np.random.Generator, values: dict) -> str:
