@@ -6,12 +6,13 @@ import signal
 import sys
 from importlib import import_module
 
-from wor.process import interrupt, stage_flags
+from wor.process import commands, interrupt, stage_flags
 
 
 def main() -> None:
     """Run the stage that the command line names first. The other arguments are its options."""
     stage, *options = sys.argv[1:] or [""]
+    commands.ignore_build_settings()
     if stage_flags.FOLDER in os.environ:
         interrupt.end_with_parent(signal.SIGINT)
     interrupt.set_stage(" ".join([stage, *options[1::2]]))

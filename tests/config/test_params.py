@@ -79,6 +79,7 @@ BAD = [
     (put("compute.memory_gib", math.inf), r"compute.memory_gib: inf\. Input should be a finite number"),
     (put("temperature", True), r"temperature: True\. It is not true or false: give a number"),
     (put("criteria.delta_auc", {360: False}), r"criteria.delta_auc.360: False\. It is not true or false"),
+    (put("criteria.delta_auc", {360: 0.1, True: 0.1}), r"a key: True\. It is not true or false"),
     (put("robustness.temperatures", [0.0, True]), r"robustness.temperatures.1: True\. It is not true"),
     (put("dataset_specs.wiki.instruction", "a\x1b[2J"), r"dataset_specs.wiki.instruction: 'a.x1b\[2J'\. Remove the control"),
     (put("prompt.frames", ["a", "b\ud800", "c", "d"]), r"prompt.frames.1: 'b.ud800'\. Remove the control character '.ud800'"),

@@ -543,13 +543,13 @@ def require_plain(value: object, key: str = "") -> None:
     """
     if isinstance(value, dict):
         for name, entry in value.items():
-            require_plain(str(name))
+            require_plain(name if isinstance(name, bool) else str(name))
             require_plain(entry, f"{key}.{name}".removeprefix("."))
     elif isinstance(value, list):
         for number, entry in enumerate(value):
             require_plain(entry, f"{key}.{number}")
     elif isinstance(value, bool) and not set(key.split(".")) & set(MAY_BE_TRUE):
-        raise UserError(key, value, "It is not true or false: give a number, or a text in quotes")
+        raise UserError(key or "a key", value, "It is not true or false: give a number, or a text in quotes")
     elif isinstance(value, str):
         hidden = [character for character in value if _is_hidden(character)]
         if hidden:
