@@ -39,16 +39,17 @@ def check_models(params: Params, names: Sequence[str]) -> None:
     if not names:
         return
     collecting = gc.isenabled()
-    gc.disable()  # garbage collection would take a fifth of the imports' time
-    import wor.engine.load  # noqa: F401 - seconds, for torch and transformers
-    from wor.machine.libraries import quiet_libraries
-    from wor.weights import gate
+    gc.disable()  # it would take a fifth of the time in which torch and transformers are imported
+    try:
+        from wor.machine.libraries import quiet_libraries
+        from wor.weights import gate
 
-    if collecting:
-        gc.enable()
-    quiet_libraries()
-    for name in names:
-        gate.check_spec(params.model_specs[name])
+        quiet_libraries()
+        for name in names:
+            gate.check_spec(params.model_specs[name])
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def uncommitted_parameters() -> list[str]:
