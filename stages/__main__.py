@@ -29,6 +29,7 @@ def main() -> None:
 
     print_in_any_encoding()
     with one_line_errors():
+        commands.require_docstrings()
         if stage not in (stages := graph.load_graph()):
             raise UserError("stage", repr(stage), f"Name one of {', '.join(stages)}")
         module = import_module(f"stages.{stage}")

@@ -5,6 +5,7 @@ by a command that writes.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -136,12 +137,17 @@ def run(
     )
 
 
+def plain(output: bytes, study: Path) -> bytes:
+    """Return what was printed without colours and without the study's place."""
+    return re.sub(rb"\x1b\[[0-9;]*m", b"", output).replace(str(study).encode(), b"STUDY")
+
+
 @cache
 def expected(command: tuple[str, ...]) -> tuple[int, bytes]:
     """Return what a command does in this shell, in a clone of this commit."""
     with workplace() as (study, _):
         done = run(study, study, command, {}, 0o022)
-        return done.returncode, done.stdout.replace(str(study).encode(), b"STUDY")
+        return done.returncode, plain(done.stdout, study)
 
 
 def run_case(number: int) -> Outcome:
@@ -155,7 +161,7 @@ def run_case(number: int) -> Outcome:
             changes |= draw(rng, settings)
         before, head = tree(decoy), git(study, "rev-parse", "HEAD")
         done = run(study, study, command, changes, int(rng.choice([0o022, 0o077, 0o000, 0o002])))
-        code, output = done.returncode, done.stdout.replace(str(study).encode(), b"STUDY")
+        code, output = done.returncode, plain(done.stdout, study)
         lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         where = f"wor {' '.join(command)} with {changes}: "
         changed = [line for line in git(study, "status", "--porcelain", "--ignored").splitlines() if "__pycache__" not in line]

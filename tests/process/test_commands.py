@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.root import ROOT
 from wor import paths
 from wor.errors import UserError
 from wor.process import commands
@@ -128,3 +129,17 @@ class TestHeadCommit:
         error = self.refusal()
         assert error.value.startswith("not a git repository: ")
         assert "git init" not in error.remedy
+
+
+def test_a_python_without_docstrings_and_a_date_of_builds_stop_nothing_halfway(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONOPTIMIZE": "2"}
+    command = [sys.executable, "-m", "wor.cli", "measures", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: PYTHONOPTIMIZE: 2. transformers reads docstrings: unset it")
+    assert "PYTHONOPTIMIZE" not in commands.child_environment()
+    code = (
+        "from wor.cli import main; import sys; sys.argv = ['wor', 'measures', '--json']\ntry: main()\nfinally: import numpy.f2py"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": "yesterday"}
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True).returncode == 0

@@ -12,4 +12,5 @@ def main() -> None:
 
     print_in_any_encoding()
     with one_line_errors():
+        commands.require_docstrings()
         app(prog_name="wor")

@@ -23,12 +23,18 @@ _GIT_KEPT = re.compile(
     r"|EXEC_PATH|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM|LFS_|TRACE|CURL_)"
 )
 # Where other code, another project, or another language and encoding would come from.
-_DROPPED = re.compile(r"PYTHON(HOME|PATH|SAFEPATH|IOENCODING)|DVC_(ROOT|STAGE|EXP_NAME|EXP_BASELINE_REV)|LC_.*|LANGUAGE")
+_DROPPED = re.compile(r"PYTHON(HOME|PATH|SAFEPATH|IOENCODING|OPTIMIZE)|DVC_(ROOT|STAGE|EXP_NAME|EXP_BASELINE_REV)|LC_.*|LANGUAGE")
 
 
 def ignore_build_settings() -> None:
     """Remove what is meant for builds of packages. numpy stops at a date that is no number."""
     os.environ.pop("SOURCE_DATE_EPOCH", None)
+
+
+def require_docstrings() -> None:
+    """Raise UserError where Python has removed docstrings, without which transformers stops."""
+    if sys.flags.optimize > 1:
+        raise UserError("PYTHONOPTIMIZE", sys.flags.optimize, "transformers reads docstrings: unset it, or set it to 1")
 
 
 def names_repository(variable: str) -> bool:
