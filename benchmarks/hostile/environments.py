@@ -28,7 +28,7 @@ COMMANDS = (
     ("check", "-S", "temprature=1"),
     ("runs", "--json"),
     ("registry", "--json"),
-    ("measures",),
+    ("measures", "--json"),
     ("results", "nonsense"),
     ("compare", "a", "b"),
     ("verify",),
