@@ -56,7 +56,7 @@ def test_rows_are_read_with_their_places(tmp_path, content, places):
         (b"<!DOCTYPE html>\n<html>", "is a web page, not JSON lines. Download the file itself"),
         (b"id;q\n1;Q?\n", r"is a table with semicolons, not JSON lines. Convert it with pandas: read_csv\('rows.jsonl', sep=';'"),
         (b"id,q\n1,Q?,x\n", "is a table with commas"),
-        (b'{"q": 1}\n\n{"q": 2,}\n', "not JSON lines: line 3, column 9: (Expecting|Illegal)"),
+        (b'{"q": 1}\n\n{"q": 2,}\n', "not JSON lines: line 3, column [89]: (Expecting|Illegal)"),
         (b'{"q": 1}\r{"q": \r', "line 2, column 7: Expecting value"),
         (b'{"q": 1}\n{"q": \'x\'}\n', "line 2, column 7: Expecting value"),
         (b'[{"q": 1},\n{"q": 2}\n{"q": 3}]', "line 3, column 1: Expecting ',' delimiter"),
