@@ -143,6 +143,11 @@ def read_records(folder: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     return pd.read_parquet(folder / TABLE), read_arrays(folder / ARRAYS)
 
 
+def files_by_name(folder: Path) -> dict[str, Path]:
+    """Return every file below a folder by its path in it, with slashes."""
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def require_fetched(path: Path) -> None:
     """Raise UserError for a git-LFS pointer in place of the file."""
     with open(path, "rb") as stream:

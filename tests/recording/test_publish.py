@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from wor import paths
+from wor import paths, storage
 from wor.errors import UserError
 from wor.iterations import lookup, registry, verify
 from wor.iterations.compare import compare_iterations
@@ -39,13 +39,13 @@ def test_it_holds_every_number_and_no_text(experiments):
     names = {path.name for path in (source / "results").iterdir()}
     assert {path.name for path in (folder / "results").iterdir()} == names
     assert {path.name for path in folder.iterdir()} == {*publish.PARTS, "manifest.json", "report.html"}
-    content = b"".join(path.read_bytes() for path in verify.files_of(folder))
+    content = b"".join(path.read_bytes() for path in storage.files_by_name(folder).values())
     items = [json.loads(line) for path in (source / "items").iterdir() for line in path.read_text().splitlines()]
     bodies = [item["prompt"].split("\n\n")[1][:60] for item in items]  # the frame stands before it
     responses = Iteration(source).items()["text"]
     assert len(bodies) > 60
     assert not [text for text in [*bodies, *(text[:30] for text in responses if len(text) > 30)] if text.encode() in content]
-    assert sum(path.stat().st_size for path in verify.files_of(folder)) < publish.MAX_BYTES
+    assert sum(path.stat().st_size for path in storage.files_by_name(folder).values()) < publish.MAX_BYTES
 
 
 def test_its_figures_and_its_row_have_its_name(experiments):

@@ -10,10 +10,6 @@ from wor.iterations import registry
 EDITABLE = ("comments",)  # the registry's columns that a person writes
 
 
-def files_of(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
 def folders_by_name(experiments: Path) -> dict[str, Path]:
     """Return every folder with an iteration's name, oldest first, also without a manifest."""
     entries = sorted(experiments.glob("iteration_*"), key=lambda path: (len(path.name), path.name))  # 999 before 1000
@@ -34,7 +30,7 @@ def folder_faults(folder: Path) -> list[str]:
         faults.append(f"{paths.MANIFEST}: is that of {identifier}")
     if row.get("fingerprint") != manifest.get("fingerprint", "")[:16]:
         faults.append(f"{paths.MANIFEST}: its fingerprint is not its registry row's")
-    files = {path.relative_to(folder).as_posix(): path for path in files_of(folder)}
+    files = storage.files_by_name(folder)
     for name, digest in sealed.items():
         if name not in files:
             faults.append(f"{name}: missing")

@@ -15,7 +15,7 @@ from wor import paths, storage
 from wor.analysis import criteria as criterion
 from wor.config.params import Params
 from wor.figures import FIGURES
-from wor.iterations import registry, verify
+from wor.iterations import registry
 from wor.iterations.configuration import used_parameters
 from wor.iterations.load import Iteration
 from wor.machine import environment
@@ -158,8 +158,7 @@ def _write_contents(folder: Path, name: str, params: Params, copies: dict[str, P
 
     row = _row(params, stats, summary, criteria, about, identity)
     storage.write_text(folder / paths.NOTES, markdown.render_notes(name, row, stats, criteria))
-    files = {path.relative_to(folder).as_posix(): storage.sha256(path) for path in verify.files_of(folder)}
-    files.pop(paths.NOTES)
+    files = {name: storage.sha256(path) for name, path in storage.files_by_name(folder).items() if name != paths.NOTES}
     write_report_and_manifest(folder, {"iteration_id": name, "fingerprint": identity, "registry": row, "files": files})
 
 

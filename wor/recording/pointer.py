@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from wor import paths
+from wor import paths, storage
 from wor.process import commands
 
 
@@ -28,8 +28,7 @@ def parse_pointer(text: str) -> dict | None:
 
 def list_md5(folder: Path) -> dict[str, str]:
     """Return the md5 of each file by its path in the folder."""
-    files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if file.is_file())
-    return {name: _md5(file) for name, file in files}
+    return {name: _md5(file) for name, file in storage.files_by_name(folder).items()}
 
 
 def folder_md5(files: dict[str, str]) -> str:

@@ -36,15 +36,17 @@ def publish(folder: Path, name: str) -> Path:
         with tempfile.TemporaryDirectory(prefix=".publishing-", dir=experiments) as temporary:
             building = Path(temporary) / name
             building.mkdir()
-            for path in _published_files(folder):
-                copy = building / path.relative_to(folder).as_posix().replace(f"__{folder.name}", f"__{name}")
+            for part, path in storage.files_by_name(folder).items():
+                if part.partition("/")[0] not in PARTS or path.suffix == ".pdf":  # a figure's PDF repeats its SVG
+                    continue
+                copy = building / part.replace(f"__{folder.name}", f"__{name}")
                 copy.parent.mkdir(exist_ok=True)
                 shutil.copyfile(path, copy)
             row = {**source["registry"], "iteration_id": name}
-            files = {path.relative_to(building).as_posix(): storage.sha256(path) for path in verify.files_of(building)}
+            files = {part: storage.sha256(path) for part, path in storage.files_by_name(building).items()}
             manifest = {"iteration_id": name, "published_from": folder.name, "fingerprint": source["fingerprint"]}
             write_report_and_manifest(building, {**manifest, "registry": row, "files": files})
-            size = sum(path.stat().st_size for path in verify.files_of(building))
+            size = sum(path.stat().st_size for path in storage.files_by_name(building).values())
             if size > MAX_BYTES:
                 remedy = "Git would hold it for ever: publish a smaller study"
                 raise UserError(folder.name, f"{size / 1e6:.1f} MB without its texts, over {MAX_BYTES / 1e6:g} MB", remedy)
@@ -54,8 +56,3 @@ def publish(folder: Path, name: str) -> Path:
     except OSError as error:
         raise storage.cannot_write(target, error) from error
     return target
-
-
-def _published_files(folder: Path) -> list[Path]:
-    """Return the files that are published. A figure's PDF repeats its SVG."""
-    return [path for path in verify.files_of(folder) if path.relative_to(folder).parts[0] in PARTS and path.suffix != ".pdf"]

@@ -107,7 +107,7 @@ def find_cached(repo: str, revision: str, kind: Kind, selection: FileSelection) 
 
 def list_files(folder: Path) -> list[str]:
     """Return the path in the repository of every file in a commit's folder."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(storage.files_by_name(folder))
 
 
 def verify_files(repo: str, kind: Kind, commit: str, files: Iterable[Path]) -> None:
