@@ -18,15 +18,18 @@ def main(params, log):
     local_files = {model: folders.local_files(params.model_specs[model]) for model in params.models}
     local_files |= {dataset: datasets.local_files(params.spec(dataset)) for dataset in params.datasets}
     # By name and not by path, so that clones have equal stages and record no folder of a machine.
-    digests = {f"{name}/{path.name}": storage.sha256(path) for name, files in local_files.items() for path in files}
-    validation.check_models(params, [name for name in params.models if not _is_recorded(name, params, digests)])
-    storage.write_json(paths.CHECK, {"schema": sorted(Params.model_fields), "local_files": digests})
+    digests = {name: {path.name: storage.sha256(path) for path in files} for name, files in local_files.items()}
+    validation.check_models(params, [name for name in params.models if not _is_recorded(name, params, digests[name])])
+    listed = {f"{name}/{file}": digest for name, files in digests.items() for file, digest in files.items()}
+    storage.write_json(paths.CHECK, {"schema": sorted(Params.model_fields), "local_files": listed})
 
 
 def _is_recorded(model: str, params: Params, digests: dict[str, str]) -> bool:
-    """Whether stage models has checked this very model. To check it again takes seconds."""
+    """Whether stage models has checked this very model, by its local files' digests.
+
+    To check it again takes seconds.
+    """
     if not paths.card(model).is_file():
         return False
     card, entry = storage.read_json(paths.card(model)), params.model_specs[model].model_dump(exclude_defaults=True)
-    own = {name.partition("/")[2]: digest for name, digest in digests.items() if name.startswith(f"{model}/")}
-    return {**card["source"], "commit": ""} == {**entry, "commit": ""} and own.items() <= card["files"].items()
+    return {**card["source"], "commit": ""} == {**entry, "commit": ""} and digests.items() <= card["files"].items()

@@ -235,7 +235,7 @@ def test_a_recorded_model_is_checked_again_once_it_or_its_entry_changes(folder, 
 
     def is_recorded(**entry):
         specs = {"tiny": local(folder, **entry)}
-        digests = {f"tiny/{path.name}": storage.sha256(path) for path in folders.local_files(specs["tiny"])}
+        digests = {path.name: storage.sha256(path) for path in folders.local_files(specs["tiny"])}
         return check._is_recorded("tiny", settings.model_copy(update={"model_specs": specs}), digests)
 
     assert not is_recorded()

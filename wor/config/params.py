@@ -39,9 +39,9 @@ def _slug(value: str) -> str:
 
 
 AnswerKind = Literal["number", "yesno", "none"]
-# Files beside those of the datasets. Earlier versions wrote `twin`.
-MAY_BE_TRUE = ("begin_token", "chat_template_kwargs")
 ROLES = ("reasoning", "control")
+MAY_BE_TRUE = ("begin_token", "chat_template_kwargs")
+# Files beside those of the datasets. Earlier versions wrote `twin`.
 RESERVED = ("calibration", "temperatures", "literal", "twin", "nulls", "settings", "designs")
 LABEL = "The model's name in tables, figures and file names."
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description=LABEL)]

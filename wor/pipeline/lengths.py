@@ -28,17 +28,22 @@ def require_fit(params: Params, readers: Sequence[Reader], built: Mapping[str, S
     held_out = [*selection.calibration_controls(items), *selection.reference_reasoning(items, params)]
     scored = [item for group in selection.heads_items(items, params).values() for item in group]
     copied = build.assemble_prompt(params.prompt.frames[0], "", params.designs.copy_instruction)
-    texts = [("designs.copy_instruction", [copied], 2 * room, f"Lower max_new_tokens ({room})")]  # a text, and its copy
-    for item in [*held_out, *evaluation_items(items)]:
-        remedy = f"{_leave_out(item, built)} max_new_tokens ({room})"
-        texts.append((item.item_id, [item.prompt, *item.paraphrases], room, remedy))
-    texts += [(item.item_id, [item.prompt], span, f"{_leave_out(item, built)} heads.span ({span})") for item in scored]
+    texts: list[tuple[Item | None, list[str], int, str]] = [
+        (None, [copied], 2 * room, f"max_new_tokens ({room})")
+    ]  # a text, and its copy
+    texts += [
+        (item, [item.prompt, *item.paraphrases], room, f"max_new_tokens ({room})")
+        for item in [*held_out, *evaluation_items(items)]
+    ]
+    texts += [(item, [item.prompt], span, f"heads.span ({span})") for item in scored]
     for reader in readers:
-        for name, prompts, following, remedy in texts:
+        for item, prompts, following, setting in texts:
             tokens = max(map(reader.count, prompts))
             if tokens + following > reader.context:
+                name = item.item_id if item else "designs.copy_instruction"
                 value = f"{tokens} tokens, and up to {following} follow. The context of {reader.label} holds {reader.context}"
-                raise UserError(name, value, f"{remedy}, or take a model with a longer context")
+                lower = _leave_out(item, built) if item else "Lower"
+                raise UserError(name, value, f"{lower} {setting}, or take a model with a longer context")
 
 
 def _leave_out(item: Item, built: Mapping[str, Sequence[Item]]) -> str:
