@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from benchmarks.hostile.outcome import FAULTS, Outcome, judge
+from benchmarks.hostile.outcome import FAULTS, REFUSED, Outcome, judge
 from benchmarks.hostile.parameters import draw
 from tests.helpers.tiny import tiny_config, tiny_tokenizer
 from wor.config.params import LocalModel
@@ -176,19 +176,18 @@ def run_case(number: int) -> Outcome:
         unusable = mutate(rng, folder)
         spec = LocalModel(source="local", label="m", path=str(folder))
 
-        def wrong_card(card: object) -> str:
-            # NaN stands in no header: the self-test finds it when the weights are loaded.
-            return unusable if not unusable.startswith("nan") else ""
-
-        outcome = judge(lambda: identity_card.make_card(spec), wrong_card)
-        if outcome.kind in (*FAULTS, "refused"):
+        # NaN stands in no header: the self-test finds it when the weights are loaded.
+        late_fault = unusable.startswith("nan")
+        card: dict = {}
+        outcome = judge(lambda: card.update(identity_card.make_card(spec)), lambda _: "" if late_fault else unusable)
+        if outcome.kind in (*FAULTS, REFUSED):
             return outcome
-        card = identity_card.make_card(spec)
         loaded = judge(
             lambda: load(folder, choose_device("cpu", "float32", 1)), functools.partial(wrong_model, folder, card, unusable)
         )
-        late = loaded.kind == "refused" and not unusable.startswith("nan")
-        return Outcome("silent acceptance", f"refused only when it is loaded: {loaded.detail}") if late else loaded
+        if loaded.kind == REFUSED and not late_fault:
+            return Outcome("silent acceptance", f"refused only when it is loaded: {loaded.detail}")
+        return loaded
 
 
 def wrong_model(folder: Path, card: dict, unusable: str, lm: Any) -> str:
@@ -196,14 +195,12 @@ def wrong_model(folder: Path, card: dict, unusable: str, lm: Any) -> str:
     if unusable:
         return unusable
     own = dict(lm.hf.named_parameters())
-    for path in sorted(folder.glob("*.safetensors")):
-        for name, tensor in load_file(path).items():
-            if name not in own or not torch.equal(own[name].data, tensor.to(own[name].dtype)):
-                return f"{name} is not the file's"
-    stored = {name for path in folder.glob("*.safetensors") for name in load_file(path)}
-    if lost := set(own) - stored:
+    stored = {name: tensor for path in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(path).items()}
+    for name, tensor in stored.items():
+        if name not in own or not torch.equal(own[name].data, tensor.to(own[name].dtype)):
+            return f"{name} is not the file's"
+    if lost := own.keys() - stored.keys():
         return f"{sorted(lost)[0]} is in no file"
     if card["n_params"] != sum(part.numel() for part in own.values()):
         return f"the card counts {card['n_params']} parameters"
-    ids = lm.encode("How many are there?") if hasattr(lm, "encode") else [1, 2, 3]
-    return "" if max(ids) < lm.unembed.weight.shape[0] else "a token beyond the vocabulary"
+    return "" if max(lm.encode("How many are there?")) < lm.unembed.weight.shape[0] else "a token beyond the vocabulary"

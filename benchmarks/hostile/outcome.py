@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from wor.errors import UserError
@@ -38,8 +37,3 @@ def judge_line(line: str, error: UserError | None = None) -> Outcome:
         return Outcome("several lines", line[:600])
     parts = (error.key, str(error.value), error.remedy) if error else (line,)
     return Outcome(REFUSED, line) if all(part.strip() for part in parts) else Outcome("no remedy", line)
-
-
-def leftovers(folder: Path, before: set[Path]) -> list[str]:
-    """Return the files that appeared below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in set(folder.rglob("*")) - before if path.is_file())
