@@ -6,13 +6,12 @@ import signal
 import sys
 from importlib import import_module
 
-from wor.process import commands, interrupt, stage_flags
+from wor.process import interrupt, stage_flags
 
 
 def main() -> None:
     """Run the stage that the command line names first. The other arguments are its options."""
     stage, *options = sys.argv[1:] or [""]
-    commands.ignore_build_settings()
     if stage_flags.FOLDER in os.environ:
         interrupt.end_with_parent(signal.SIGINT)
     interrupt.set_stage(" ".join([stage, *options[1::2]]))
@@ -22,14 +21,16 @@ def main() -> None:
     gc.disable()  # garbage collection would take a fifth of the imports' time
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")  # a stage shows its own progress bar
+    from wor.process.exit import ignore_build_settings, one_line_errors, print_in_any_encoding, require_docstrings
+
+    ignore_build_settings()
     from wor.errors import UserError
     from wor.pipeline import graph
     from wor.pipeline.stage import run_stage
-    from wor.process.exit import one_line_errors, print_in_any_encoding
 
     print_in_any_encoding()
     with one_line_errors():
-        commands.require_docstrings()
+        require_docstrings()
         if stage not in (stages := graph.load_graph()):
             raise UserError("stage", repr(stage), f"Name one of {', '.join(stages)}")
         module = import_module(f"stages.{stage}")

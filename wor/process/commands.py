@@ -26,17 +26,6 @@ _GIT_KEPT = re.compile(
 _DROPPED = re.compile(r"PYTHON(HOME|PATH|SAFEPATH|IOENCODING|OPTIMIZE)|DVC_(ROOT|STAGE|EXP_NAME|EXP_BASELINE_REV)|LC_.*|LANGUAGE")
 
 
-def ignore_build_settings() -> None:
-    """Remove what is meant for builds of packages. numpy stops at a date that is no number."""
-    os.environ.pop("SOURCE_DATE_EPOCH", None)
-
-
-def require_docstrings() -> None:
-    """Raise UserError where Python has removed docstrings, without which transformers stops."""
-    if sys.flags.optimize > 1:
-        raise UserError("PYTHONOPTIMIZE", sys.flags.optimize, "transformers reads docstrings: unset it, or set it to 1")
-
-
 def names_repository(variable: str) -> bool:
     """Whether a variable may point git to another repository, or change what it prints."""
     return variable.startswith("GIT_") and not _GIT_KEPT.match(variable)

@@ -23,6 +23,17 @@ def print_in_any_encoding() -> None:
             stream.reconfigure(errors="replace")
 
 
+def ignore_build_settings() -> None:
+    """Remove what is meant for builds of packages. numpy stops at a date that is no number."""
+    os.environ.pop("SOURCE_DATE_EPOCH", None)
+
+
+def require_docstrings() -> None:
+    """Raise UserError where Python has removed docstrings, without which transformers stops."""
+    if sys.flags.optimize > 1:
+        raise UserError("PYTHONOPTIMIZE", sys.flags.optimize, "transformers reads docstrings: unset it, or set it to 1")
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn an exception into one line on stderr and an exit code.
