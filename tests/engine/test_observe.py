@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from wor.engine import ablate
+from wor.engine import ablate, states
 from wor.engine.capture import Span, capture, registered_hooks
-from wor.engine.observe import Alternatives, PromptAndContinuation, observe
+from wor.engine.observe import PASSES, Alternatives, PromptAndContinuation, observe
+from wor.measures.item_arrays import PASS
 
 SEQUENCES = [
     PromptAndContinuation([5, 9, 2, 7, 11, 3], [4, 8, 15, 16, 23, 42, 6, 1], start=2, end=6),
@@ -124,6 +125,25 @@ def test_without_a_replacement_all_but_the_ablations_is_the_same(case, lm64):
     for name, array in others.items():
         assert np.array_equal(array, arrays[name], equal_nan=True)
     assert again.continuation == scores.continuation
+
+
+def test_each_pass_is_timed_and_its_arrays_are_known(case, lm64):
+    """Leave each pass out, and look which arrays are gone."""
+    sequence, arrays, _, (replacement, belief, paraphrase) = case
+    by_pass = {name: {array for array in arrays if PASS.get(array, "forward") == name} for name in PASSES}
+    assert by_pass["states"] == states.describe_states(lm64, capture(lm64, sequence.ids, sequence.predictions), belief).keys() - {
+        "attention_squares"
+    }
+    for left_out, paraphrases, stand_in, lens in (
+        ("paraphrases", [], replacement, True),
+        ("ablation", [paraphrase], None, True),
+        ("lens", [paraphrase], replacement, False),
+    ):
+        lm64.seconds.clear()
+        others, _ = observe(lm64, sequence, paraphrases, "mlp", stand_in, belief, lens)
+        assert {name for name, array in others.items() if array.size} == arrays.keys() - by_pass[left_out]
+        assert lm64.seconds.keys() == set(PASSES) - {left_out}
+        assert min(lm64.seconds.values()) > 0
 
 
 def test_alternatives_are_what_another_choice_would_have_given(case, lm64):

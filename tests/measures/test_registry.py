@@ -9,7 +9,17 @@ from wor.config import preregistration
 from wor.config.params import Rev
 from wor.measures import ape, apl, apl_given_entropy, dtr, sib
 from wor.measures.item_arrays import ItemArrays
-from wor.measures.registry import COMPONENTS, LABELS, MEANINGS, MEASURES, PUBLISHED, RIVALS, SCORES, compute_measures
+from wor.measures.registry import (
+    COMPONENTS,
+    LABELS,
+    MEANINGS,
+    MEASURES,
+    PUBLISHED,
+    RIVALS,
+    SCORES,
+    compute_measures,
+    seconds_per_item,
+)
 
 LAYERS, WINDOW = 6, 8
 
@@ -50,6 +60,15 @@ def test_a_measure_without_its_material_has_no_column(item, settings):
     assert list(compute_measures(without, settings.measures)) == list(COMPONENTS)
     names = {measure.name for measure in PUBLISHED if set(measure.required_arrays) <= item.arrays.keys()}
     assert compute_measures(item, settings.measures).keys() == names | set(SCORES[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("ape", 1), ("entropy_slope", 1), ("apl", 11), ("sib", 101), ("dtr", 1001), ("stalt", 10001), ("rev", 111)],
+)
+def test_a_measure_costs_the_forward_pass_and_what_it_needs_beside(name, seconds):
+    passes = {"forward": 1, "ablation": 10, "paraphrases": 100, "lens": 1000, "states": 10000}
+    assert seconds_per_item(name, passes) == seconds
 
 
 def test_an_item_without_a_window_has_no_measure(item, settings):

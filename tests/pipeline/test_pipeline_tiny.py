@@ -15,6 +15,7 @@ import yaml
 
 from tests.helpers.study import Study
 from wor import storage
+from wor.engine.observe import PASSES
 from wor.iterations import compare
 from wor.measures.registry import COMPONENTS, HEADS, RIVALS
 
@@ -109,6 +110,7 @@ def test_the_iteration_holds_everything(ran):
     assert environment["packages"]["torch"].startswith("2.13")
     timing = ran.json("experiments/iteration_001/timing.json")
     assert len(timing["stages"]) == len(ALL) - 1  # check keeps no log
+    assert timing["passes"]["activations tiny wiki"].keys() == {*PASSES, "n"}
     assert environment["preregistration"]["committed"] == ran.run("git", "log", "-1", "--format=%cI").stdout.strip()
     log = (folder / "logs" / "run.log").read_text()
     for stage in ("models", "ids", "reference", "activations", "nulls", "temperatures", "heads", "metrics", "stats", "figures"):

@@ -7,7 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from wor.iterations import results
+from wor.measures.registry import PUBLISHED, SCORES
 from wor.report import tables, terminal
+from wor.report.formatting import measure_label
 from wor.report.verdict import verdict_lines
 
 pytestmark = pytest.mark.dvc
@@ -35,6 +38,16 @@ def test_all_tables_are_behind_an_option(iteration):
     assert len(captions) > 5
     assert [caption for caption in captions if caption not in whole] == []
     assert [caption for caption in captions if caption in short] == [tables.results(result).caption]
+
+
+def test_the_trial_says_what_each_measure_costs(iteration):
+    (model,) = iteration.models
+    table = tables.trial(results.load_results(iteration.folder)["models"][model])
+    seconds = {str(row[0]): float(row[-1]) for row in table.rows if row[-1]}
+    assert seconds.keys() >= {measure_label(name) for name in (*SCORES, *(measure.name for measure in PUBLISHED))}
+    assert 0 < seconds["APE"] < seconds["APL"] < seconds["REV"]
+    stages = [stage["seconds"] for stage in iteration.timing["stages"] if stage["stage"].startswith(f"activations {model} ")]
+    assert seconds["REV"] < sum(stages)
 
 
 def test_the_notes_hold_the_verdict_and_room_for_a_person(iteration):

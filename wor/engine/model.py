@@ -1,7 +1,10 @@
 """A language model with its layers, heads, norm and unembedding at hand."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import torch
 from torch import nn
 from transformers import GenerationConfig
 
@@ -44,6 +47,7 @@ class LM(Readout):
         self.hf, self.tokenizer = hf.eval().requires_grad_(False), tokenizer
         self.set_memory(memory, reason)
         self.largest_batches: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
         self.base, self.layers = hf.base_model, architectures.layers(hf)
         names = architectures.ARCHITECTURES[type(hf).__name__]
         self.norm = hf.get_submodule(names.norm)
@@ -63,6 +67,15 @@ class LM(Readout):
     def set_memory(self, memory: int, reason: str) -> None:
         """Set the budget of bytes beside the weights, and the ``reason`` for it."""
         self.memory, self.budget = memory, (memory, reason)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add to ``seconds[name]`` what the block takes, with all that it starts on the device."""
+        began = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     @property
     def end_tokens(self) -> frozenset[int]:

@@ -11,6 +11,8 @@ from wor.engine import ablate, states, unembed
 from wor.engine.capture import Span, capture, mean_beliefs
 from wor.engine.model import LM
 
+PASSES = ("forward", "paraphrases", "states", "ablation", "lens")  # each is timed
+
 
 @dataclass(frozen=True)
 class PromptAndContinuation:
@@ -81,6 +83,8 @@ def observe(
 ) -> tuple[dict[str, np.ndarray], TokenScores]:
     """Return one item's arrays and scores. W window tokens, L layers, H heads, P paraphrases.
 
+    To ``lm.seconds`` it adds what each of PASSES took.
+
     Entry w along W belongs to the prediction that the window's token w was drawn from.
 
     Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. None leaves
@@ -102,7 +106,8 @@ def observe(
         `states.PROMPT_DEPTHS`. The arrays of `states.describe_states`.
     kl_NAME, cosine_NAME : with each of the ``alternatives``; [layers, W] and [P, L + 1].
     """
-    clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1, state_at=len(sequence.prompt) - 1)
+    with lm.timed("forward"):
+        clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1, state_at=len(sequence.prompt) - 1)
     centres = {"cosine": belief}
     if alternatives:
         centres |= {f"cosine_{name}": centre for name, centre in alternatives.centres.items()}
@@ -111,28 +116,33 @@ def observe(
         start, end = sequence.start, sequence.end
         others = [PromptAndContinuation(prompt, sequence.continuation, start, end) for prompt in paraphrases]
         sequences, windows = [other.ids_before_last for other in others], [other.predictions for other in others]
-        beliefs, fluency = mean_beliefs(lm, clean, sequences, windows, [*map(len, paraphrases)])
+        with lm.timed("paraphrases"):
+            beliefs, fluency = mean_beliefs(lm, clean, sequences, windows, [*map(len, paraphrases)])
         own = clean.hidden.float().mean(1)
         for name, centre in centres.items():
             centre = centre.to(lm.device)
             cosines[name] = torch.cosine_similarity(own - centre, beliefs - centre, dim=-1)
+    with lm.timed("states"):
+        described = states.describe_states(lm, clean, belief)
     arrays = {
         "entropy": clean.entropy.mean(1),
         "entropy_no_sink": clean.entropy_no_sink.mean(1),
         "entropy_heads": (clean.entropy / clean.visible.log()[:, None]).mean(-1),
         **cosines,
-        **states.describe_states(lm, clean, belief),
+        **described,
         "prompt_state": clean.state[[round(depth * lm.n_layers) for depth in states.PROMPT_DEPTHS]],
     }
     if replacement is not None:
-        arrays["kl"] = ablate.layer_kl(lm, clean, component, replacement)
+        with lm.timed("ablation"):
+            arrays["kl"] = ablate.layer_kl(lm, clean, component, replacement)
     if alternatives:
         for name, stand_ins in alternatives.stand_ins.items():
             replacements = stand_ins or [ablate.window_mean(clean, component)]
             repeats = [ablate.layer_kl(lm, clean, component, stand_in, alternatives.layers) for stand_in in replacements]
             arrays[f"kl_{name}"] = torch.stack(repeats).mean(0)
     if lens:
-        arrays |= _read_lens(unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]))
+        with lm.timed("lens"):
+            arrays |= _read_lens(unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]))
     scores = _token_scores(clean.scores, sequence)._replace(paraphrases=fluency)
     return {name: array.float().cpu().numpy() for name, array in arrays.items()}, scores
 

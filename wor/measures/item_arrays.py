@@ -20,6 +20,11 @@ BY_TOKEN = {
     "step_cosine", "step_entropy", "hoyer", "top_energy", "lens_kl", "lens_probability", "lens_flip",
 }  # fmt: skip
 BY_PART = {"part_cosine", "block_influence", "chain", "participation", "lens_entropy"}
+# What computes an array after the forward pass, by its name in `engine.observe.PASSES`.
+_STATES = ("norm", "step_weighted", "step_mean", "step_cosine", "step_entropy", "part_cosine", "block_influence", "chain")
+_LENS = ("jsd", "lens_kl", "lens_probability", "lens_flip", "lens_entropy")
+PASS = {"kl": "ablation", "cosine": "paraphrases"}
+PASS |= dict.fromkeys((*_STATES, "participation", "hoyer", "top_energy"), "states") | dict.fromkeys(_LENS, "lens")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The registry of measures. Whatever computes, tests or plots a measure iterates over it."""
 
 import sys
+from collections.abc import Mapping
 
 from wor.config.params import Measures
 from wor.measures import ape, apl, apl_given_entropy, dtr, rev, sib
@@ -8,7 +9,7 @@ from wor.measures.chain_of_embedding import PUBLISHED as CHAIN_OF_EMBEDDING
 from wor.measures.effective_depth import PUBLISHED as EFFECTIVE_DEPTH
 from wor.measures.head_entropy import PUBLISHED as HEAD_ENTROPY
 from wor.measures.hyperlens import PUBLISHED as HYPERLENS
-from wor.measures.item_arrays import ItemArrays
+from wor.measures.item_arrays import PASS, ItemArrays
 from wor.measures.lens_profile import PUBLISHED as LENS_PROFILE
 from wor.measures.measure import Measure
 from wor.measures.output_entropy import PUBLISHED as OUTPUT_ENTROPY
@@ -77,6 +78,13 @@ def describe_measures() -> list[dict]:
         for measure in PUBLISHED
     ]
     return own + published
+
+
+def seconds_per_item(name: str, passes: Mapping[str, float]) -> float:
+    """Return the seconds of the forward pass and of what else a measure needs, given by pass."""
+    measures = [measure for measure in (*MEASURES, *PUBLISHED) if measure.name == name or (name == "rev" and measure.component)]
+    required = {array for measure in measures for array in measure.required_arrays}
+    return sum(passes[key] for key in {"forward", *(PASS[array] for array in required & PASS.keys())})
 
 
 def compute_measures(item: ItemArrays, settings: Measures) -> dict[str, float]:

@@ -20,7 +20,7 @@ from wor.engine import cost, states
 from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
-from wor.engine.observe import Alternatives, PromptAndContinuation, TokenScores, observe, score_tokens
+from wor.engine.observe import PASSES, Alternatives, PromptAndContinuation, TokenScores, observe, score_tokens
 from wor.engine.parallel import map_items
 from wor.engine.reference import MIN_SAMPLES, Reference, balance, pool_summaries, summarise_run
 from wor.errors import UserError
@@ -202,7 +202,8 @@ def observe_all(
 
     ``lens`` adds the logit lens, which DTR is made from. Without ``ablated`` kl is NaN, which APL
     is made from and most of the time is spent on. ``others`` adds the arrays kl_NAME and
-    cosine_NAME of `engine.observe.Alternatives`.
+    cosine_NAME of `engine.observe.Alternatives`. ``run.seconds`` becomes the mean of what each pass
+    took.
     """
     sections = {"window", "paraphrase", "ablation", "max_new_tokens", "seed"} | ({"stand_ins"} if others else set())
     settings = run.params.model_dump(mode="json", include=sections)
@@ -211,7 +212,10 @@ def observe_all(
     settings_id = [settings, lens, ablated, _digest(reference)]
     if others:
         settings_id += [sorted(others.item_ids), *map(_digest, others.references.values())]
-    return run.shards.run("observed", SHARD_SIZE, responses, _length, _describe, settings_id, work, response_cost)
+    frame, arrays = run.shards.run("observed", SHARD_SIZE, responses, _length, _describe, settings_id, work, response_cost)
+    if timed := [seconds for seconds in frame.pop("seconds") if len(seconds)]:
+        run.seconds.update(zip(PASSES, np.mean(timed, axis=0).tolist(), strict=True), n=len(timed))
+    return frame, arrays
 
 
 def _observe(
@@ -226,22 +230,27 @@ def _observe(
 ) -> Records:
     ablation = params.ablation
 
-    def observe_response(lm: LM, pair: tuple[Response, list[list[int]]]) -> tuple[dict[str, np.ndarray], TokenScores]:
+    def observe_response(
+        lm: LM, pair: tuple[Response, list[list[int]]]
+    ) -> tuple[dict[str, np.ndarray], TokenScores, list[float]]:
         response, paraphrases = pair
         sequence, name = response.sequence, response.item.item_id
         if response.exclusion_reason:
-            return {}, score_tokens(lm, sequence)
+            return {}, score_tokens(lm, sequence), []
         replacement, width = None, sequence.end - sequence.start
         if ablated:
             replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
         alternatives = _alternatives(lm, others, params, name, width) if others else None
-        return observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens, alternatives)
+        lm.seconds.clear()
+        observed = observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens, alternatives)
+        return *observed, [lm.seconds.get(name, 0.0) for name in PASSES]
 
     # Encoded here, as the tokenizer is not thread-safe.
     paraphrases = [[lm.text.encode_prompt(prompt) for prompt in response.item.paraphrases] for response in responses]
     pairs = list(zip(responses, paraphrases, strict=True))
-    arrays, scores = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
-    return pd.DataFrame(list(map(partial(_row, lm), responses, scores))), _pad(lm, arrays, params, lens, others is not None)
+    arrays, scores, seconds = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
+    frame = pd.DataFrame(list(map(partial(_row, lm), responses, scores))).assign(seconds=seconds)
+    return frame, _pad(lm, arrays, params, lens, others is not None)
 
 
 def _alternatives(lm: LM, others: Others, params: Params, item_id: str, width: int) -> Alternatives:

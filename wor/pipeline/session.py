@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -38,15 +38,16 @@ class Session:
     shards: Shards
     identity: dict
     cluster: Cluster | None = None
+    seconds: dict[str, float] = field(default_factory=dict)  # by pass, of an observed item
 
     def null_model(self, null: NullModel) -> Session:
         """Return the session with a null model. Its shards are removed when this one finishes."""
         identity, lm = {**self.identity, "null": null}, make_null_model(self.lm, *null)
         compute = partial(self.cluster.compute, null=null) if self.cluster else compute_serially
-        return replace(self, lm=lm, identity=identity, shards=self.shards.of_model(lm, identity, compute))
+        return replace(self, lm=lm, identity=identity, shards=self.shards.of_model(lm, identity, compute), seconds={})
 
     def finish(self) -> dict:
-        """Remove the shards, and return for env_info.json where and how the model ran."""
+        """Remove the shards, and return where and how the model ran, and how fast."""
         self.shards.collect()
         budget, reason = self.lm.budget
         memory: dict[str, Any] = {"budget_bytes": budget, "reason": reason}
@@ -62,6 +63,8 @@ class Session:
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         }
         summary = {"memory": {**memory, "largest_groups": self.lm.largest_batches}, "compute": compute}
+        if self.seconds:
+            summary["passes"] = self.seconds
         if self.cluster:
             compute["machines"] = self.cluster.machines()
             summary["cluster"] = self.cluster.summary()

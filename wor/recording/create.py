@@ -184,10 +184,12 @@ def seal(folder: Path) -> None:
 
 def _timing(logs: list[dict]) -> dict:
     stages = [{key: log[key] for key in ("stage", "began", "seconds", "peak_memory_mib")} for log in logs]
+    passes = {log["stage"]: log["passes"] for log in logs if "passes" in log}
     return {
         "total_seconds": round(sum(stage["seconds"] for stage in stages), 3),
         "peak_memory_mib": max(stage["peak_memory_mib"] for stage in stages),
         "stages": stages,
+        "passes": passes,
     }
 
 

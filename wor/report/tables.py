@@ -11,7 +11,7 @@ from wor.analysis.estimates import STAND_IN
 from wor.analysis.headline import judged_auroc
 from wor.config.overrides import flatten
 from wor.iterations import results as remarks_of
-from wor.measures.registry import CLAIMS, HEADS, LABELS, MEANINGS, MEASURES, SCORES
+from wor.measures.registry import CLAIMS, HEADS, LABELS, MEANINGS, MEASURES, SCORES, seconds_per_item
 from wor.report.formatting import (
     class_attrition,
     criterion_label,
@@ -69,7 +69,9 @@ def hypotheses(result: dict) -> Table:
         [f"Over the models ({study['rule']}): {study['primary']} {study['status']}. {study['why']}."] if "why" in study else []
     )
     if "study" in registration:
-        notes.append("The primary hypothesis is tested first, the others only behind it, with Holm's correction over them.")
+        in_sequence = registration.get("correction", "fixed-sequence") == "fixed-sequence"
+        over_them = "The primary hypothesis is tested first, the others only behind it, with Holm's correction over them."
+        notes.append(over_them if in_sequence else "p is corrected over all hypotheses (Holm).")
     return Table(f"Hypotheses of prereg.yaml ({registration['kind']})", ["", "claim", "status", "why"], rows, notes=notes)
 
 
@@ -393,7 +395,8 @@ def rivals(result: dict) -> Table:
 
 
 def trial(result: dict) -> Table:
-    """Return what each measure separates and adds. Empty for an earlier version."""
+    """Return what each measure separates, adds and costs. Empty for an earlier version."""
+    passes = result.get("passes") or None
     rows: list[list[Cell]] = [
         [
             measure_term(key),
@@ -403,21 +406,23 @@ def trial(result: dict) -> Table:
             format_estimate(entry["gain"], sign=True),
             format_p(entry["p_holm"]),
             format_estimate(entry["partial"], sign=True),
+            format_number(passes and seconds_per_item(key, passes), ".2g"),
         ]
         for key, entry in _tried(result).items()
     ]
     for depth, entries in result.get("trial", {}).get("linear_feature", {}).items():
         for name, estimate in entries.items():
-            rows.append([f"LiReF at depth {depth}, {name} (supervised)", "higher", format_estimate(estimate), *[""] * 4])
+            rows.append([f"LiReF at depth {depth}, {name} (supervised)", "higher", format_estimate(estimate), *[""] * 5])
     notes = [
         "Claimed: the side of reasoning or effort that a measure's authors claim. Against it is contradicted.",
         "dAUC: over the full baseline, bounded to the claimed side. p: of the coefficient, corrected over all measures (Holm). "
         "Partial r: with the class, given the full baseline's covariates.",
+        "Seconds: mean of an item, in the passes that a measure needs after generation. Measures share these passes.",
         "Most were proposed to tell right from wrong answers of larger models. This contrast is our transfer of them. Intervals "
         "take thresholds as known.",
     ]
-    head = ["measure", "claimed", "AUROC", "claim", "dAUC (full)", "p (Holm)", "partial r"]
-    return _footnoted(Table("The trial: every measure on the same items", head, rows, (2, 4, 5, 6), notes if rows else []))
+    head = ["measure", "claimed", "AUROC", "claim", "dAUC (full)", "p (Holm)", "partial r", "seconds"]
+    return _footnoted(Table("The trial: every measure on the same items", head, rows, (2, 4, 5, 6, 7), notes if rows else []))
 
 
 def trial_designs(result: dict) -> Table:
