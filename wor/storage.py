@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # half of a command's start, and most commands read no table
 
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+PACKED = ".gz"
 TABLE, ARRAYS = "items.parquet", "arrays.safetensors"  # of a folder of records
 
 
@@ -101,7 +102,13 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_csv(path)
+    return pd.read_csv(find_file(path))
+
+
+def find_file(path: Path) -> Path:
+    """Return ``path``, or its gzipped copy, which a published study has of a large table."""
+    packed = path.with_name(f"{path.name}{PACKED}")
+    return packed if packed.is_file() else path
 
 
 def write_jsonl(path: Path, rows: list[dict]) -> None:

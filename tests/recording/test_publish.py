@@ -1,5 +1,6 @@
 """Publish an iteration: git holds it without texts, and every command takes it."""
 
+import gzip
 import json
 import shutil
 
@@ -36,8 +37,14 @@ def experiments(published, tmp_path, monkeypatch):
 def test_it_holds_every_number_and_no_text(experiments):
     folder, source = experiments / "published" / "pilot", experiments / "iteration_001"
     assert verify.folder_faults(folder) == []
-    names = {path.name for path in (source / "results").iterdir()}
-    assert {path.name for path in (folder / "results").iterdir()} == names
+    names = {path.name: path.read_bytes() for path in (source / "results").iterdir()}
+    packed = {path.name: path for path in (folder / "results").glob("*.gz")}
+    plain = {path.name: path for path in (folder / "results").iterdir() if path.name not in packed}
+    assert {name.removesuffix(".gz"): gzip.decompress(path.read_bytes()) for name, path in packed.items()} | {
+        name: path.read_bytes() for name, path in plain.items()
+    } == names
+    assert packed.keys() == {f"{name}.gz" for name, table in names.items() if name.endswith(".csv") and len(table) > 50_000}
+    assert packed
     assert {path.name for path in folder.iterdir()} == {*publish.PARTS, "manifest.json", "report.html"}
     content = b"".join(path.read_bytes() for path in storage.files_by_name(folder).values())
     items = [json.loads(line) for path in (source / "items").iterdir() for line in path.read_text().splitlines()]

@@ -112,8 +112,8 @@ class Iteration:
         """
         prefix = "" if part == "statistics" else f"{self.label(model)}_"
         path = self.folder / "results" / f"{prefix}{part}.csv"
-        if not path.is_file():
-            parts = sorted(table.stem.removeprefix(prefix) for table in path.parent.glob(f"{prefix}*.csv"))
+        if not storage.find_file(path).is_file():
+            parts = sorted(table.name.partition(".csv")[0].removeprefix(prefix) for table in path.parent.glob(f"{prefix}*.csv*"))
             raise UserError("table", repr(part), f"{self.name} has {', '.join(parts)}")
         return storage.read_csv(path)
 

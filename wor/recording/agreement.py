@@ -75,9 +75,7 @@ def agreement_with_published(folder: Path, experiments: Path) -> str:
         used = (used_parameters(read_configuration(part)) for part in (published, folder))
         if differences(*used):
             continue
-        files = [
-            _compare_file(path.name, path, folder / "results" / path.name) for path in sorted((published / "results").iterdir())
-        ]
+        files = [_compare_file(name, published / "results", folder / "results") for name in sorted(_names(published / "results"))]
         values, worst = sum(file.values for file in files), max(files, key=lambda file: file.worst)
         line = f"Against the published study {name}: {values:,} values"
         if not worst.worst:
@@ -96,15 +94,20 @@ def _largest_groups(folder: Path) -> dict[str, dict]:
 
 def compare_results(recorded: Path, recomputed: Path) -> list[Agreement]:
     """Compare two folders' CSV and JSON by name. Floats must be equal; two nulls or NaN are."""
-    names = sorted({path.name for folder in (recorded, recomputed) for path in folder.iterdir()})
-    return [_compare_file(name, recorded / name, recomputed / name) for name in names]
+    names = sorted(_names(recorded) | _names(recomputed))
+    return [_compare_file(name, recorded, recomputed) for name in names]
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name.removesuffix(storage.PACKED) for path in folder.iterdir()}
 
 
 def _compare_file(name: str, recorded: Path, recomputed: Path) -> Agreement:
-    for path, reason in ((recorded, "not recorded"), (recomputed, "not made again")):
+    files = [storage.find_file(folder / name) for folder in (recorded, recomputed)]
+    for path, reason in zip(files, ("not recorded", "not made again"), strict=True):
         if not path.is_file():
             return Agreement(name, 0, 1, math.inf, reason)
-    first, second = dict(_values(recorded)), dict(_values(recomputed))
+    first, second = (dict(_values(path)) for path in files)
     keys = dict.fromkeys([*first, *second])
     distances = {key: _distance(first.get(key, _ABSENT), second.get(key, _ABSENT)) for key in keys}
     worst = max(distances.values(), default=0.0)
@@ -124,7 +127,7 @@ def _distance(first: object, second: object) -> float:
 
 
 def _values(path: Path) -> Iterable[tuple[str, object]]:
-    if path.suffix == ".csv":
+    if path.name.removesuffix(storage.PACKED).endswith(".csv"):
         table = pd.read_csv(path)
         for column in table:
             yield from ((f"{column}, row {row}", value) for row, value in enumerate(table[column].tolist(), 1))

@@ -1,5 +1,6 @@
 """Copy an iteration to experiments/published/NAME, which git holds: everything but the texts."""
 
+import gzip
 import re
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from wor.iterations import registry, verify
 from wor.recording.create import seal, write_report_and_manifest
 
 MAX_BYTES = 3_000_000
+MAX_PLAIN = 50_000  # bytes of a table that stays readable on a page; a larger one is gzipped
 PARTS = ("config_used.yaml", "env_info.json", "timing.json", "prereg.yaml", "dvc.lock", "figures", "results")
 _NAME = re.compile(r"^[a-z][a-z0-9-]*$")
 
@@ -41,7 +43,11 @@ def publish(folder: Path, name: str) -> Path:
                     continue
                 copy = building / part.replace(f"__{folder.name}", f"__{name}")
                 copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, copy)
+                if path.suffix == ".csv" and path.stat().st_size > MAX_PLAIN:
+                    packed = gzip.compress(path.read_bytes(), mtime=0)  # the same bytes whenever it is done
+                    copy.with_name(f"{copy.name}{storage.PACKED}").write_bytes(packed)
+                else:
+                    shutil.copyfile(path, copy)
             row = {**source["registry"], "iteration_id": name}
             files = {part: storage.sha256(path) for part, path in storage.files_by_name(building).items()}
             manifest = {"iteration_id": name, "published_from": folder.name, "fingerprint": source["fingerprint"]}
