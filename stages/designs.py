@@ -21,7 +21,7 @@ def main(params, log, model):
     arms = [("own", "copy", designs.copy_responses(run, own)), ("gold", "derive", gold)]
     arms += [("gold", "copy", designs.copy_responses(run, solutions))]
     responses = [response for *_, group in arms for response in group]
-    frame, arrays = observation.observe_all(run, responses, reference, lens=False)
+    frame, arrays = observation.observe_all(run, responses, reference, params.designs.lens)
     for name, index in (("source", 0), ("arm", 1)):
         frame[name] = [arm[index] for arm in arms for _ in arm[2]]
     storage.write_records(paths.DESIGNS / model, frame, arrays)

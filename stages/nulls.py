@@ -30,7 +30,7 @@ def _observe(run, params, null, ablated, calibration, reasoning, evaluation):
     session = run.null_model(null)
     references = observation.compute_references(session, calibration + reasoning)
     reference = observation.select_reference(references, params.ablation.reference)
-    frame, arrays = observation.observe_all(session, calibration + evaluation, reference, lens=False, ablated=ablated)
+    frame, arrays = observation.observe_all(session, calibration + evaluation, reference, params.nulls.lens, ablated)
     return frame.assign(kind=kind, seed=seed), arrays
 
 

@@ -38,8 +38,8 @@ TINY = {
     "dataset_specs": {"gsm-symbolic": {"n": 20}, "syllogism": {"n": 25}, "wiki": {"n": 36}},
     "stand_ins": {"names": ["control", "own", "resample", "zero"], "n": 12, "layer_step": 2},
     "robustness": {"temperatures": [0.0, 0.7], "n": 2},
-    "nulls": {"kinds": list(NULL_KINDS), "n": 10, "calibration": 4, "apl_seeds": 1, "literal_n": 10},
-    "designs": {"n": 12},
+    "nulls": {"kinds": list(NULL_KINDS), "n": 10, "calibration": 4, "apl_seeds": 1, "lens": True, "literal_n": 10},
+    "designs": {"n": 12, "lens": True},
     "heads": {"shares": [0.0, 0.5], "random_draws": 2, "n_rank": 1, "n_test": 2, "span": 8},
     "statistics": {
         "bootstrap_draws": 100,

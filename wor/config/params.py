@@ -40,7 +40,7 @@ def _slug(value: str) -> str:
 
 AnswerKind = Literal["number", "yesno", "none"]
 ROLES = ("reasoning", "control")
-MAY_BE_TRUE = ("begin_token", "chat_template_kwargs")
+MAY_BE_TRUE = ("begin_token", "chat_template_kwargs", "lens")
 # Files beside those of the datasets. Earlier versions wrote `twin`.
 RESERVED = ("calibration", "temperatures", "literal", "twin", "nulls", "settings", "designs")
 LABEL = "The model's name in tables, figures and file names."
@@ -367,6 +367,8 @@ class Nulls(Strict):
     """Maximum number of paraphrases per item that a null model reads. 0 leaves its SIB out."""
     apl_seeds: Annotated[Times, Field(ge=0)]
     """Null models of each kind that have an APL. It takes most of the time."""
+    lens: bool
+    """Whether null models are read by the logit lens too, which DTR and its like are made from."""
     literal_n: Annotated[Items, Field(ge=1)]
     """Controls that the model also sees as whole articles."""
 
@@ -380,6 +382,8 @@ class Designs(Strict):
     """Text after a continuation, in the prompt that asks to copy it."""
     paraphrases: Annotated[Times, Field(ge=0)]
     """Paraphrases per item that are read with gold text. Without one, SIB and REV are missing."""
+    lens: bool
+    """Whether these texts are read by the logit lens too, which DTR and its like are made from."""
 
 
 class Heads(Strict):

@@ -32,7 +32,7 @@ def design_table(activations: Sequence[Records], records: Records, calibration: 
     copied = frame[(frame["source"] == "own") & (frame["arm"] == "copy")]["item_id"]
     derived = join([select(part, part[0]["item_id"].isin(copied).to_numpy()) for part in activations])
     derived = (derived[0].assign(source="own", arm="derive"), derived[1])
-    names = derived[1].keys() & arrays.keys()  # the logit lens is of the activations alone
+    names = derived[1].keys() & arrays.keys()  # without designs.lens, the logit lens is of the activations alone
     frame, arrays = join([(part, {name: values[name] for name in names}) for part, values in (derived, records)])
     table = measure_items(frame, arrays, calibration, params)
     effects = apl.layer_effects(arrays["kl"])

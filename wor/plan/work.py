@@ -100,17 +100,17 @@ class _Counter:
         items = [*controls, *selection.null_items(self.items, self.params)]
         for ablated in null_models.values():
             self._average([*controls, *reasoning])
-            self._observe(items, lens=False, ablated=ablated, paraphrases=nulls.paraphrases)
+            self._observe(items, nulls.lens, ablated, paraphrases=nulls.paraphrases)
             self.work.items += items
         self.work.null_models = len(null_models)
 
     def count_designs(self) -> None:
         items = selection.designs_items(self.items, self.params)
-        length, n = selection.gold_length(self.params), self.params.designs.paraphrases
+        length, n, lens = selection.gold_length(self.params), self.params.designs.paraphrases, self.params.designs.lens
         solutions = [item for item in items["gold"] if item.role == "reasoning"]
-        self._observe([self._copied(item, self.work.steps) for item in items["own"]], lens=False)
-        self._observe(items["gold"], lens=False, paraphrases=n, steps=length)
-        self._observe([self._copied(item, length) for item in solutions], lens=False, steps=length)
+        self._observe([self._copied(item, self.work.steps) for item in items["own"]], lens)
+        self._observe(items["gold"], lens, paraphrases=n, steps=length)
+        self._observe([self._copied(item, length) for item in solutions], lens, steps=length)
         self.work.items += [*items["own"], *items["gold"], *solutions]
 
     def _copied(self, item: PlannedItem, tokens: int) -> PlannedItem:
