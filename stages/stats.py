@@ -50,6 +50,7 @@ def main(params, log):
             **hypotheses.confirmatory_status(registered, params, result, origin),
             "hypotheses": judged["hypotheses"][model],
             "study": judged["study"],
+            "correction": registered.correction,
         }
         storage.write_json(paths.STATS / f"{model}.json", result)
     storage.write_csv(paths.STATS / "estimates.csv", estimates.estimate_table(results))

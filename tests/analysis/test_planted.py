@@ -101,7 +101,7 @@ def test_what_is_planted_is_what_is_judged(something, nothing, quick):
     assert judge(something[-1])["H2"] == "supported"
     assert judge(something[-1])["H1"] == "supported"
     assert judge(nothing[-1])["H2"] in ("absent", "undecided")
-    assert judge(nothing[-1])["H1"] == "not tested"
+    assert judge(nothing[-1])["H1"] in ("absent", "undecided")
     *_, confounded = study(quick, confound=5.0)
     assert judge(confounded)["H2"] == "not evaluable"  # prompt length separates the classes perfectly
     *_, reversed_ = study(quick, effect=-1.0)

@@ -186,7 +186,7 @@ def test_profiles_are_overlays_of_the_default(values):
 
 
 def test_unknown_profile_names_the_known():
-    with pytest.raises(UserError, match=r"--profile: 'debgu'\. There are: debug"):
+    with pytest.raises(UserError, match=r"--profile: 'debgu'\. There are: confirm, confirm-long, debug"):
         overrides.load_profile("debgu")
 
 

@@ -21,7 +21,9 @@ COMMITTED = {"sha256": "a", "committed": "2026-11-25T04:00:00+00:00"}
 def first():
     """The study's registration, as a file of version 1 has it."""
     values = yaml.safe_load((ROOT / "prereg.yaml").read_text())
-    values = {key: value for key, value in values.items() if key not in ("version", "alpha", *preregistration.NEW_IN_2)}
+    values = {
+        key: value for key, value in values.items() if key not in ("version", "alpha", "correction", *preregistration.NEW_IN_2)
+    }
     for entry in values["hypotheses"].values():
         entry.pop("estimand", None)
         entry.pop("margin", None)
@@ -229,6 +231,21 @@ def test_an_effect_within_the_margin_is_absent_and_a_wide_interval_is_undecided(
     assert judged["H2"]["estimand"] == "in words"
     assert statuses(registered, result(NOTHING))["H2"] == "undecided"
     assert statuses(registered, result(shift=0.0))["H1"] == "undecided"  # it has no margin
+
+
+def test_holm_s_correction_over_all_tests_each_hypothesis(second, write):
+    """The primary's failure keeps no other from its test, and the primary is one of the family."""
+    registered = preregistration.load_preregistration(write(second | {"correction": "holm"}))
+    assert statuses(registered, result(NOTHING, shift=0.3))["H1"] == "supported"
+    assert statuses(registered, result(NOTHING, shift=-0.3))["H1"] == "contradicted"
+    results = result({"estimate": estimate(0.15, 0.05, 0.25), "p": 0.004}, shift=0.0)
+    judged = hypotheses.judge_hypotheses(registered, results)
+    family = [name for name, entry in judged.items() if entry["status"] != "not evaluable"]
+    assert family == ["H1", "H2", "H3", "H4", "H5", "H6", "H7"]
+    assert judged["H2"]["p_holm"] == pytest.approx(7 * 0.004)
+    assert judged["H2"]["status"] == "undecided"  # by itself its p is below 0.025
+    assert judged["H2"]["why"].endswith("after Holm 0.028")
+    assert judged["H1"]["p_holm"] == 1
 
 
 def test_the_registered_number_of_items_is_drawn_or_the_run_is_exploratory(second, write, settings):

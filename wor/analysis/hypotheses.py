@@ -125,16 +125,15 @@ def level_of_look(registered: Preregistration, drawn: dict[str, int]) -> float:
 def judge_hypotheses(registered: Preregistration, result: dict, primary_p: float | None = None) -> dict[str, dict]:
     """Return for each hypothesis its status given a model's results, with the numbers.
 
-    Tests are one-sided in the registered direction. The primary hypothesis comes first, at the
-    registered level. Only if it is supported are the others tested, with Holm's correction over
-    them (fixed sequence). ``primary_p`` replaces the primary's p, where it is corrected for several
-    models.
+    Tests are one-sided in the registered direction, with the registered correction over them; see
+    `preregistration.Correction`. ``primary_p`` replaces the primary's p, where it is corrected for
+    several models.
 
     supported : p is at most the level.
     contradicted : so is the p of the other direction.
     absent : two one-sided tests place the effect within the registered margin.
     undecided : none of these. The data tell too little.
-    not tested : the primary hypothesis is not supported.
+    not tested : in a fixed sequence, the primary hypothesis is not supported.
     too few items : a class has fewer than registered.
     not evaluable : there is no estimate.
     """
@@ -144,12 +143,13 @@ def judge_hypotheses(registered: Preregistration, result: dict, primary_p: float
     evidence = {name: _weigh(hypothesis, result) for name, hypothesis in registered.hypotheses.items()}
     if primary_p is not None and not evidence[primary]["missing"]:
         evidence[primary]["p"] = primary_p
-    others = [name for name in evidence if name != primary and not evidence[name]["missing"]]
-    adjusted, opposite = (holm({name: evidence[name][key] for name in others}) for key in ("p", "reverse"))
-    for name in others:
+    in_sequence = registered.correction == "fixed-sequence"
+    family = [name for name in evidence if not (evidence[name]["missing"] or (in_sequence and name == primary))]
+    adjusted, opposite = (holm({name: evidence[name][key] for name in family}) for key in ("p", "reverse"))
+    for name in family:
         evidence[name] |= {"p_holm": adjusted[name], "reverse": opposite[name]}
     statuses: dict[str, Status] = {primary: _status(evidence[primary], level, few)}
-    is_open = statuses[primary] == "supported"
+    is_open = not in_sequence or statuses[primary] == "supported"
     for name in evidence:
         if name != primary:
             statuses[name] = _status(evidence[name], level, few, is_open)

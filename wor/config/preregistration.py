@@ -63,13 +63,17 @@ class Pilot(Strict):
     datasets: list[str]
 
 
+# Over several hypotheses. holm: Holm's over all. fixed-sequence: the primary has the whole level,
+# and only if it is supported are the others tested, with Holm's over them.
+Correction = Literal["fixed-sequence", "holm"]
 NEW_IN_2 = ("n", "looks", "models")  # keys that version 2 demands and version 1 does not have
 
 
 class Preregistration(Strict):
     version: Literal[1, 2] = 1
     registered: datetime.date
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.025  # one-sided, of the primary hypothesis
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.025  # one-sided
+    correction: Correction = "fixed-sequence"
     hypotheses: Annotated[dict[str, Hypothesis], Field(min_length=1)]
     primary_hypothesis: str = Field(alias="decisive")
     primary: dict
@@ -112,7 +116,7 @@ def _check_version(registered: Preregistration, path: Path) -> None:
     given = registered.model_fields_set
     if registered.version == 1:
         newer = [f"hypotheses.{name}" for name, entry in registered.hypotheses.items() if entry.estimand or entry.margin]
-        for key in [key for key in (*NEW_IN_2, "alpha") if key in given] + newer:
+        for key in [key for key in (*NEW_IN_2, "alpha", "correction") if key in given] + newer:
             raise UserError(f"{path}: {key}", "a key of version 2", "Add the line: version: 2")
         return
     for key in NEW_IN_2:

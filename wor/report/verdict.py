@@ -21,7 +21,10 @@ def verdict_lines(result: dict) -> list[str]:
         counts = f"{result['n']['reasoning']} reasoning items and {result['n']['control']} controls"
         lines = [f"In {result['label']}, {counts} are too few for a verdict: fewer than registered."]
     else:
-        lines = [f"{_separation(result['label'], auroc)} {_gain(gain, result.get('margin'), result['confidence'])}"]
+        primary = next(entry for _, entry in hypotheses if entry["decisive"])
+        corrected = primary.get("p_holm") if primary["why"].startswith("delta_auc.rev ") else None
+        adds = _gain(gain, result.get("margin"), result["confidence"], corrected)
+        lines = [f"{_separation(result['label'], auroc)} {adds}"]
     lines += [
         f"Primary hypothesis {key} ({entry['claim']}): {entry['status']}. {entry['why']}."
         for key, entry in hypotheses
@@ -110,8 +113,11 @@ def _separation(label: str, auroc: dict) -> str:
     return f"In {label}, {sentences[_side(auroc, 0.5)]}"
 
 
-def _gain(gain: dict, margin: float | None, confidence: float) -> str:
-    """Say whether the score adds, by the test that decides, or by the interval without one."""
+def _gain(gain: dict, margin: float | None, confidence: float, corrected: float | None) -> str:
+    """Say whether the score adds, by the test that decides, or by the interval without one.
+
+    ``corrected`` is the test's p, where it is one of a family.
+    """
     delta, test = gain["delta"], gain.get("coefficient")
     if delta["value"] is None:
         return f"Whether it adds to what {BASELINE} tell is unknown: {delta['reason']}."
@@ -125,7 +131,7 @@ def _gain(gain: dict, margin: float | None, confidence: float) -> str:
     if test["p"] is None:
         return f"Whether it adds to what {BASELINE} tell is unknown: {test['reason']}."
     level = (1 - confidence) / 2
-    if test["p"] <= level:
+    if (test["p"] if corrected is None else corrected) <= level:
         return f"It adds to what {BASELINE} tell."
     if 1 - test["p"] <= level:
         return f"Beyond what {BASELINE} tell, it points against its preset direction."
