@@ -47,6 +47,23 @@ def test_tokens_do_not_depend_on_order(lm):
     assert backwards[::-1] == run(lm)
 
 
+@pytest.mark.parametrize(("threads", "largest"), [(1, 20), (2, 10), (5, 10)])
+def test_groups_that_run_at_once_give_the_tokens_of_one(lm, threads, largest):
+    """Fewer than 8 rows make no group, so five threads have two of them."""
+    prompts = [list(range(3 + index, 9 + 2 * index)) for index in range(20)]
+    names, done, before = list(map(str, range(20))), [], torch.get_num_threads()
+    one_by_one = [run(lm, [prompt], [name])[0] for prompt, name in zip(prompts, names, strict=True)]
+    torch.set_num_threads(threads)
+    lm.largest_batches.clear()
+    try:
+        assert run(lm, prompts, names, max_batch_size=64, advance=done.append) == one_by_one
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert lm.largest_batches["generate"] == largest
+    assert sum(done) == pytest.approx(20)
+
+
 def test_seed_name_and_temperature_matter(lm):
     base = run(lm)
     assert run(lm, seed=4) != base

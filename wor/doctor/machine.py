@@ -34,15 +34,17 @@ def check_load(params: Params) -> Iterator[Finding]:
 def judge_load(load: float, threads: int, cores: int) -> Finding:
     """Compare the load average and the run's threads with the cores.
 
-    Torch's threads wait for the slowest, so one busy core costs half the speed or more. The load
-    lags by a minute, so half a core and a tenth of all cores are tolerated.
+    Threads work on items of their own, so they share the cores with the load: (threads + load) /
+    cores of the time. The load lags by a minute, so half a core and a tenth of all cores are
+    tolerated.
     """
     detail = f"{load:.1f} processes busy over the last minute, {cores} cores"
     if threads + load <= cores + 0.5 + cores / 10:
         return ok("load", detail)
     fewer = max(1, cores - round(load))
     remedy = "Let the others finish first" + (f", or: wor run -S compute.threads={fewer}" if fewer < threads else "")
-    return warn("load", f"{detail}: a run with {threads} threads is several times slower now", remedy)
+    times = (threads + load) / cores
+    return warn("load", f"{detail}: a run with {threads} threads takes about {times:.1f} times as long", remedy)
 
 
 def check_cpu(params: Params, seconds: float = MEASURED) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Lock
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from transformers.cache_utils import DynamicLayer
 from wor.engine import architectures, cost, memory
 from wor.engine.capture import registered_hooks
 from wor.engine.model import LM
+from wor.engine.parallel import map_items
 from wor.engine.seeding import generator_for
 
 SMALLEST_UNIFORM = 2.0**-53  # a uniform draw of 0 would be infinite noise
+MIN_ROWS = 8  # of a group of its own; fewer would be slower than one group on all threads
 _WORKERS = ThreadPoolExecutor()  # numpy draws without Python's lock
 
 
@@ -74,7 +77,6 @@ class PreallocatedLayer(DynamicLayer):
         return self.keys, self.values
 
 
-@torch.inference_mode()
 def generate(
     lm: LM,
     prompts: Sequence[Sequence[int]],
@@ -90,17 +92,55 @@ def generate(
 
     Prompts of similar length share a batch, padded on the left, which ``lm.memory`` must hold. A
     batch that runs out of memory is begun again in halves. ``advance`` receives the additional
-    share of prompts done, as `cost` counts, after each layer of their pass and each later token.
+    share of prompts done, as `cost` counts, after each layer of their pass and each later token. It
+    is called from one thread at a time.
+
+    On a CPU the prompts are dealt to groups that run at once. A step of one batch on all threads
+    would wait at every product for the slowest thread: for another program, where there is one.
     """
-    longest_prompt = max(map(len, prompts), default=0)
-    lm.require_context(longest_prompt, max_new_tokens)
+    lm.require_context(max(map(len, prompts), default=0), max_new_tokens)
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
+    threads = torch.get_num_threads() if lm.device.type == "cpu" else 1
+    count = max(1, min(threads, len(prompts) // MIN_ROWS))
+    groups, lock = [order[first::count] for first in range(count)], Lock()
+
+    def advance_alone(done: float) -> None:
+        with lock:
+            advance(done)
+
+    def continue_group(lm: LM, group: list[int]) -> list[list[int]]:
+        rows = ([values[index] for index in group] for values in (prompts, names, temperatures))
+        return _continue(lm, *rows, max_new_tokens, seed, max_batch_size, advance_alone)
+
+    if count == 1:
+        results = [continue_group(lm, order)]
+    else:
+        results = map_items(lm, continue_group, groups, lambda: None, threads // count)
+    continuations: list[list[int]] = [[] for _ in prompts]
+    for group, result in zip(groups, results, strict=True):
+        for index, continuation in zip(group, result, strict=True):
+            continuations[index] = continuation
+    return continuations
+
+
+@torch.inference_mode()
+def _continue(
+    lm: LM,
+    prompts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    temperatures: Sequence[float],
+    max_new_tokens: int,
+    seed: int,
+    max_batch_size: int,
+    advance: Callable[[float], None],
+) -> list[list[int]]:
+    """Continue prompts that are ordered by length, in batches, on this thread's model."""
     pad = min(lm.end_tokens)
     pad_left = partial(pad_sequence, batch_first=True, padding_side="left")
     continuations: list[list[int]] = [[] for _ in prompts]
 
     def continue_batch(batch: slice) -> None:
-        indices = order[batch]
+        indices = range(len(prompts))[batch]
         longest = max(len(prompts[index]) for index in indices)
         ids = pad_left([torch.tensor(prompts[index]) for index in indices], padding_value=pad)
         mask = pad_left([torch.ones(len(prompts[index]), dtype=torch.long) for index in indices])
@@ -144,6 +184,7 @@ def generate(
             continuations[index] = row[:length]
         advance(len(indices) - sent)  # a batch may end early
 
+    longest_prompt = max(map(len, prompts), default=0)
     size = bytes_per_row(lm.hf.config, longest_prompt + max_new_tokens, torch.finfo(lm.dtype).bits // 8)
     memory.run_in_batches(lm, "generate", len(prompts), size, continue_batch, max_batch_size)
     return continuations

@@ -14,12 +14,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_items(lm: LM, work: Callable[[LM, Item], Result], items: Sequence[Item], advance: Callable[[], None]) -> list[Result]:
+def map_items(
+    lm: LM, work: Callable[[LM, Item], Result], items: Sequence[Item], advance: Callable[[], None], threads: int = 1
+) -> list[Result]:
     """Return ``work(lm, item)`` for each item, in order. Call ``advance()`` after each one.
 
-    On a CPU, as many items run at once as torch has threads. Each model shares only the weights: it
-    has its own hooks and share of memory. No result depends on the number of threads. ``work`` must
-    not use the tokenizer, which is not thread-safe. After an error, no further item begins.
+    On a CPU, as many items run at once as torch's threads allow, with ``threads`` each. Each model
+    shares only the weights: it has its own hooks and share of memory. With one thread per item no
+    result depends on how many there are. ``work`` must not use the tokenizer, which is not
+    thread-safe. After an error, no further item begins.
     """
     if lm.device.type != "cpu":
         results = []
@@ -27,7 +30,7 @@ def map_items(lm: LM, work: Callable[[LM, Item], Result], items: Sequence[Item],
             results.append(work(lm, item))
             advance()
         return results
-    models = _with_shared_weights(lm, max(1, min(torch.get_num_threads(), len(items))))
+    models = _with_shared_weights(lm, max(1, min(torch.get_num_threads() // threads, len(items))))
     free: SimpleQueue[LM] = SimpleQueue()
     for model in models:
         free.put(model)
@@ -39,14 +42,14 @@ def map_items(lm: LM, work: Callable[[LM, Item], Result], items: Sequence[Item],
         finally:
             free.put(model)
 
-    with ThreadPoolExecutor(len(models), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+    with ThreadPoolExecutor(len(models), initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         try:
-            futures = [threads.submit(on_free_model, item) for item in items]
+            futures = [pool.submit(on_free_model, item) for item in items]
             for future in as_completed(futures):
                 future.result()  # raises the item's error
                 advance()
         finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
     for model in models:
         if model.memory < model.budget[0]:  # halved, since memory ran out
             lm.memory = min(lm.memory, model.memory * len(models))

@@ -86,7 +86,7 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
     if models:
         quiet_libraries()
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
-            plan.assumed.append(f"other work keeps the machine {busy:.0%} busy; a run alone is several times faster")
+            plan.assumed.append(f"other work keeps the machine {busy:.0%} busy. The times are of a run beside it")
         for model in {*models, params.control.length_model}:
             if is_gguf(origin := base_spec(params.model_specs[model])):
                 folders.resolve_folder(origin)

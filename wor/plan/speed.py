@@ -126,8 +126,8 @@ def _model(shape: Shape, placement: Placement) -> LM:
 def _step_seconds(lm: LM, rows: int) -> float:
     """Return the seconds of a decoding step, as the difference of a long and a short generation."""
     prompts = [[(row + position) % 97 for position in range(PROMPT)] for row in range(rows)]
-    settings = {"temperatures": [0.2] * rows, "seed": 0, "max_batch_size": GENERATION_BATCH}
-    generate_rows = partial(generate, lm, prompts, list(map(str, range(rows))), **settings)
+    temperatures, names = [0.2] * rows, list(map(str, range(rows)))
+    generate_rows = partial(generate, lm, prompts, names, temperatures=temperatures, seed=0, max_batch_size=GENERATION_BATCH)
     return (
         max(_seconds_of(partial(generate_rows, max_new_tokens=7)) - _seconds_of(partial(generate_rows, max_new_tokens=1)), 1e-4)
         / 6
