@@ -131,7 +131,7 @@ def same(read: object, used: object) -> bool:
     if isinstance(read, list) and isinstance(used, list):
         return len(read) == len(used) and all(map(same, read, used))
     if isinstance(read, bool) or isinstance(used, bool):
-        return False
+        return read is used
     if isinstance(used, (int, float)):
         return math.isfinite(used) and abs(used) < 1e16 and float(read) == float(used)  # type: ignore[arg-type]
     return read == used and not any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in str(used))

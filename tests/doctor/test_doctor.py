@@ -96,7 +96,7 @@ class TestCommand:
             "name": "params.yaml",
             "status": "fail",
             "found": "--profile: 'fulll'",
-            "remedy": "There are: debug, full, nulls, offline-scale, smollm2, smollm3",
+            "remedy": "There are: confirm, confirm-long, debug, full, nulls, offline-scale, smollm2, smollm3",
         }.items() <= next(line for line in text["checks"] if line["status"] == "fail" and line["group"] == "Study").items()
 
 

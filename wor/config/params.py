@@ -367,7 +367,7 @@ class Nulls(Strict):
     """Maximum number of paraphrases per item that a null model reads. 0 leaves its SIB out."""
     apl_seeds: Annotated[Times, Field(ge=0)]
     """Null models of each kind that have an APL. It takes most of the time."""
-    lens: bool
+    lens: StrictBool
     """Whether null models are read by the logit lens too, which DTR and its like are made from."""
     literal_n: Annotated[Items, Field(ge=1)]
     """Controls that the model also sees as whole articles."""
@@ -382,7 +382,7 @@ class Designs(Strict):
     """Text after a continuation, in the prompt that asks to copy it."""
     paraphrases: Annotated[Times, Field(ge=0)]
     """Paraphrases per item that are read with gold text. Without one, SIB and REV are missing."""
-    lens: bool
+    lens: StrictBool
     """Whether these texts are read by the logit lens too, which DTR and its like are made from."""
 
 

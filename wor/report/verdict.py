@@ -21,8 +21,8 @@ def verdict_lines(result: dict) -> list[str]:
         counts = f"{result['n']['reasoning']} reasoning items and {result['n']['control']} controls"
         lines = [f"In {result['label']}, {counts} are too few for a verdict: fewer than registered."]
     else:
-        primary = next(entry for _, entry in hypotheses if entry["decisive"])
-        corrected = primary.get("p_holm") if primary["why"].startswith("delta_auc.rev ") else None
+        of_gain = (entry for _, entry in hypotheses if entry["decisive"] and entry["why"].startswith("delta_auc.rev "))
+        corrected = next((entry.get("p_holm") for entry in of_gain), None)
         adds = _gain(gain, result.get("margin"), result["confidence"], corrected)
         lines = [f"{_separation(result['label'], auroc)} {adds}"]
     lines += [
