@@ -12,6 +12,7 @@ from wor.iterations import registry, verify
 from wor.recording.create import seal, write_report_and_manifest
 
 MAX_BYTES = 3_000_000
+REPEATS = (".png", ".pdf")  # of a figure's SVG
 MAX_PLAIN = 50_000  # bytes of a table that stays readable on a page; a larger one is gzipped
 PARTS = ("config_used.yaml", "env_info.json", "timing.json", "prereg.yaml", "dvc.lock", "figures", "results")
 _NAME = re.compile(r"^[a-z][a-z0-9-]*$")
@@ -39,7 +40,7 @@ def publish(folder: Path, name: str) -> Path:
             building = Path(temporary) / name
             building.mkdir()
             for part, path in storage.files_by_name(folder).items():
-                if part.partition("/")[0] not in PARTS or path.suffix == ".pdf":  # a figure's PDF repeats its SVG
+                if part.partition("/")[0] not in PARTS or path.suffix in REPEATS:
                     continue
                 copy = building / part.replace(f"__{folder.name}", f"__{name}")
                 copy.parent.mkdir(exist_ok=True)
