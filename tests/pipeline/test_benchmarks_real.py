@@ -17,6 +17,8 @@ QUICKER = {
     "window": {"size": 8},
     "paraphrase": {"n": 1},
     "control": {"calibration_share": 0.45},
+    "reference": {"reasoning_n": 8},
+    "stand_ins": {"names": ["own"], "n": 1, "layer_step": 15},
     "designs": {"n": 2},
     "compute": {"threads": 1},
 }

@@ -29,6 +29,7 @@ SMALL = {
     "datasets": ["gsm-symbolic", "syllogism", "wiki"],
     "dataset_specs": {"gsm-symbolic": {"n": 14}, "syllogism": {"n": 17}, "wiki": {"n": 20}},
     "control": {"calibration_share": 0.45},
+    "stand_ins": {"names": ["own"], "n": 1, "layer_step": 15},
     "robustness": {"temperatures": [0.0, 0.7], "n": 1},
     "nulls": {"kinds": ["initialised", "permuted"], "seeds": 1, "n": 2, "calibration": 4, "literal_n": 2},
     "designs": {"n": 2},
