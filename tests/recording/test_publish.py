@@ -46,7 +46,8 @@ def test_it_holds_every_number_and_no_text(experiments):
     assert packed.keys() == {f"{name}.gz" for name, table in names.items() if name.endswith(".csv") and len(table) > 50_000}
     assert packed
     assert {path.name for path in folder.iterdir()} == {*publish.PARTS, "manifest.json", "report.html"}
-    content = b"".join(path.read_bytes() for path in storage.files_by_name(folder).values())
+    files = [path.read_bytes() for path in storage.files_by_name(folder).values()]
+    content = b"".join(files + [gzip.decompress(path.read_bytes()) for path in packed.values()])
     items = [json.loads(line) for path in (source / "items").iterdir() for line in path.read_text().splitlines()]
     bodies = [item["prompt"].split("\n\n")[1][:60] for item in items]  # the frame stands before it
     responses = Iteration(source).items()["text"]
