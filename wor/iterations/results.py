@@ -13,15 +13,15 @@ def load_results(folder: Path) -> dict:
     if any("preregistration" not in result for result in statistics["models"].values()):
         remedy = "Look into its results/aggregate_statistics.json"
         raise UserError("iteration", f"{folder.name} was made by an earlier version", remedy)
+    timing = storage.read_json(folder / "timing.json")
     for model, result in statistics["models"].items():
-        result["passes"] = load_passes(folder, model)
+        result["passes"] = mean_passes(timing, model)
     return {"iteration": folder.name, **statistics}
 
 
-def load_passes(folder: Path, model: str) -> dict[str, float]:
+def mean_passes(timing: dict, model: str) -> dict[str, float]:
     """Return the mean seconds of each pass of an evaluation item; none for an earlier version."""
-    timed = storage.read_json(folder / "timing.json").get("passes", {})
-    parts = [passes for stage, passes in timed.items() if stage.startswith(f"activations {model} ")]
+    parts = [passes for stage, passes in timing.get("passes", {}).items() if stage.startswith(f"activations {model} ")]
     n = sum(passes["n"] for passes in parts)
     return {name: sum(passes[name] * passes["n"] for passes in parts) / n for name in (parts[0] if parts else {}) if name != "n"}
 

@@ -18,7 +18,7 @@ from wor import storage
 from wor.figures import offline
 from wor.iterations import compare
 from wor.iterations.load import Iteration
-from wor.iterations.results import load_passes
+from wor.iterations.results import mean_passes
 from wor.report import charts, comparison, tables
 from wor.report.charts import Chart
 from wor.report.formatting import format_confidence
@@ -78,7 +78,7 @@ def _iteration_context(iteration: Iteration, chart_set: ChartSet) -> dict:
 
 
 def _model_context(iteration: Iteration, key: str, chart_set: ChartSet) -> dict:
-    result, items = {**iteration.statistics[key], "passes": load_passes(iteration.folder, key)}, iteration.items(key)
+    result, items = {**iteration.statistics[key], "passes": mean_passes(iteration.timing, key)}, iteration.items(key)
     label = result["label"]
     placed = chart_set.add(
         estimates=charts.estimates({label: result}),
