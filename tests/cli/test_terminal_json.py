@@ -17,7 +17,10 @@ def test_every_reading_command_prints_one_document(study):
 
     found = ask("results")
     aggregate = study.json("experiments/iteration_001/results/aggregate_statistics.json")
+    timed = {model: result.pop("passes") for model, result in found["models"].items()}
     assert found == {"iteration": "iteration_001", **aggregate}
+    stages = study.json("experiments/iteration_001/timing.json")["passes"]
+    assert set(timed["tiny"]) == set(stages["activations tiny wiki"]) - {"n"}
     auroc = format_estimate(judged_auroc(found["models"]["tiny"], "rev"))
     assert auroc in study.run("wor", "results").stdout
 
