@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +14,10 @@ import pytest
 from tests.helpers.report_pages import HOSTILE, another
 
 pytestmark = pytest.mark.dvc
+
+
+def unpack(packed: str) -> str:
+    return zlib.decompress(base64.b64decode(json.loads(packed)), wbits=-15).decode()
 
 
 class Parts(HTMLParser):
@@ -99,7 +104,7 @@ def test_every_criterion_and_hypothesis_is_there_with_its_status(iteration, part
 
 def test_the_charts_hold_the_iterations_numbers(iteration, parts):
     (result,) = iteration.statistics.values()
-    specs = json.loads(next(script for script in parts.inside["script"] if script.startswith('{"0-estimates')))
+    specs = json.loads(unpack(parts.inside["script"][0]))
     names = {name.split("-", 1)[1] for name in specs}
     assert names >= {"estimates", "distributions", "roc", "layers", "heads", "specifications", "dose"}
     points = [row for rows in specs["0-estimates"]["datasets"].values() for row in rows if row.get("measure") == "REV"]
@@ -127,7 +132,9 @@ def test_the_policy_allows_these_scripts_and_styles_and_nothing_else(parts):
     assert "unsafe" not in policy
     types = [value for tag, name, value in parts.attributes if tag == "script" and name == "type"]
     assert set(types) == {"application/json"}
-    code = parts.inside["script"][len(types) :]
+    *_, library = parts.inside["script"][: len(types)]
+    code = [unpack(library), *parts.inside["script"][len(types) :]]
+    assert code[0].startswith("/*! Vega ")
     for kind, elements in (("script-src", code), ("style-src", parts.inside["style"])):
         hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in elements}
         assert set(rules[kind].split()) == hashes

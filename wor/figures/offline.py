@@ -27,12 +27,13 @@ and contributors, BSD-3-Clause. D3: Copyright Mike Bostock, ISC. As bundled by v
 def vega_script() -> str:
     """Return `bundle_vega`, which takes seconds, or set-up's copy of the same versions."""
     copy = paths.project() / SCRIPT
-    if copy.is_file() and (text := copy.read_text(encoding="utf-8")).startswith(_notice()):
+    if copy.is_file() and (text := copy.read_text(encoding="utf-8")).startswith(notice()):
         return text
     return bundle_vega()
 
 
-def _notice() -> str:
+def notice() -> str:
+    """Return the libraries' versions and licences."""
     vega, embed = vl_convert.get_vega_version(), vl_convert.get_vega_embed_version()
     return NOTICE.format(vega=vega, lite=VEGA_LITE, embed=embed, bundler=version("vl-convert-python"))
 
@@ -45,7 +46,7 @@ def bundle_vega() -> str:
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
     # In a function, as its names would be global. And no string in it may end the element.
     inner = script.replace("</script", "<\\/script")
-    return f"{_notice()}\n(() => {{\n{inner}\n}})();"
+    return f"{notice()}\n(() => {{\n{inner}\n}})();"
 
 
 def fill_page(template: str, script: str) -> str:

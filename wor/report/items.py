@@ -94,8 +94,13 @@ def _pack(tables: list[dict], detailed: set[str], n_items: int, maps: bool) -> s
         "labels": COLUMN_LABELS,
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return base64.b64encode(deflate.compress(text.encode("utf-8", "replace")) + deflate.flush()).decode()
+    return deflate(text)
+
+
+def deflate(text: str) -> str:
+    """Return the base64 of raw deflate of a text, which `inflate` in assets/inflate.js unpacks."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return base64.b64encode(packer.compress(text.encode("utf-8", "replace")) + packer.flush()).decode()
 
 
 def _map_bytes(tables: list[dict]) -> int:

@@ -23,7 +23,7 @@ from wor.report import charts, comparison, tables
 from wor.report.charts import Chart
 from wor.report.formatting import format_confidence
 from wor.report.glossary import glossary
-from wor.report.items import pack_items, pack_probe
+from wor.report.items import deflate, pack_items, pack_probe
 from wor.report.verdict import verdict_lines
 
 if TYPE_CHECKING:
@@ -155,20 +155,27 @@ def _render_page(template: str, context: dict, specs: dict[str, dict], pack: Cal
     ``pack`` returns the packed items in at most so many bytes.
     """
     style = Markup("".join(_asset(name) for name in STYLES))
-    vega = [offline.vega_script()] if specs else []
-    scripts = [Markup(script) for script in (*vega, _asset("report.js"), items_script())]
+    library = offline.vega_script() if specs else ""
+    scripts = [Markup(script) for script in (_script("inflate.js", "report.js"), items_script())]
     loader, undefined = jinja2.PackageLoader("wor.report"), jinja2.StrictUndefined
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template(template)
-    context |= {"style": style, "scripts": scripts, "policy": content_policy(style, scripts), "specs": _script_data(specs)}
+    policy = content_policy(style, [*scripts, *filter(None, [library])])
+    context |= {"style": style, "scripts": scripts, "policy": policy, "specs": _script_data(deflate(_json(specs)))}
+    context |= {"library": _script_data(deflate(library)), "notice": Markup(offline.notice()) if library else ""}
     context |= {"tables": tables, "glossary": glossary()}
     item_bytes = max(MIN_ITEM_BYTES, MAX_PAGE_BYTES - len(page.render(items=_script_data(""), **context).encode()))
     return page.render(items=_script_data(pack(item_bytes)), **context)
 
 
 def items_script() -> str:
-    """Return the item browser's files as one script. Its function hides their names from others."""
-    return f'(() => {{\n"use strict";\n{"".join(_asset(f"items-{name}.js") for name in ITEM_SCRIPTS)}}})();\n'
+    """Return the item browser's files as one script."""
+    return _script("inflate.js", *(f"items-{name}.js" for name in ITEM_SCRIPTS))
+
+
+def _script(*names: str) -> str:
+    """Return files as one script. Its function hides their names from others."""
+    return f'(() => {{\n"use strict";\n{"".join(map(_asset, names))}}})();\n'
 
 
 def _asset(name: str) -> str:
@@ -177,7 +184,11 @@ def _asset(name: str) -> str:
 
 def _script_data(value: object) -> Markup:
     """Return JSON for a script element. Nothing in it can end the element or begin another."""
-    return Markup(json.dumps(storage.to_plain(value), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+    return Markup(_json(value).replace("<", "\\u003c"))
+
+
+def _json(value: object) -> str:
+    return json.dumps(storage.to_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def content_policy(style: str, scripts: Sequence[str]) -> str:

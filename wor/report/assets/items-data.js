@@ -1,13 +1,5 @@
 // The item browser's data: rows, fields, filters, and the address that keeps the selection.
 
-async function inflate(text) {
-  const raw = atob(text);
-  const bytes = new Uint8Array(raw.length);
-  for (let index = 0; index < raw.length; index++) bytes[index] = raw.charCodeAt(index);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return JSON.parse(await new Response(stream).text());
-}
-
 const comparing = () => data.iterations.length === 2;
 const currentPair = () => pairs[state.model] || pairs[0];
 const models = () => currentPair().sides; // of A and of B, undefined where one lacks the model

@@ -29,7 +29,7 @@ async function start() {
     showMessage(`This browser is too old for the item browser, which needs DecompressionStream. ${remedy}`);
     return;
   }
-  data = await inflate(JSON.parse(packed.textContent));
+  data = JSON.parse(await inflate(packed));
   pairs = pairModels(data.iterations);
   const limit = `${data.detailed} of ${data.items} items have their texts, tokens and layers in this page, which has a size limit`;
   const rest = "All have their measures. The rest is in items/ and observed/ of the iteration's folder.";

@@ -1,7 +1,6 @@
-"use strict";
 // Draw each chart with the page's own colours, and again when the theme changes.
-(() => {
-  const specs = JSON.parse(document.getElementById("charts-data").textContent);
+
+function start(specs) {
   const root = document.documentElement;
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -43,10 +42,18 @@
     renderer: "svg",
     tooltip: { disableDefaultStyle: true },
   };
+  // The chart library, close to a megabyte, is packed. The policy allows this one script.
+  let library = null;
+  const loadLibrary = async () => {
+    const script = document.createElement("script");
+    script.textContent = await inflate(document.getElementById("charts-library"));
+    document.head.append(script);
+  };
   const views = new Map();
   const draw = async (id) => {
     const element = document.getElementById(`chart-${id}`);
     try {
+      await (library ??= loadLibrary());
       views.get(id)?.finalize();
       const spec = resolve(specs[id]);
       views.set(id, await window.vegaEmbed(element, { $schema: "https://vega.github.io/schema/vega-lite/v5.json", ...spec }, { ...options, config: config() }));
@@ -86,4 +93,10 @@
     redraw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-})();
+}
+
+if (typeof DecompressionStream === "undefined") {
+  for (const element of document.querySelectorAll("[id^=chart-]")) element.textContent = "This browser is too old to draw charts. The tables have their numbers.";
+} else {
+  inflate(document.getElementById("charts-data")).then((text) => start(JSON.parse(text)));
+}
