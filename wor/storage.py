@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
@@ -73,7 +74,9 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict:
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    path = find_file(Path(path))
+    data = path.read_bytes()
+    return json.loads((gzip.decompress(data) if path.suffix == PACKED else data).decode("utf-8"))
 
 
 def to_plain(value: object) -> object:
@@ -106,7 +109,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def find_file(path: Path) -> Path:
-    """Return ``path``, or its gzipped copy, which a published study has of a large table."""
+    """Return ``path``, or its gzipped copy, which a published study has of a large file."""
     packed = path.with_name(f"{path.name}{PACKED}")
     return packed if packed.is_file() else path
 

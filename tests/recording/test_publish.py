@@ -1,8 +1,11 @@
 """Publish an iteration: git holds it without texts, and every command takes it."""
 
+import base64
 import gzip
 import json
+import re
 import shutil
+import zlib
 
 import pytest
 
@@ -37,17 +40,23 @@ def experiments(published, tmp_path, monkeypatch):
 def test_it_holds_every_number_and_no_text(experiments):
     folder, source = experiments / "published" / "pilot", experiments / "iteration_001"
     assert verify.folder_faults(folder) == []
-    names = {path.name: path.read_bytes() for path in (source / "results").iterdir()}
+    tables = Iteration(source)
+    repeated = {f"{tables.label()}_{dataset}_metrics.csv" for dataset in tables.datasets}
+    names = {path.name: path.read_bytes() for path in (source / "results").iterdir() if path.name not in repeated}
+    assert len(names) == len(list((source / "results").iterdir())) - 3
     packed = {path.name: path for path in (folder / "results").glob("*.gz")}
     plain = {path.name: path for path in (folder / "results").iterdir() if path.name not in packed}
     assert {name.removesuffix(".gz"): gzip.decompress(path.read_bytes()) for name, path in packed.items()} | {
         name: path.read_bytes() for name, path in plain.items()
     } == names
-    assert packed.keys() == {f"{name}.gz" for name, table in names.items() if name.endswith(".csv") and len(table) > 50_000}
-    assert packed
+    assert packed.keys() == {f"{name}.gz" for name, table in names.items() if len(table) > 50_000}
+    assert "aggregate_statistics.json.gz" in packed
     assert {path.name for path in folder.iterdir()} == {*publish.PARTS, "manifest.json", "report.html"}
     files = [path.read_bytes() for path in storage.files_by_name(folder).values()]
-    content = b"".join(files + [gzip.decompress(path.read_bytes()) for path in packed.values()])
+    page = re.findall(r'-data">"([^"]+)"', (folder / "report.html").read_text())
+    assert len(page) == 2
+    unpacked = [zlib.decompress(base64.b64decode(part), wbits=-15) for part in page]
+    content = b"".join([*files, *unpacked, *(gzip.decompress(path.read_bytes()) for path in packed.values())])
     items = [json.loads(line) for path in (source / "items").iterdir() for line in path.read_text().splitlines()]
     bodies = [item["prompt"].split("\n\n")[1][:60] for item in items]  # the frame stands before it
     responses = Iteration(source).items()["text"]

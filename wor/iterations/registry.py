@@ -54,6 +54,11 @@ def published_folders(experiments: Path) -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(published_path(experiments, "").glob(f"*/{paths.MANIFEST}"))}
 
 
+def is_published(folder: Path) -> bool:
+    """Whether a folder is a published study, which has no texts and no table twice."""
+    return "published_from" in read_manifest(folder)
+
+
 def published_rows(experiments: Path) -> list[dict[str, str]]:
     """Return a row for every published study, as the registry has one for an iteration."""
     rows = [format_row(read_manifest(folder)["registry"]) for folder in published_folders(experiments).values()]

@@ -4,16 +4,18 @@ import gzip
 import re
 import shutil
 import tempfile
+from itertools import product
 from pathlib import Path
 
 from wor import paths, storage
 from wor.errors import UserError
 from wor.iterations import registry, verify
+from wor.iterations.load import Iteration
 from wor.recording.create import seal, write_report_and_manifest
 
 MAX_BYTES = 3_000_000
-REPEATS = (".png", ".pdf")  # of a figure's SVG
-MAX_PLAIN = 50_000  # bytes of a table that stays readable on a page; a larger one is gzipped
+REPEATS = (".png", ".pdf")  # of a figure's SVG. Each dataset's metrics are repeated too, in those of all
+MAX_PLAIN = 50_000  # bytes of a table that stays readable on a page; a larger one of results/ is gzipped
 PARTS = ("config_used.yaml", "env_info.json", "timing.json", "prereg.yaml", "dvc.lock", "figures", "results")
 _NAME = re.compile(r"^[a-z][a-z0-9-]*$")
 
@@ -39,12 +41,15 @@ def publish(folder: Path, name: str) -> Path:
         with tempfile.TemporaryDirectory(prefix=".publishing-", dir=experiments) as temporary:
             building = Path(temporary) / name
             building.mkdir()
+            iteration = Iteration(folder)
+            pairs = product(map(iteration.label, iteration.models), iteration.datasets)
+            repeated = {f"results/{label}_{dataset}_metrics.csv" for label, dataset in pairs}
             for part, path in storage.files_by_name(folder).items():
-                if part.partition("/")[0] not in PARTS or path.suffix in REPEATS:
+                if part.partition("/")[0] not in PARTS or path.suffix in REPEATS or part in repeated:
                     continue
                 copy = building / part.replace(f"__{folder.name}", f"__{name}")
                 copy.parent.mkdir(exist_ok=True)
-                if path.suffix == ".csv" and path.stat().st_size > MAX_PLAIN:
+                if part.startswith("results/") and path.stat().st_size > MAX_PLAIN:
                     packed = gzip.compress(path.read_bytes(), mtime=0)  # the same bytes whenever it is done
                     copy.with_name(f"{copy.name}{storage.PACKED}").write_bytes(packed)
                 else:
