@@ -19,6 +19,7 @@ from wor.machine.control_groups import available_cores
 from wor.machine.environment import cpu_name
 from wor.pipeline import validation
 from wor.plan import entries, plan, shape, speed
+from wor.plan.work import count_work
 from wor.weights import families
 
 RESULTS = Path(__file__).parent / "COST.md"
@@ -37,10 +38,11 @@ def row(params: parameters.Params, model: str, dtype: str, imported: float) -> t
     """Return FLOPs, seconds and a line of speeds, of all stages that run one model."""
     architecture = shape.shape_from_config(families.known_config(params.model_specs[model].repo))
     items, literal = entries.planned_items(params, None, entries.token_counter(params, model, []))
-    rate, timed = plan.stage_times(
-        params, model, architecture, items, literal, choose_device("auto", dtype, available_cores()), imported, SECONDS
-    )
-    return sum(work.total(architecture) for work, _ in timed), sum(seconds for _, seconds in timed), str(rate)
+    placement = choose_device("auto", dtype, available_cores())
+    rate = plan.measure_speed(params, architecture, items, placement, imported, SECONDS)
+    works = count_work(params, model, architecture, items, literal, placement.device)
+    seconds = sum(rate.seconds(work, architecture) for work in works)
+    return sum(work.total(architecture) for work in works), seconds, str(rate)
 
 
 def main() -> None:

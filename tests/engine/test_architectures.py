@@ -12,8 +12,10 @@ from wor.engine import ablate, architectures, selftest
 from wor.engine.capture import Span, capture, mean_beliefs, registered_hooks
 from wor.engine.generate import generate
 from wor.engine.model import LM
-from wor.engine.observe import PromptAndContinuation, observe
+from wor.engine.observe import Alternatives, Observed, PromptAndContinuation, observe, observe_together
 from wor.errors import UserError
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(params=MODELS, scope="module")
@@ -242,3 +244,28 @@ def test_what_is_observed_of_an_item_is_finite_and_in_its_bounds(lm):
     after_first = {name: array[..., 1:] for name, array in arrays.items()}  # a window's first token has no step
     assert all(np.isfinite(array).all() for array in after_first.values())
     assert np.isfinite(scores.continuation)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_items_that_share_every_pass_give_what_they_give_alone(lm, device, request):
+    """Only the windows are of one width; all else differs. Alone they are on the CPU."""
+    draw = partial(torch.randn, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    belief, mean = draw(lm.n_layers + 1, lm.width), draw(lm.n_layers, lm.width)
+    items = []
+    for index, (prompt, start) in enumerate([(15, 4), (11, 1), (18, 0), (15, 4)]):
+        sequence = PromptAndContinuation(IDS[:prompt], IDS[prompt : prompt + 9 + start + index % 2], start, start + 8)
+        paraphrases = [[*IDS[:9], *IDS[20 : 22 + index]], [*IDS[:8], *IDS[21:28]]][:index]
+        by_position = draw(lm.n_layers, 8, lm.width)
+        alternatives = Alternatives({"own": [], "resample": [by_position, mean]}, range(0, lm.n_layers, 2), {"none": 0 * belief})
+        items.append(Observed(sequence, paraphrases, by_position if index == 2 else mean, alternatives))
+    assert len({item.kind() for item in items}) == 1
+    there = lm if device == "cpu" else LM(make(request.node.callspec.params["lm"]).to(device))
+    together = observe_together(there, items, "layer", belief, lens=True)
+    for item, (arrays, scores) in zip(items, together, strict=True):
+        parts = item.sequence, item.paraphrases, "layer", item.replacement, belief, True, item.alternatives
+        alone, alone_scores = observe(lm, *parts)
+        assert arrays.keys() == alone.keys()
+        for name, array in alone.items():
+            assert arrays[name] == pytest.approx(array, abs=1e-5, nan_ok=True), name
+        for score, expected in zip(scores, alone_scores, strict=True):
+            assert score == pytest.approx(expected, abs=1e-6)

@@ -1,13 +1,15 @@
 """Check that items in parallel give what they give alone."""
 
 import threading
+from itertools import chain
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
-from wor.engine.parallel import map_items
+from wor.engine.parallel import TOGETHER, deal, map_items, run_tasks
 from wor.errors import UserError
 
 TEXTS = [list(range(7 + index, 31 + 2 * index)) for index in range(9)]
@@ -19,6 +21,14 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     assert torch.get_num_threads() == 2  # the workers have their own number
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def many_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    yield
     torch.set_num_threads(before)
 
 
@@ -81,3 +91,56 @@ def test_the_memory_is_divided_and_a_share_that_was_halved_halves_it(lm, two_thr
     assert model.memory == 2**24 + 1
     map_items(model, spend, TEXTS[:4], lambda: None)
     assert (model.memory, model.largest_batches) == (2**23, {"ablate layers": len(TEXTS[3])})
+
+
+def test_items_of_one_kind_share_a_pass_on_a_device_and_none_on_a_cpu():
+    kinds = ["a", "b"] * TOGETHER + ["a"]
+    cpu, cuda = (deal(SimpleNamespace(device=torch.device(name)), kinds) for name in ("cpu", "cuda"))
+    assert cpu == [[index] for index in range(len(kinds))]
+    assert [len(group) for group in cuda] == [TOGETHER, 1, TOGETHER]
+    assert all(len({kinds[index] for index in group}) == 1 for group in cuda)
+    assert sorted(chain(*cuda)) == list(range(len(kinds)))
+
+
+def test_tasks_share_one_queue_so_that_all_threads_have_work_to_the_end(lm, many_threads):
+    """Simulate 8 threads and tasks of 5 items: each item waits until 8 are at work."""
+    barrier = threading.Barrier(8, timeout=20)
+
+    def work(lm, item):
+        barrier.wait()
+        return item
+
+    def task(items):
+        results = yield work, items
+        return results == list(items)
+
+    tasks = [(index, task(range(5 * index, 5 * index + 5))) for index in range(8)]
+    assert sorted(run_tasks(lm, tasks, 40)) == [(index, True) for index in range(8)]
+
+
+def test_a_failing_item_ends_all_tasks(lm, two_threads):
+    begun = []
+
+    def work(lm, item):
+        begun.append(item)
+        if item == 3:
+            raise UserError("memory", "one item does not fit", "Free memory")
+
+    def task(items):
+        yield work, items
+
+    with pytest.raises(UserError, match="one item"):
+        list(run_tasks(lm, [(index, task(range(4 * index, 4 * index + 4))) for index in range(100)], 400))
+    assert len(begun) < 20
+
+
+@pytest.mark.parametrize(("items", "each"), [(1, 8), (3, 2), (8, 1), (40, 1)])
+def test_few_items_have_several_threads_each(lm, many_threads, items, each):
+    def work(lm, item):
+        return torch.get_num_threads()
+
+    def task(count):
+        return (yield work, range(count))
+
+    ((_, threads),) = run_tasks(lm, [("only", task(items))], 100)
+    assert threads == [each] * items

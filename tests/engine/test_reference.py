@@ -37,7 +37,7 @@ def test_samples_are_outputs_of_real_positions(passes, reference):
 
 def test_a_window_shorter_than_the_samples_is_sampled_again():
     class Short:
-        window = Span(0, 2)
+        windows = (Span(0, 2),)
         mlp_out = attention_out = torch.arange(2.0).expand(3, 2)[..., None]
         head_out = torch.zeros(3, 2, 1, 1)
         hidden = torch.zeros(4, 2, 1)

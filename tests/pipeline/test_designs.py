@@ -11,6 +11,7 @@ from wor.data.items import Item
 from wor.engine.ablate import replaced_output
 from wor.engine.capture import Span, capture
 from wor.engine.observe import PromptAndContinuation
+from wor.engine.parallel import run_tasks
 from wor.engine.reference import pool_summaries, summarise_run
 from wor.errors import UserError
 from wor.pipeline import designs, observation, selection
@@ -101,7 +102,8 @@ def test_what_is_observed_of_a_copy_is_a_plain_forward_pass(lm64, settings, own)
     summary = summarise_run(capture(lm, lm.encode(PASSAGE), Span(2, 40)), 8)
     reference = pool_summaries({name: array[None] for name, array in summary.items()})
     for response in (own, *designs.copy_responses(run, [own]), *designs.gold_responses(run, [make_item("control")])):
-        frame, arrays = observation._observe(lm, [response], lambda step=1: None, settings, reference, lens=False)
+        task = observation._observe(lm, [response], lambda step=1: None, settings, reference, lens=False)
+        ((_, (frame, arrays)),) = run_tasks(lm, [(0, task)], 1)
         sequence, row = response.sequence, frame.iloc[0]
         tokens, positions = torch.tensor([sequence.ids]), slice(sequence.predictions.start, sequence.predictions.end)
         targets = torch.tensor(sequence.continuation[sequence.start : sequence.end])

@@ -10,8 +10,11 @@ from tests.helpers.root import ROOT
 from wor import storage
 from wor.data import answers, windows
 from wor.data.items import Item
-from wor.engine import states
+from wor.engine import parallel, states
+from wor.engine.capture import Span, capture
+from wor.engine.model import LM
 from wor.engine.observe import PromptAndContinuation, observe
+from wor.engine.reference import pool_summaries, summarise_run
 from wor.errors import UserError
 from wor.measures.item_arrays import BY_PART, BY_TOKEN
 from wor.pipeline import observation
@@ -106,3 +109,47 @@ def test_every_array_of_an_item_is_stored_in_its_own_shape(lm, settings, lens):
     by_token = {name for name, shape in shapes.items() if shape[-1] == 8} - {"part_cosine", "block_influence"}
     assert by_token == BY_TOKEN & shapes.keys()
     assert {name for name, shape in shapes.items() if shape[0] == len(states.PARTS)} >= BY_PART & shapes.keys()
+
+
+@pytest.mark.parametrize("memory", [2**30, 2**21])
+def test_a_shard_is_observed_the_same_where_items_share_passes(lm64, settings, monkeypatch, memory):
+    """Group items as on a GPU: with windows of two widths and without any, with room for few."""
+    lm = LM(lm64.hf, lm64.tokenizer, memory)
+    about = dict.fromkeys(("item_id", "dataset", "cluster", "sha256", "answer", "gold"), "")
+    about |= {"role": "reasoning", "split": "evaluation", "answer_kind": "none", "paraphrase_shares": []}
+    texts = ["How many towns are in Italy?", "Is Somalia in the east of Africa, or is it not?", "Count."]
+    responses = []
+    for index in range(12):
+        text = texts[index % 3]
+        item = Item(**about | {"item_id": str(index)}, prompt=text, paraphrases=[f"Well. {text}", f"{text} So?"][: index % 4])
+        length = [52, 24, 2, 52][index % 4]
+        ids = [7] * length if index == 8 else list(range(50 + index, 50 + index + length))
+        responses.append(observation._parse_response(lm, item, lm.encode(text), ids, settings))
+    clean = [capture(lm, list(range(9, 60)), Span(8, 40))]
+    parts = [{name: array[None] for name, array in summarise_run(run, 8).items()} for run in clean]
+    reference = pool_summaries(parts[0])
+    others = observation.Others({"control": reference, "reasoning": reference}, frozenset({"0", "3", "4", "5"}))
+
+    def observe_all():
+        task = observation._observe(lm, responses, lambda n=1: steps.append(n), settings, reference, lens=True, others=others)
+        ((_, records),) = parallel.run_tasks(lm, [(0, task)], len(responses))
+        return records
+
+    steps: list[int] = []
+    alone, arrays = observe_all()
+    groups = []
+    device = SimpleNamespace(device=torch.device("cuda"))
+    monkeypatch.setattr(observation, "deal", lambda lm, kinds: groups.extend(parallel.deal(device, kinds)) or groups)
+    together, shared = observe_all()
+    assert max(map(len, groups)) > 1
+    assert steps[:12] == [1] * 12
+    assert sorted(steps[12:]) == sorted(map(len, groups))
+    assert together["reason"].tolist() == alone["reason"].tolist()
+    assert (together["reason"] != "").sum() >= 4
+    for name in alone.columns.drop("seconds"):
+        for left, right in zip(alone[name], together[name], strict=True):
+            assert right == (pytest.approx(left, abs=1e-6, nan_ok=True) if isinstance(left, float | np.ndarray) else left), name
+    assert arrays.keys() == shared.keys()
+    for name, array in arrays.items():
+        tolerance = 1e-3 if name in observation.HALF_PRECISION else 1e-5
+        assert shared[name] == pytest.approx(array, abs=tolerance, rel=tolerance, nan_ok=True), name

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,9 @@ from wor.pipeline.shards import Shards
 
 
 class Budget:
-    """The part of a model that Shards uses."""
+    """The part of a model that Shards uses. As it is on no CPU, one shard comes after the other."""
+
+    device = SimpleNamespace(type="none")
 
     def __init__(self, memory=2**30):
         self.memory = memory
@@ -33,10 +36,13 @@ def _own_cache(tmp_path, monkeypatch):
 
 def squares(seen):
     def work(lm, entries, advance):
-        seen.append(list(entries))
-        for _ in entries:
+        def square(lm, entry):
             advance()
-        return pd.DataFrame({"entry": entries, "parts": [[e, e] for e in entries]}), {"square": np.array(entries) ** 2}
+            return entry**2
+
+        seen.append(list(entries))
+        results = yield square, entries
+        return pd.DataFrame({"entry": entries, "parts": [[e, e] for e in entries]}), {"square": np.array(results)}
 
     return work
 
@@ -71,7 +77,7 @@ def test_an_interrupted_run_goes_on_where_it_was():
     def fails(lm, entries, advance):
         if entries == [4, 5, 6, 7]:
             raise KeyboardInterrupt
-        return squares(seen)(lm, entries, advance)
+        return (yield from squares(seen)(lm, entries, advance))
 
     with pytest.raises(KeyboardInterrupt):
         run(fails)
@@ -120,7 +126,7 @@ def test_shards_of_an_abandoned_run_are_removed_after_two_weeks():
 def test_a_resumed_run_has_the_memory_budget_of_the_interrupted_one():
     def halves(lm, entries, advance):
         lm.memory = 2**27
-        return squares([])(lm, entries, advance)
+        return (yield from squares([])(lm, entries, advance))
 
     run(halves, lm=Budget(2**28))
     later = Budget(2**33)
@@ -141,7 +147,7 @@ def test_two_at_once_on_the_same_work_do_not_take_each_others_shards_away():
     def while_the_other_ends(lm, entries, advance):
         if len(seen) == 1:
             first.collect()
-        return squares(seen)(lm, entries, advance)
+        return (yield from squares(seen)(lm, entries, advance))
 
     _, arrays = second.run("squared", *arguments, while_the_other_ends)
     assert arrays["square"].tolist() == [entry**2 for entry in ENTRIES]

@@ -1,5 +1,7 @@
 """Check planned FLOPs against those that torch counts while the engine does the same."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -116,10 +118,14 @@ def test_speeds_are_measured_of_the_engine_with_its_own_attention():
         shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"])),
         choose_device("cpu", "float32", 1),
     )
-    assert speed._model(sizes, placement).hf.config._attn_implementation == attention.NAME
-    result = speed.measure_speed(sizes, placement, 1.0, 40, 8, 0.1)
+    lm = speed.random_model(speed.part_to_time(sizes, "cpu"), placement)
+    assert lm.hf.config._attn_implementation == attention.NAME
+    result = speed.measure_speed(lm, placement, 1.0, 40, 8, 0.1)
     assert set(result.rates) == {"forward", "ablate", "lens"}
     assert all(rate > 0 for rate in result.rates.values())
-    assert 0 < result.decode(1) <= result.decode(48)
+    assert 0 < result.decode(1, sizes) <= result.decode(48, sizes)
     work = Work("activations", flops={"forward": 2 * result.rates["forward"], "ablate": 0.0, "lens": 0.0})
-    assert result.seconds(work, sizes) == pytest.approx(result.start + 2)
+    assert result.seconds(work, sizes) == pytest.approx(result.start(sizes) + 2)
+    wider = replace(sizes, layer=3 * sizes.layer, head=3 * sizes.head)  # another model takes as long as its FLOPs say
+    assert result.decode(48, wider) == pytest.approx(3 * result.decode(48, sizes))
+    assert result.seconds(work, wider) == pytest.approx(result.start(wider) + 2)

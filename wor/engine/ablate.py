@@ -40,9 +40,14 @@ def layer_kl(
 
 
 def window_mean(clean: CleanRun, component: LayerComponent) -> torch.Tensor:
-    """Return a component's output averaged over the run's own window: ``[L, D]``."""
+    """Return a component's output averaged over each sequence's own window: ``[L, W, D]``.
+
+    Of one sequence, ``[L, D]``.
+    """
     outputs = {"mlp": (clean.mlp_out,), "attention": (clean.attention_out,), "layer": (clean.mlp_out, clean.attention_out)}
-    return sum((output.mean(1) for output in outputs[component]), start=torch.zeros(()))
+    n, width = len(clean.windows), len(clean.windows[0])
+    means = sum((output.unflatten(1, (n, width)).mean(2) for output in outputs[component]), start=torch.zeros(()))
+    return means[:, 0] if n == 1 else means.repeat_interleave(width, 1)
 
 
 @torch.inference_mode()
@@ -142,8 +147,8 @@ def _patched_pass(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, 
     """Return the final residual stream [C, W, D] of the copies changed in ``layers``, ascending.
 
     Only the window runs, on the clean prefix, from the first of ``layers``. -1 is the embedding.
+    The windows of several sequences run as one row, each at its own positions.
     """
-    start, end = clean.window.start, clean.window.end
     final: list[torch.Tensor] = []
 
     def join(hidden: torch.Tensor, index: int) -> torch.Tensor:
@@ -161,9 +166,10 @@ def _patched_pass(lm: LM, clean: CleanRun, patched_residuals: PatchedResiduals, 
 
     registrations = [(layer.block.register_forward_pre_hook, input_hook(i)) for i, layer in enumerate(lm.layers)]
     registrations.append((lm.norm.register_forward_pre_hook, on_norm))
-    positions = torch.arange(start, end, device=lm.device)[None]
-    with attention.mode(attention.SharedPrefix(clean.keys, clean.values)), registered_hooks(*registrations):
-        lm.base(clean.ids[:, start:end], position_ids=positions, use_cache=False)
+    positions = torch.tensor([[*range(window.start, window.end)] for window in clean.windows], device=lm.device)
+    prefix = attention.SharedPrefix(clean.keys, clean.values, [window.start for window in clean.windows])
+    with attention.mode(prefix), registered_hooks(*registrations):
+        lm.base(clean.ids.take_along_dim(positions, 1).view(1, -1), position_ids=positions.view(1, -1), use_cache=False)
     return final[0]
 
 
@@ -181,8 +187,8 @@ def _kl(
 
 
 def _bytes_per_copy(lm: LM, clean: CleanRun) -> int:
-    """Return the memory of one more copy of the window at its peak, in a layer's MLP."""
+    """Return the memory of one more copy of the windows at its peak, in a layer's MLP."""
     # Attention needs less, as it processes a few copies at a time.
-    width, size = len(clean.window), torch.finfo(lm.dtype).bits // 8
+    width, size = clean.hidden.shape[1], torch.finfo(lm.dtype).bits // 8
     inner = getattr(lm.hf.config, "intermediate_size", None) or 4 * lm.width
     return size * width * (8 * lm.width + 4 * inner)

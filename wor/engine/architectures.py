@@ -5,11 +5,13 @@ To add one, name its modules here and add a tiny model of it to tests/helpers/ti
 the rest with the model's own forward pass.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
+from transformers import PretrainedConfig
 
 from wor.errors import UserError
 
@@ -165,3 +167,12 @@ def layers(hf: nn.Module) -> list[Layer]:
         )
         for block in hf.get_submodule(names.layers)
     ]
+
+
+def first_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
+    """Return a copy of ``config`` with its first ``layers`` layers only."""
+    config = copy.deepcopy(config)
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+    return config

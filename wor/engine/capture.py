@@ -28,6 +28,10 @@ class Span:
 class CleanRun:
     """An undisturbed pass: W window positions, L layers, H heads, D width, K = Dh head width.
 
+    Several sequences may share a pass (`capture_together`). Then W counts the positions of all of
+    their windows, one window after the other, and the windows have the same width.
+
+    windows : of each of the B sequences. ids : [B, longest], padded on the right.
     entropy : [L, H, W] attention entropy of each window query over its visible keys, nats.
     entropy_no_sink : [L, H, W] the same without the first key, renormalised.
     attention_squares : [L, H, W] sum of the query's squared attention weights, in (0, 1].
@@ -35,12 +39,13 @@ class CleanRun:
     hidden : [L + 1, W, D] residual stream; 0 is the embedding, L the last layer's output.
     attention_out, mlp_out : [L, W, D] what each component adds to the residual stream.
     head_out : [L, W, H, K] each head's output before the output projection.
-    state : [L + 1, D] residual stream at one position, which need not be in the window.
-    scores : [N] each, of the scored tokens.
-    keys, values : per layer [KV, start, K], the KV cache of everything before the window.
+    state : [L + 1, B, D] residual stream at one position, which need not be in the window.
+    scores : [N] each, of the scored tokens, one sequence after the other.
+    keys, values : per layer [B, KV, P, K], the KV cache of everything before the window, see
+        `attention.Recorder`.
     """
 
-    window: Span
+    windows: Sequence[Span]
     ids: torch.Tensor
     entropy: torch.Tensor
     entropy_no_sink: torch.Tensor
@@ -54,6 +59,10 @@ class CleanRun:
     scores: unembed.Scores
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
+
+    def by_sequence(self, values: torch.Tensor) -> torch.Tensor:
+        """Return ``[..., W]`` with the windows of the B sequences apart: ``[B, ..., W / B]``."""
+        return values.unflatten(-1, (len(self.windows), -1)).movedim(-2, 0)
 
     def resid_mid(self, layer: int) -> torch.Tensor:
         """Return the residual stream [W, D] after the layer's attention and before its MLP."""
@@ -75,29 +84,43 @@ def token_ids(lm: LM, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     return torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in sequences], device=lm.device)
 
 
-@torch.inference_mode()
 def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = None, state_at: int = -1) -> CleanRun:
     """Run ``ids`` once, and return what `CleanRun` lists for the positions of ``window``.
 
     ``window`` may be empty. ``ids[scored_from:]`` is scored, except position 0; None scores none.
     ``state_at`` is the position of ``state``: the last, if not given.
     """
-    lm.require_context(len(ids))
-    tokens = token_ids(lm, [ids])
-    rows = slice(window.start, window.end)
+    return capture_together(lm, [ids], [window], scored_from, [state_at % len(ids)])
+
+
+@torch.inference_mode()
+def capture_together(
+    lm: LM, sequences: Sequence[Sequence[int]], windows: Sequence[Span], scored_from: int | None, states_at: Sequence[int]
+) -> CleanRun:
+    """Run several sequences in one pass, as `capture` does one. Their windows have one width."""
+    lengths, width = [*map(len, sequences)], len(windows[0])
+    lm.require_context(max(lengths))
+    tokens = token_ids(lm, sequences)
     outputs: defaultdict[str, list[torch.Tensor]] = defaultdict(list)
     final: list[torch.Tensor] = []
+    starts, every = [window.start for window in windows], torch.arange(len(sequences), device=lm.device)
+    positions = torch.tensor(starts, device=lm.device)[:, None] + torch.arange(width, device=lm.device)
+
+    def in_windows(values: torch.Tensor) -> torch.Tensor:
+        if len(sequences) == 1:
+            return values[0, starts[0] : starts[0] + width]
+        return values[every[:, None], positions].flatten(0, 1)
 
     def append_input(name: str) -> Callable:
-        return lambda module, args: outputs[name].append(args[0][0, rows].clone())
+        return lambda module, args: outputs[name].append(in_windows(args[0]).clone())
 
     def append_output(name: str, multiplier: float) -> Callable:
-        return lambda module, args, out: outputs[name].append((out if torch.is_tensor(out) else out[0])[0, rows] * multiplier)
+        return lambda module, args, out: outputs[name].append(in_windows(out if torch.is_tensor(out) else out[0]) * multiplier)
 
     def append_state(module: nn.Module, args: tuple) -> None:
-        outputs["state"].append(args[0][0, state_at].clone())
+        outputs["state"].append(args[0][every, states_at])
 
-    registrations = [(lm.norm.register_forward_pre_hook, lambda module, args: final.append(args[0][0]))]
+    registrations = [(lm.norm.register_forward_pre_hook, lambda module, args: final.append(args[0]))]
     for layer in lm.layers:
         registrations += [
             (layer.block.register_forward_pre_hook, append_input("hidden")),
@@ -106,22 +129,26 @@ def capture(lm: LM, ids: Sequence[int], window: Span, scored_from: int | None = 
             (layer.last_module("attention").register_forward_hook, append_output("attention_out", layer.multiplier)),
             (layer.last_module("mlp").register_forward_hook, append_output("mlp_out", layer.multiplier)),
         ]
-    with attention.mode(attention.Recorder(window.start, window.end)) as recorded, registered_hooks(*registrations):
+    with attention.mode(attention.Recorder(starts, width)) as recorded, registered_hooks(*registrations):
         lm.base(tokens, use_cache=False)
-    first = len(ids) if scored_from is None else scored_from
+    scored = [(row, length if scored_from is None else scored_from, length) for row, length in enumerate(lengths)]
     return CleanRun(
-        window=window,
+        windows=windows,
         ids=tokens,
         entropy=torch.stack(recorded.entropy),
         entropy_no_sink=torch.stack(recorded.no_sink),
         attention_squares=torch.stack(recorded.squares),
         visible=torch.stack(recorded.visible),
-        hidden=torch.stack([*outputs["hidden"], final[0][rows]]),
+        hidden=torch.stack([*outputs["hidden"], in_windows(final[0])]),
         attention_out=torch.stack(outputs["attention_out"]),
         mlp_out=torch.stack(outputs["mlp_out"]),
         head_out=torch.stack(outputs["head_out"]).unflatten(-1, (lm.n_heads, lm.head_dim)),
-        state=torch.stack([*outputs["state"], final[0][state_at]]),
-        scores=unembed.score_targets(lm, final[0][first - 1 : -1], tokens[0, first:]),
+        state=torch.stack([*outputs["state"], final[0][every, states_at]]),
+        scores=unembed.score_targets(
+            lm,
+            torch.cat([final[0][row, first - 1 : end - 1] for row, first, end in scored]),
+            torch.cat([tokens[row, first:end] for row, first, end in scored]),
+        ),
         keys=recorded.keys,
         values=recorded.values,
     )
@@ -133,23 +160,27 @@ def mean_beliefs(
 ) -> tuple[torch.Tensor, list[float]]:
     """Return the mean residual stream over each sequence's window: ``[N, L + 1, D]``, float32.
 
-    They share a batch. A beginning that all share with ``clean`` (chat template) isn't recomputed.
-    With ``prompts``, the lengths of the prompts, return also the mean log-probability (nats) of
-    each prompt's tokens after the first. ``clean`` must then be scored from position 1.
+    They share a batch, and their windows have one width. A beginning that all share with the first
+    sequence of ``clean`` (chat template) isn't recomputed. With ``prompts``, the lengths of the
+    prompts, return also the mean log-probability (nats) of each prompt's tokens after the first.
+    ``clean`` must then be scored from position 1.
     """
     lm.require_context(max(map(len, sequences)))
-    limit = min(window.start for window in [clean.window, *windows])
+    limit = min(window.start for window in [clean.windows[0], *windows])
     shared = _shared_prefix_length([clean.ids[0].tolist(), *sequences], limit)
     if prompts:
         shared = max(0, shared - 1)  # the position before the first token that differs predicts it
     cache, means = DynamicCache(), []
     final: list[torch.Tensor] = []
+    first = max(window.start for window in clean.windows) - clean.windows[0].start  # of its keys: others' are more
     for index, pair in enumerate(zip(clean.keys, clean.values, strict=True)):
-        cache.update(*(tensor[None, :, :shared].expand(len(sequences), -1, -1, -1) for tensor in pair), index)
+        beginning = (tensor[:1, :, first : first + shared].expand(len(sequences), -1, -1, -1) for tensor in pair)
+        cache.update(*beginning, index)
+    rows = torch.arange(len(sequences), device=lm.device)[:, None]
+    positions = torch.tensor([[*range(window.start - shared, window.end - shared)] for window in windows], device=lm.device)
 
     def on_input(module: nn.Module, args: tuple) -> None:
-        rows = [slice(window.start - shared, window.end - shared) for window in windows]
-        means.append(torch.stack([hidden[row].float().mean(0) for hidden, row in zip(args[0], rows, strict=True)]))
+        means.append(args[0][rows, positions].float().mean(1))
 
     inputs = [*(layer.block for layer in lm.layers), lm.norm]
     registrations = [(module.register_forward_pre_hook, on_input) for module in inputs]
@@ -157,10 +188,14 @@ def mean_beliefs(
     tokens = token_ids(lm, [ids[shared:] for ids in sequences])
     with registered_hooks(*registrations):
         lm.base(tokens, past_key_values=cache, use_cache=True)
-    log_probs = []
-    for hidden, ids, length in zip(final[0], tokens, prompts or (), strict=False):
-        own = unembed.score_targets(lm, hidden[: length - 1 - shared], ids[1 : length - shared]).log_prob
-        log_probs.append(torch.cat([clean.scores.log_prob[:shared], own]).double().mean().item())
+    lengths = [length - shared for length in prompts or ()]  # of what is not shared
+    log_probs: list[float] = []
+    if lengths:
+        hidden = torch.cat([states[: length - 1] for states, length in zip(final[0], lengths, strict=True)])
+        targets = torch.cat([ids[1:length] for ids, length in zip(tokens, lengths, strict=True)])
+        own = unembed.score_targets(lm, hidden, targets).log_prob.split([length - 1 for length in lengths])
+        beginning = clean.scores.log_prob[:shared]
+        log_probs = [torch.cat([beginning, part]).double().mean().item() for part in own]
     return torch.stack(means, dim=1), log_probs
 
 

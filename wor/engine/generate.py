@@ -15,11 +15,10 @@ from transformers.cache_utils import DynamicLayer
 from wor.engine import architectures, cost, memory
 from wor.engine.capture import registered_hooks
 from wor.engine.model import LM
-from wor.engine.parallel import map_items
+from wor.engine.parallel import deal_rows, in_order, map_items
 from wor.engine.seeding import generator_for
 
 SMALLEST_UNIFORM = 2.0**-53  # a uniform draw of 0 would be infinite noise
-MIN_ROWS = 8  # of a group of its own; fewer would be slower than one group on all threads
 _WORKERS = ThreadPoolExecutor()  # numpy draws without Python's lock
 
 
@@ -99,10 +98,7 @@ def generate(
     would wait at every product for the slowest thread: for another program, where there is one.
     """
     lm.require_context(max(map(len, prompts), default=0), max_new_tokens)
-    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), names[index]))
-    threads = torch.get_num_threads() if lm.device.type == "cpu" else 1
-    count = max(1, min(threads, len(prompts) // MIN_ROWS))
-    groups, lock = [order[first::count] for first in range(count)], Lock()
+    groups, lock = deal_rows(lm, list(zip(map(len, prompts), names, strict=True))), Lock()
 
     def advance_alone(done: float) -> None:
         with lock:
@@ -112,15 +108,10 @@ def generate(
         rows = ([values[index] for index in group] for values in (prompts, names, temperatures))
         return _continue(lm, *rows, max_new_tokens, seed, max_batch_size, advance_alone)
 
-    if count == 1:
-        results = [continue_group(lm, order)]
-    else:
-        results = map_items(lm, continue_group, groups, lambda: None, threads // count)
-    continuations: list[list[int]] = [[] for _ in prompts]
-    for group, result in zip(groups, results, strict=True):
-        for index, continuation in zip(group, result, strict=True):
-            continuations[index] = continuation
-    return continuations
+    if len(groups) == 1:
+        return in_order(groups, [continue_group(lm, groups[0])])
+    threads = torch.get_num_threads() // len(groups)
+    return in_order(groups, map_items(lm, continue_group, groups, lambda: None, threads))
 
 
 @torch.inference_mode()

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from wor.engine import ablate, states, unembed
-from wor.engine.capture import Span, capture, mean_beliefs
+from wor.engine.capture import CleanRun, Span, capture, capture_together, mean_beliefs
 from wor.engine.model import LM
 
 PASSES = ("forward", "paraphrases", "states", "ablation", "lens")  # each is timed
@@ -71,6 +72,26 @@ class Alternatives:
     centres: Mapping[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class Observed:
+    """What to observe: a sequence, and what is done with it. ``paraphrases`` are prompts.
+
+    Each ablation puts ``replacement`` for a component, see `Reference.replacement`. None leaves out
+    the ablations: the rest takes a pass, and one per paraphrase.
+    """
+
+    sequence: PromptAndContinuation
+    paraphrases: Sequence[list[int]] = ()
+    replacement: torch.Tensor | None = None
+    alternatives: Alternatives | None = None
+
+    def kind(self) -> tuple:
+        """Return what is alike in sequences that `observe_together` takes."""
+        stand_ins = self.alternatives.stand_ins if self.alternatives else {}
+        counts = tuple((name, len(parts)) for name, parts in stand_ins.items())
+        return len(self.sequence.predictions), self.replacement is None, self.alternatives is None, counts
+
+
 def observe(
     lm: LM,
     sequence: PromptAndContinuation,
@@ -87,10 +108,10 @@ def observe(
 
     Entry w along W belongs to the prediction that the window's token w was drawn from.
 
-    Each ablation puts ``replacement`` for ``component``, see `Reference.replacement`. None leaves
-    out the ablations, and kl: the rest takes a pass, and one per paraphrase. ``belief``,
-    [L + 1, D], is the reference mean on which beliefs are centred. ``lens`` adds the logit lens:
-    jsd, and what has lens in its name. Everything but these and kl is from the clean passes.
+    For ``paraphrases``, ``replacement`` and ``alternatives`` see `Observed`. Without a replacement
+    there is no kl. ``belief``, [L + 1, D], is the reference mean on which beliefs are centred.
+    ``lens`` adds the logit lens: jsd, and what has lens in its name. Everything but these and kl is
+    from the clean passes.
 
     Returns
     -------
@@ -106,56 +127,111 @@ def observe(
         `states.PROMPT_DEPTHS`. The arrays of `states.describe_states`.
     kl_NAME, cosine_NAME : with each of the ``alternatives``; [layers, W] and [P, L + 1].
     """
+    (result,) = observe_together(lm, [Observed(sequence, paraphrases, replacement, alternatives)], component, belief, lens)
+    return result
+
+
+def observe_together(
+    lm: LM, items: Sequence[Observed], component: ablate.LayerComponent, belief: torch.Tensor, lens: bool
+) -> list[tuple[dict[str, np.ndarray], TokenScores]]:
+    """Return what `observe` does for each of several items of one `Observed.kind`.
+
+    They share every pass. On a device that waits for its launches, this is faster.
+    """
+    sequences, n = [item.sequence for item in items], len(items)
+    windows, last_prompt_tokens = zip(*((each.predictions, len(each.prompt) - 1) for each in sequences), strict=True)
     with lm.timed("forward"):
-        clean = capture(lm, sequence.ids, sequence.predictions, scored_from=1, state_at=len(sequence.prompt) - 1)
-    centres = {"cosine": belief}
-    if alternatives:
-        centres |= {f"cosine_{name}": centre for name, centre in alternatives.centres.items()}
-    cosines, fluency = dict.fromkeys(centres, torch.zeros(0, lm.n_layers + 1)), []
-    if paraphrases:
-        start, end = sequence.start, sequence.end
-        others = [PromptAndContinuation(prompt, sequence.continuation, start, end) for prompt in paraphrases]
-        sequences, windows = [other.ids_before_last for other in others], [other.predictions for other in others]
-        with lm.timed("paraphrases"):
-            beliefs, fluency = mean_beliefs(lm, clean, sequences, windows, [*map(len, paraphrases)])
-        own = clean.hidden.float().mean(1)
-        for name, centre in centres.items():
-            centre = centre.to(lm.device)
-            cosines[name] = torch.cosine_similarity(own - centre, beliefs - centre, dim=-1)
+        clean = capture_together(lm, [each.ids for each in sequences], windows, 1, last_prompt_tokens)
+    beliefs, fluency = _paraphrased(lm, clean, items)
     with lm.timed("states"):
         described = states.describe_states(lm, clean, belief)
     arrays = {
-        "entropy": clean.entropy.mean(1),
-        "entropy_no_sink": clean.entropy_no_sink.mean(1),
-        "entropy_heads": (clean.entropy / clean.visible.log()[:, None]).mean(-1),
-        **cosines,
+        "entropy": clean.by_sequence(clean.entropy.mean(1)),
+        "entropy_no_sink": clean.by_sequence(clean.entropy_no_sink.mean(1)),
+        "entropy_heads": clean.by_sequence(clean.entropy / clean.visible.log()[:, None]).mean(-1),
         **described,
-        "prompt_state": clean.state[[round(depth * lm.n_layers) for depth in states.PROMPT_DEPTHS]],
+        "prompt_state": clean.state[[round(depth * lm.n_layers) for depth in states.PROMPT_DEPTHS]].transpose(0, 1),
     }
-    if replacement is not None:
+    replacements = [item.replacement for item in items if item.replacement is not None]
+    if replacements:
         with lm.timed("ablation"):
-            arrays["kl"] = ablate.layer_kl(lm, clean, component, replacement)
+            kl = ablate.layer_kl(lm, clean, component, _in_one_row(replacements, windows[0]))
+        arrays["kl"] = clean.by_sequence(kl)
+    centres, alternatives = {"cosine": belief}, [item.alternatives for item in items if item.alternatives]
     if alternatives:
-        for name, stand_ins in alternatives.stand_ins.items():
-            replacements = stand_ins or [ablate.window_mean(clean, component)]
-            repeats = [ablate.layer_kl(lm, clean, component, stand_in, alternatives.layers) for stand_in in replacements]
-            arrays[f"kl_{name}"] = torch.stack(repeats).mean(0)
+        centres |= {f"cosine_{name}": centre for name, centre in alternatives[0].centres.items()}
+        for name in alternatives[0].stand_ins:
+            draws = zip(*(each.stand_ins[name] for each in alternatives), strict=True)
+            stand_ins = [_in_one_row(draw, windows[0]) for draw in draws] or [ablate.window_mean(clean, component)]
+            kls = [ablate.layer_kl(lm, clean, component, stand_in, alternatives[0].layers) for stand_in in stand_ins]
+            arrays[f"kl_{name}"] = clean.by_sequence(torch.stack(kls).mean(0))
     if lens:
         with lm.timed("lens"):
-            arrays |= _read_lens(unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]))
-    scores = _token_scores(clean.scores, sequence)._replace(paraphrases=fluency)
-    return {name: array.float().cpu().numpy() for name, array in arrays.items()}, scores
+            arrays |= _read_lens(clean, unembed.logit_lens(lm, clean.hidden[1:], clean.hidden[-1]))
+    own = clean.hidden.unflatten(1, (n, -1)).float().mean(2).transpose(0, 1)  # [B, L + 1, D]
+    stored = {name: array.float().cpu().numpy() for name, array in arrays.items()}
+    scores = [part.split([len(each.ids) - 1 for each in sequences]) for part in clean.scores]
+    results = []
+    for index, sequence in enumerate(sequences):
+        cosines = {name: _cosines(own[index], beliefs[index], centre) for name, centre in centres.items()}
+        scored = _token_scores(unembed.Scores(*(part[index] for part in scores)), sequence)
+        alone = {name: array[index] for name, array in stored.items()}
+        results.append((alone | cosines, scored._replace(paraphrases=fluency[index])))
+    return results
 
 
-def _read_lens(lens: unembed.Lens) -> dict[str, torch.Tensor]:
+def bytes_per_item(lm: LM, item: Observed) -> int:
+    """Return the memory of one more item in `observe_together`: passes, their cache, the lens."""
+    tokens, width, config = len(item.sequence.ids), len(item.sequence.predictions), lm.hf.config
+    inner = getattr(config, "intermediate_size", None) or 4 * lm.width
+    kv_heads = getattr(config, "num_key_value_heads", None) or lm.n_heads
+    size = torch.finfo(lm.dtype).bits // 8
+    passes = tokens * (1 + len(item.paraphrases)) * (8 * lm.width + 4 * inner + 2 * lm.n_layers * kv_heads * lm.head_dim) * size
+    return passes + 3 * 4 * unembed.LENS_LAYERS * width * lm.unembed.weight.shape[0]
+
+
+def _paraphrased(lm: LM, clean: CleanRun, items: Sequence[Observed]) -> tuple[Sequence[torch.Tensor], list[list[float]]]:
+    """Return of each item the mean states [P, L + 1, D] and the fluency of its paraphrases."""
+    others = [
+        PromptAndContinuation(prompt, item.sequence.continuation, item.sequence.start, item.sequence.end)
+        for item in items
+        for prompt in item.paraphrases
+    ]
+    beliefs, fluency = torch.zeros(0, lm.n_layers + 1, lm.width, device=lm.device), iter(())
+    if others:
+        sequences, windows = [other.ids_before_last for other in others], [other.predictions for other in others]
+        with lm.timed("paraphrases"):
+            beliefs, values = mean_beliefs(lm, clean, sequences, windows, [len(other.prompt) for other in others])
+        fluency = iter(values)
+    counts = [len(item.paraphrases) for item in items]
+    return beliefs.split(counts), [list(islice(fluency, count)) for count in counts]
+
+
+def _cosines(own: torch.Tensor, others: torch.Tensor, centre: torch.Tensor) -> np.ndarray:
+    """Return cosines of mean states, from a centre: ``[L + 1, D], [P, L + 1, D] -> [P, L + 1]``."""
+    centre = centre.to(own.device)
+    return torch.cosine_similarity(own - centre, others - centre, dim=-1).float().cpu().numpy()
+
+
+def _in_one_row(replacements: Sequence[torch.Tensor], window: Span) -> torch.Tensor:
+    """Return the items' replacements over the row of all windows: ``[L, D]`` or ``[L, W, D]``."""
+    first = replacements[0]
+    if all(part is first for part in replacements):
+        return first if first.ndim == 2 else first.repeat(1, len(replacements), 1)
+    rows = (part if part.ndim == 3 else part[:, None].expand(-1, len(window), -1) for part in replacements)
+    return torch.cat(list(rows), dim=1)
+
+
+def _read_lens(clean: CleanRun, lens: unembed.Lens) -> dict[str, torch.Tensor]:
     numbers = torch.arange(1, len(lens.jsd) + 1, device=lens.jsd.device)[:, None]
     last_other = (numbers * ~lens.ranked_first).amax(0)
+    entropy = clean.by_sequence(lens.entropy)
     return {
-        "jsd": lens.jsd,
-        "lens_kl": lens.kl,
-        "lens_probability": lens.probability,
-        "lens_flip": (last_other + 1).clamp_max(len(lens.jsd)),
-        "lens_entropy": torch.stack([lens.entropy[:, part].mean(-1) for part in states.PARTS]),
+        "jsd": clean.by_sequence(lens.jsd),
+        "lens_kl": clean.by_sequence(lens.kl),
+        "lens_probability": clean.by_sequence(lens.probability),
+        "lens_flip": clean.by_sequence((last_other + 1).clamp_max(len(lens.jsd))),
+        "lens_entropy": torch.stack([entropy[..., part].mean(-1) for part in states.PARTS], dim=1),
     }
 
 

@@ -54,10 +54,10 @@ class Reference:
 def summarise_run(clean: CleanRun, samples: int) -> dict[str, np.ndarray]:
     """Return sums over one pass's window in float64, and ``samples`` evenly spread positions."""
     outputs = {"mlp": clean.mlp_out, "attention": clean.attention_out, "head": clean.head_out}
-    rows = ((torch.arange(samples) + 0.5) * len(clean.window) / samples).long()
+    rows = ((torch.arange(samples) + 0.5) * len(clean.windows[0]) / samples).long()
     summary = {name: output.cpu().double().sum(1) for name, output in {**outputs, "belief": clean.hidden}.items()}
     summary |= {f"{name}_samples": output.cpu().float()[:, rows].transpose(0, 1) for name, output in outputs.items()}
-    return {"positions": np.array(len(clean.window))} | {name: array.numpy() for name, array in summary.items()}
+    return {"positions": np.array(len(clean.windows[0]))} | {name: array.numpy() for name, array in summary.items()}
 
 
 def pool_summaries(summaries: dict[str, np.ndarray]) -> Reference:

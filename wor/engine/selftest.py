@@ -39,7 +39,7 @@ def run_selftest(lm: LM) -> None:
 
     clean = capture(lm, ids, window)
     check_logits("own pass", lm.logits(clean.hidden[-1]))
-    with attention.mode(attention.Recorder(START, LENGTH, checked=True)) as recorded:
+    with attention.mode(attention.Recorder([START], LENGTH - START, checked=True)) as recorded:
         lm.base(clean.ids, use_cache=False)
     check("attention rows", recorded.error)
     check_logits("no-op mlp", lm.logits(ablate.patched_residual(lm, clean, "mlp", clean.mlp_out)))

@@ -4,6 +4,8 @@
 2, ...), and over those at its odd ones. So a measure of a whole window has two halves to compare.
 """
 
+from functools import partial
+
 import torch
 from torch.nn.functional import cosine_similarity
 
@@ -31,12 +33,14 @@ def late_layers(n_layers: int) -> slice:
 
 
 def describe_states(lm: LM, clean: CleanRun, mean: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return arrays of a window of W tokens from a clean pass; D width, L layers.
+    """Return arrays of windows of W tokens of B sequences, from a clean pass; D width, L layers.
 
     In ``[2, ...]``, the first is over all dimensions, the second without `largest_dimensions`.
 
     Returns
     -------
+    Of each sequence, so with [B, ...] before these:
+
     attention_squares : [W] sum of a query's squared attention weights, mean over heads and layers.
     norm : [2, late, W] L2 norm of the residual stream after each of the `late_layers`.
     step_weighted, step_mean, step_cosine, step_entropy : of `token_steps`.
@@ -47,21 +51,33 @@ def describe_states(lm: LM, clean: CleanRun, mean: torch.Tensor) -> dict[str, to
     participation : [PARTS, L + 1] `participation_ratio` of the window's states.
     hoyer, top_energy : [W] `sparsity` of the final state, after the final norm.
     """
-    dtype = accumulation_dtype(clean.hidden.dtype)
-    hidden = clean.hidden.to(dtype)
-    kept = torch.ones(hidden.shape[-1], dtype=torch.bool, device=hidden.device)
-    kept[largest_dimensions(mean.to(hidden.device))] = False
-    variants = (hidden, hidden[..., kept])
+    dtype, n = accumulation_dtype(clean.hidden.dtype), len(clean.windows)
+    parts = [part.to(dtype).unflatten(-2, (n, -1)) for part in (clean.hidden, clean.attention_out, clean.mlp_out)]
+    final = lm.norm(clean.hidden[-1]).to(dtype).unflatten(0, (n, -1))
+    kept = torch.ones(lm.width, dtype=torch.bool)
+    kept[largest_dimensions(mean).cpu()] = False
+    describe = partial(_describe, kept.nonzero()[:, 0].to(lm.device), late_layers(lm.n_layers))
+    if n == 1:
+        hidden, attention, mlp = (part[:, 0] for part in parts)
+        described = {name: array[None] for name, array in describe(hidden, attention, mlp, final[0]).items()}
+    else:
+        described = torch.vmap(describe, in_dims=(1, 1, 1, 0))(*parts, final)
+    return {"attention_squares": clean.by_sequence(clean.attention_squares.mean((0, 1))), **described}
+
+
+def _describe(
+    kept: torch.Tensor, late: slice, hidden: torch.Tensor, attention: torch.Tensor, mlp: torch.Tensor, final: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Describe one window: [L + 1, W, D] states, [L, W, D] added, [W, D] final states, normed."""
+    variants = (hidden, hidden.index_select(-1, kept))
     weighted, means, entropies = zip(*map(token_steps, variants), strict=True)
     before = hidden[:-1]
-    attention, mlp = clean.attention_out.to(dtype), clean.mlp_out.to(dtype)
     added = ((attention, before), (mlp, before + attention), (hidden[1:] - before, before))
     cosines = torch.stack([cosine_similarity(part, stream, dim=-1) for part, stream in added])
     influence = 1 - cosine_similarity(before, hidden[1:], dim=-1)
-    hoyer, top_energy = sparsity(lm.norm(clean.hidden[-1]).to(dtype))
+    hoyer, top_energy = sparsity(final)
     return {
-        "attention_squares": clean.attention_squares.mean((0, 1)),
-        "norm": torch.stack([variant[late_layers(lm.n_layers)].norm(dim=-1) for variant in variants]),
+        "norm": torch.stack([variant[late].norm(dim=-1) for variant in variants]),
         "step_weighted": torch.stack(weighted),
         "step_mean": torch.stack(means),
         "step_cosine": cosine_steps(hidden),

@@ -17,6 +17,7 @@ from wor.engine.attention import accumulation_dtype
 BLOCK = 2048  # tokens of the vocabulary
 ROWS = 512  # rows in memory at once; a block takes 4 MiB in float32
 LENS_LAYERS = 8  # layers in memory at once in `logit_lens`, each of W x vocabulary numbers
+DEVICE_SCALE = 8  # a device other than a CPU has no such cache, and takes blocks and rows so many times larger
 
 
 class Readout:
@@ -57,8 +58,15 @@ class Readout:
         return self.softcap * u * (1 - t * t) / (1 + t * u)
 
 
+def _sizes(lm: Readout) -> tuple[int, int]:
+    """Return the tokens of a block, and the rows in memory at once, on the model's device."""
+    scale = 1 if lm.unembed.weight.device.type == "cpu" else DEVICE_SCALE
+    return scale * BLOCK, scale * ROWS
+
+
 def _blocks(lm: Readout) -> list[slice]:
-    return [slice(start, start + BLOCK) for start in range(0, lm.unembed.weight.shape[0], BLOCK)]
+    size, _ = _sizes(lm)
+    return [slice(start, start + size) for start in range(0, lm.unembed.weight.shape[0], size)]
 
 
 def _uncapped(lm: Readout, normed: torch.Tensor, block: slice) -> torch.Tensor:
@@ -84,7 +92,7 @@ def kl(lm: Readout, clean: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     argmax_weights, argmax_logits = lm.unembed.weight[argmax], logits.gather(-1, argmax[:, None])[:, 0]  # [W, D], [W]
     normed = lm.normed(clean)
     divergences = []
-    for copies in changed.split(max(1, ROWS // len(clean))):
+    for copies in changed.split(max(1, _sizes(lm)[1] // len(clean))):
         change = lm.normed(copies) - normed
         shift = lm.cap_change(torch.linalg.vecdot(change, argmax_weights).to(p.dtype), argmax_logits)[..., None]
         mean = growth = torch.zeros((), device=p.device)
@@ -114,7 +122,8 @@ def score_targets(lm: Readout, hidden: torch.Tensor, targets: torch.Tensor) -> S
     H = log Z - E_p[logit], where E_p combines each block's own mean by its share of Z.
     """
     log_prob, entropy = [], []
-    for rows, tokens in zip(hidden.split(ROWS), targets.split(ROWS), strict=True):
+    size = _sizes(lm)[1]
+    for rows, tokens in zip(hidden.split(size), targets.split(size), strict=True):
         normed = lm.normed(rows)
         target_logits = torch.empty(len(rows), dtype=accumulation_dtype(hidden.dtype), device=hidden.device)
         log_sums, means = [], []
@@ -134,12 +143,13 @@ def score_targets(lm: Readout, hidden: torch.Tensor, targets: torch.Tensor) -> S
 def argmax_token(lm: Readout, hidden: torch.Tensor) -> torch.Tensor:
     """Return the token ranked first: ``[..., D] -> [...]``. Of equal logits, the lower wins."""
     tokens = []
-    for rows in hidden.flatten(0, -2).split(ROWS):
+    block, size = _sizes(lm)
+    for rows in hidden.flatten(0, -2).split(size):
         normed = lm.normed(rows)
         maxima = [_logits(lm, normed, block).max(-1) for block in _blocks(lm)]
         best_block = torch.stack([maximum.values for maximum in maxima]).argmax(0)
         indices = torch.stack([maximum.indices for maximum in maxima])
-        tokens.append(best_block * BLOCK + indices.gather(0, best_block[None])[0])
+        tokens.append(best_block * block + indices.gather(0, best_block[None])[0])
     return torch.cat(tokens).view(hidden.shape[:-1])
 
 

@@ -22,6 +22,7 @@ from wor.config.params import Params
 from wor.engine import memory
 from wor.engine.load import Placement, choose_device, load
 from wor.engine.model import LM
+from wor.engine.parallel import run_tasks
 from wor.engine.twin import NullModel, make_null_model
 from wor.errors import UserError
 from wor.machine import environment
@@ -75,7 +76,9 @@ class Worker:
                 self.null_models[null] = make_null_model(lm, *null)
             lm = self.null_models[null]
         lm.memory = budget
-        return work(lm, entries, lambda step=1: None), lm.memory, lm.largest_batches
+        task = work(lm, entries, lambda done=1: None)
+        results: list[tuple[int, Records]] = list(run_tasks(lm, [(0, task)], len(entries)))
+        return results[0][1], lm.memory, lm.largest_batches
 
 
 class Cluster:
@@ -121,7 +124,7 @@ class Cluster:
         advance: Callable,
         null: NullModel | None = None,
     ) -> Iterator[tuple[int, Records]]:
-        """Compute shards as `shards.compute_serially` does, in the order in which workers finish.
+        """Compute shards as `shards.compute_here` does, in the order in which workers finish.
 
         ``lm`` is the driver's. Its memory budget becomes the smallest of driver and workers.
         """

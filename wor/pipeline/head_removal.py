@@ -14,7 +14,7 @@ from wor.data.items import Item
 from wor.engine import ablate, cost
 from wor.engine.capture import Span, capture
 from wor.engine.model import LM
-from wor.engine.parallel import map_items
+from wor.engine.parallel import Task
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 
@@ -53,13 +53,15 @@ def rank_heads(items: Sequence[Item], kl: np.ndarray) -> pd.DataFrame:
     return table.assign(effect=table["reasoning"] - table["control"])
 
 
-def _effects(lm: LM, texts: list[Text], advance: Callable, heads: torch.Tensor) -> Records:
+def _effects(lm: LM, texts: list[Text], advance: Callable, heads: torch.Tensor) -> Task[Records]:
     def effect(lm: LM, text: Text) -> np.ndarray:
         ids, first = text
         clean = capture(lm, ids[:-1], Span(first - 1, len(ids) - 1))
-        return ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy()
+        kl = ablate.head_kl(lm, clean, heads).mean(-1).cpu().double().numpy()
+        advance()
+        return kl
 
-    return _first_positions(texts), {"effect": np.stack(map_items(lm, effect, texts, advance))}
+    return _first_positions(texts), {"effect": np.stack((yield effect, texts))}
 
 
 def describe_items(items: Sequence[Item]) -> pd.DataFrame:
@@ -113,9 +115,13 @@ def score_without_heads(run: Session, items: Sequence[Item], ranking: pd.DataFra
     return pd.DataFrame(rows, columns=columns)
 
 
-def _accuracies(lm: LM, texts: list[Text], advance: Callable, removed: list[list[Head]], heads: torch.Tensor) -> Records:
-    accuracies = map_items(lm, lambda lm, text: ablate.removal_accuracy(lm, *text, removed, heads), texts, advance)
-    return _first_positions(texts), {"accuracy": np.array(accuracies)}
+def _accuracies(lm: LM, texts: list[Text], advance: Callable, removed: list[list[Head]], heads: torch.Tensor) -> Task[Records]:
+    def accuracy(lm: LM, text: Text) -> list[float]:
+        shares = ablate.removal_accuracy(lm, *text, removed, heads)
+        advance()
+        return shares
+
+    return _first_positions(texts), {"accuracy": np.array((yield accuracy, texts))}
 
 
 def _run(run: Session, task: str, items: Sequence[Item], settings: list, work: Callable, copies: float) -> dict[str, np.ndarray]:

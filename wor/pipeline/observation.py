@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,28 @@ from wor import storage
 from wor.config.params import ROLES, Params
 from wor.data import answers, windows
 from wor.data.items import Item
-from wor.engine import cost, states
+from wor.engine import cost, memory, states
 from wor.engine.capture import capture
 from wor.engine.generate import generate
 from wor.engine.model import LM
-from wor.engine.observe import PASSES, Alternatives, PromptAndContinuation, TokenScores, observe, score_tokens
-from wor.engine.parallel import map_items
+from wor.engine.observe import (
+    PASSES,
+    Alternatives,
+    Observed,
+    PromptAndContinuation,
+    TokenScores,
+    bytes_per_item,
+    observe_together,
+    score_tokens,
+)
+from wor.engine.parallel import Task, deal, deal_rows, in_order
 from wor.engine.reference import MIN_SAMPLES, Reference, balance, pool_summaries, summarise_run
 from wor.errors import UserError
 from wor.pipeline.session import Session
 from wor.pipeline.shards import Records
 
-GENERATION_BATCH = 64  # items that are generated in one batch
+GENERATION_BATCH, DEVICE_GENERATION_BATCH = 64, 512  # items that are generated in one batch, on a CPU and elsewhere
+AVERAGED = 64  # averaged items that a killed stage may lose
 SHARD_SIZE = 16  # observed items that a killed stage may lose
 MIN_PER_CLASS = 2
 RESAMPLE_DRAWS = 3  # of reference positions, whose effects are averaged
@@ -95,19 +106,29 @@ def generate_responses(run: Session, items: Sequence[Item], temperatures: Sequen
     work = partial(_generate, max_new_tokens=max_new_tokens, seed=seed)
     request_cost = partial(_generation_cost, max_new_tokens=max_new_tokens)
     settings = [max_new_tokens, seed]
-    frame, _ = run.shards.run(
-        "generated", GENERATION_BATCH, requests, lambda request: len(request[1]), list, settings, work, request_cost
-    )
+    size = generation_batch(lm.device.type)
+    frame, _ = run.shards.run("generated", size, requests, lambda request: len(request[1]), list, settings, work, request_cost)
     return [
         _parse_response(lm, item, prompt, [int(token) for token in continuation], run.params)
         for item, prompt, continuation in zip(items, prompts, frame["continuation"], strict=True)
     ]
 
 
-def _generate(lm: LM, requests: list[Request], advance: Callable, max_new_tokens: int, seed: int) -> Records:
-    names, prompts, temperatures = zip(*requests, strict=True)
-    limits = {"max_new_tokens": max_new_tokens, "max_batch_size": GENERATION_BATCH}
-    continuations = generate(lm, prompts, names, temperatures=temperatures, seed=seed, advance=advance, **limits)
+def generation_batch(device: str) -> int:
+    """Return how many items are generated in one batch on a device, if its memory holds them."""
+    return GENERATION_BATCH if device == "cpu" else DEVICE_GENERATION_BATCH
+
+
+def _generate(lm: LM, requests: list[Request], advance: Callable, max_new_tokens: int, seed: int) -> Task[Records]:
+    limits = {"max_new_tokens": max_new_tokens, "max_batch_size": generation_batch(lm.device.type)}
+
+    def continue_group(lm: LM, group: list[int]) -> list[list[int]]:
+        names, prompts, temperatures = zip(*(requests[index] for index in group), strict=True)
+        return generate(lm, prompts, names, temperatures=temperatures, seed=seed, advance=advance, **limits)
+
+    groups = deal_rows(lm, [(len(prompt), name) for name, prompt, _ in requests])
+    results = yield continue_group, groups
+    continuations = in_order(groups, results)
     return pd.DataFrame({"continuation": continuations}), {"length": np.array([len(ids) for ids in continuations])}
 
 
@@ -160,16 +181,18 @@ def compute_references(run: Session, responses: Sequence[Response]) -> dict[str,
     samples = math.ceil(MIN_SAMPLES / min(int((roles == role).sum()) for role in ROLES))
     work = partial(_average, samples=samples)
     _, summaries = run.shards.run(
-        "averaged", GENERATION_BATCH, responses, _length, _describe, [samples], work, lambda shard: [*map(_length, shard)]
+        "averaged", AVERAGED, responses, _length, _describe, [samples], work, lambda shard: [*map(_length, shard)]
     )
     return {role: pool_summaries({name: part[roles == role] for name, part in summaries.items()}) for role in ROLES}
 
 
-def _average(lm: LM, responses: list[Response], advance: Callable, samples: int) -> Records:
+def _average(lm: LM, responses: list[Response], advance: Callable, samples: int) -> Task[Records]:
     def average(lm: LM, response: Response) -> dict[str, np.ndarray]:
-        return summarise_run(capture(lm, response.sequence.ids_before_last, response.sequence.predictions), samples)
+        summary = summarise_run(capture(lm, response.sequence.ids_before_last, response.sequence.predictions), samples)
+        advance()
+        return summary
 
-    summaries = map_items(lm, average, responses, advance)
+    summaries = yield average, responses
     frame = pd.DataFrame({"item_id": [response.item.item_id for response in responses]})
     return frame, {name: np.stack([summary[name] for summary in summaries]) for name in summaries[0]}
 
@@ -227,28 +250,40 @@ def _observe(
     lens: bool,
     ablated: bool = True,
     others: Others | None = None,
-) -> Records:
-    ablation = params.ablation
-
-    def observe_response(
-        lm: LM, pair: tuple[Response, list[list[int]]]
-    ) -> tuple[dict[str, np.ndarray], TokenScores, list[float]]:
-        response, paraphrases = pair
+) -> Task[Records]:
+    part, items = params.ablation.part, []
+    for response in responses:
         sequence, name = response.sequence, response.item.item_id
-        if response.exclusion_reason:
-            return {}, score_tokens(lm, sequence), []
         replacement, width = None, sequence.end - sequence.start
         if ablated:
-            replacement = reference.replacement(ablation.part, ablation.stand_in, width, params.seed, name)
+            replacement = reference.replacement(part, params.ablation.stand_in, width, params.seed, name)
         alternatives = _alternatives(lm, others, params, name, width) if others else None
-        lm.seconds.clear()
-        observed = observe(lm, sequence, paraphrases, ablation.part, replacement, reference.belief, lens, alternatives)
-        return *observed, [lm.seconds.get(name, 0.0) for name in PASSES]
+        # Encoded here, as the tokenizer is not thread-safe.
+        paraphrases = [lm.text.encode_prompt(prompt) for prompt in response.item.paraphrases]
+        items.append(Observed(sequence, paraphrases, replacement, alternatives))
 
-    # Encoded here, as the tokenizer is not thread-safe.
-    paraphrases = [[lm.text.encode_prompt(prompt) for prompt in response.item.paraphrases] for response in responses]
-    pairs = list(zip(responses, paraphrases, strict=True))
-    arrays, scores, seconds = zip(*map_items(lm, observe_response, pairs, advance), strict=True)
+    def observe_group(lm: LM, group: list[int]) -> list[tuple[dict[str, np.ndarray], TokenScores, list[float]]]:
+        if responses[group[0]].exclusion_reason:
+            scored: list[tuple] = [({}, score_tokens(lm, items[index].sequence), []) for index in group]
+            advance(len(group))
+            return scored
+        lm.seconds.clear()
+        observe = partial(observe_together, lm, component=part, belief=reference.belief, lens=lens)
+        together = [items[index] for index in group]
+        if len(group) == 1:
+            results = observe(together)
+        else:
+            size = max(bytes_per_item(lm, item) for item in together)
+            batches = memory.run_in_batches(lm, "observe", len(group), size, lambda rows: observe(together[rows]))
+            results = list(chain(*batches))
+        seconds = [lm.seconds.get(name, 0.0) / len(group) for name in PASSES]
+        advance(len(group))
+        return [(*result, seconds) for result in results]
+
+    kinds = [(response.exclusion_reason, item.kind()) for response, item in zip(responses, items, strict=True)]
+    groups = deal(lm, kinds)
+    results = yield observe_group, groups
+    arrays, scores, seconds = zip(*in_order(groups, results), strict=True)
     frame = pd.DataFrame(list(map(partial(_row, lm), responses, scores))).assign(seconds=seconds)
     return frame, _pad(lm, arrays, params, lens, others is not None)
 

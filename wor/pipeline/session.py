@@ -20,7 +20,7 @@ from wor.machine.libraries import quiet_libraries
 from wor.machine.memory import memory_budget
 from wor.pipeline.cluster import Cluster
 from wor.pipeline.progress import Log
-from wor.pipeline.shards import Shards, compute_serially
+from wor.pipeline.shards import Shards, compute_here
 from wor.weights import identity_card
 
 
@@ -43,7 +43,7 @@ class Session:
     def null_model(self, null: NullModel) -> Session:
         """Return the session with a null model. Its shards are removed when this one finishes."""
         identity, lm = {**self.identity, "null": null}, make_null_model(self.lm, *null)
-        compute = partial(self.cluster.compute, null=null) if self.cluster else compute_serially
+        compute = partial(self.cluster.compute, null=null) if self.cluster else compute_here
         return replace(self, lm=lm, identity=identity, shards=self.shards.of_model(lm, identity, compute), seconds={})
 
     def finish(self) -> dict:
@@ -90,5 +90,5 @@ def start_session(params: Params, model: str, log: Log, card: dict | None = None
     log.info(f"{placement.device}, {placement.dtype} ({placement.dtype_reason}), {placement.threads} threads")
     budget, reason = lm.budget
     log.info(f"batches for {budget / 2**20:.0f} MiB ({reason}); model self-test passed")
-    shards = Shards(lm, identity, log, cluster.compute if cluster else compute_serially)
+    shards = Shards(lm, identity, log, cluster.compute if cluster else compute_here)
     return Session(lm, placement, params, log, shards, identity, cluster)

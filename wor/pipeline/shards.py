@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -20,21 +21,20 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from wor import paths, storage
+from wor.engine.parallel import Task, run_tasks
 from wor.pipeline.progress import Log
 from wor.process import interrupt
 
 T = TypeVar("T")
 Records = tuple[pd.DataFrame, dict[str, np.ndarray]]
-ComputeShard = Callable[..., Records]  # of the model, a shard's entries and `advance`
+ComputeShard = Callable[..., Task[Records]]  # of the model, a shard's entries and `advance`
 MAX_AGE = 14 * 24 * 3600  # seconds after which shards of an abandoned run are removed
 
 
-def compute_serially(
-    task: str, lm, work: ComputeShard, shards: dict[int, list], advance: Callable
-) -> Iterator[tuple[int, Records]]:
-    """Compute each of ``shards`` in this process."""
-    for index, entries in shards.items():
-        yield index, work(lm, entries, advance)
+def compute_here(task: str, lm, work: ComputeShard, shards: dict[int, list], advance: Callable) -> Iterator[tuple[int, Records]]:
+    """Compute ``shards`` in this process, and yield the index and records of each as it ends."""
+    tasks = ((index, work(lm, entries, advance)) for index, entries in shards.items())
+    return run_tasks(lm, tasks, sum(map(len, shards.values())))
 
 
 class Shards:
@@ -42,10 +42,10 @@ class Shards:
 
     ``lm.memory`` is stored beside the shards, so that a resumed stage makes the same batches. A
     smaller current budget wins. ``identity``, in JSON values, is weights, code, versions, machine.
-    ``compute`` yields the index and records of each shard in any order; see `compute_serially`.
+    ``compute`` yields the index and records of each shard in any order; see `compute_here`.
     """
 
-    def __init__(self, lm, identity: dict, log: Log, compute: Callable = compute_serially):
+    def __init__(self, lm, identity: dict, log: Log, compute: Callable = compute_here):
         self.lm, self.identity, self.log, self.compute = lm, identity, log, compute
         self.folders: list[Path] = []
         self.locks: list[FileLock] = []
@@ -66,9 +66,10 @@ class Shards:
 
         ``size`` entries of similar ``length``, in tokens, share a shard. As JSON values,
         ``describe`` gives all of an entry that decides its result, and ``settings`` is everything
-        else that does. ``work`` returns one row, and one index of each array, per entry of a shard,
-        and calls ``advance`` with the number done. It must be picklable, as it may run in another
-        process. ``cost`` is that of each entry of a shard, in any unit, for the time left.
+        else that does. ``work`` is a `parallel.Task`, which returns one row, and one index of each
+        array, per entry of a shard. What it runs calls ``advance`` with the number done, from any
+        thread. It must be picklable, as it may run in another process. ``cost`` is that of each
+        entry of a shard, in any unit, for the time left.
         """
         order = sorted(range(len(entries)), key=lambda index: (length(entries[index]), index))
         parts = [order[start : start + size] for start in range(0, len(order), size)]
@@ -80,7 +81,13 @@ class Shards:
             self.log.info(f"{task}: {len(entries) - n_missing} of {len(entries)} were done before an interruption")
         shards = {index: [entries[position] for position in parts[index]] for index in missing}
         interrupt.register_progress(task, len(entries), partial(_count_complete, dict(zip(names, parts, strict=True))))
-        with self.log.bar(task, [value for shard in shards.values() for value in cost(shard)]) as advance:
+        lock = Lock()
+        with self.log.bar(task, [value for shard in shards.values() for value in cost(shard)]) as advance_bar:
+
+            def advance(done: float = 1) -> None:
+                with lock:
+                    advance_bar(done)
+
             for index, records in self.compute(task, self.lm, work, shards, advance):
                 self._store_memory(folder)
                 storage.write_records(names[index], *records)

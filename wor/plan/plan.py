@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import psutil
 
@@ -18,13 +19,12 @@ from wor.pipeline import graph
 from wor.plan import entries, shape, skips, speed
 from wor.plan.shape import Shape
 from wor.plan.speed import Speed
-from wor.plan.work import PlannedItem, Work, count_work, peak_memory
+from wor.plan.work import PlannedItem, count_work, peak_memory
 from wor.report.formatting import format_needed
 from wor.statistics import power
 from wor.weights import folders
 from wor.weights.families import find_config
 
-MEASURING = 14.0  # seconds, beside the imports
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
 BUSY = 0.2  # of all cores used by others, above which a measured speed says little
 BASELINE = 0.75  # AUROC of the covariates, where no run has shown it
@@ -69,8 +69,10 @@ class Plan:
         return sum(line.seconds or 0.0 for line in self.lines)
 
 
-def make_plan(params: Params, changes: dict[str, object], measuring: float = MEASURING) -> Plan:
+def make_plan(params: Params, changes: dict[str, object], measuring: float = speed.MEASURING) -> Plan:
     """Estimate `dvc exp run` with ``changes``, which result in ``params``. Measures speeds first.
+
+    They are those of the smallest model. The others' seconds follow from their FLOPs.
 
     A GGUF file is converted if necessary, because its tokenizer determines the length of prompts.
     The stages of a missing model of unknown family get no numbers.
@@ -83,6 +85,7 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
     }
     models = [model for model, names in instances.items() if lines.keys() & names]
     imported = speed.import_seconds() if lines else 0.0
+    shapes: dict[str, Shape] = {}
     if models:
         quiet_libraries()
         if (busy := psutil.cpu_percent(1.0) / 100) > BUSY:
@@ -92,45 +95,38 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = MEA
                 folders.resolve_folder(origin)
         placement = choose_device(params.compute.device, params.compute.dtype, params.compute.threads or available_cores())
         built = entries.build_if_available(params, plan.assumed)
-    for model in models:
-        for name in lines.keys() & instances[model]:
-            lines[name].seconds = None
-        if (model_shape := _shape(params, model, plan)) is None:
-            continue
+        shapes = {model: found for model in models if (found := _shape(params, model, plan))}
+    for name in lines.keys() & chain(*instances.values()):
+        lines[name].seconds = None
+    rate: Speed | None = None
+    for model in sorted(shapes, key=lambda model: shapes[model].n_params):
         items, full_length = entries.planned_items(params, built, entries.token_counter(params, model, plan.assumed))
-        seconds = measuring / len(models)
-        rate, timed = stage_times(params, model, model_shape, items, full_length, placement, imported, seconds)
-        plan.measured.append(f"{model}: {rate}")
-        for work, seconds in timed:
+        if rate is None:
+            rate = measure_speed(params, shapes[model], items, placement, imported, measuring)
+            plan.measured.append(f"{model}: {rate}")
+        for work in count_work(params, model, shapes[model], items, full_length, placement.device):
             if line := lines.get(work.name):
-                line.items, line.tokens, line.flops, line.seconds = len(work.items), work.tokens, work.total(model_shape), seconds
-                plan.memory = max(plan.memory, peak_memory(work, model_shape, placement, params))
+                line.items, line.tokens, line.flops = len(work.items), work.tokens, work.total(shapes[model])
+                line.seconds = rate.seconds(work, shapes[model]) + DVC
+                plan.memory = max(plan.memory, peak_memory(work, shapes[model], placement, params))
                 copies = 3 if work.name.startswith("activations@") else 2  # here, in DVC's cache, in the iteration
-                sizes = model_shape.layers, model_shape.heads, model_shape.config.hidden_size
+                sizes = shapes[model].layers, shapes[model].heads, shapes[model].config.hidden_size
                 plan.disk += copies * resources.output_bytes(params, line.items, *sizes)
     plan.needed = needed_items(params)
     n_items = sum(params.spec(name).n for name in params.datasets)
-    for name in lines.keys() - {name for names in instances.values() for name in names}:
+    for name in lines.keys() - set(chain(*instances.values())):
         lines[name].seconds = LIGHT * imported + DVC + seconds_without_model(name, params, n_items)
     return plan
 
 
-def stage_times(
-    params: Params,
-    model: str,
-    model_shape: Shape,
-    items: Sequence[PlannedItem],
-    full_length: Sequence[PlannedItem],
-    placement: Placement,
-    imported: float,
-    measuring: float,
-) -> tuple[Speed, list[tuple[Work, float]]]:
-    """Measure the model's speed for ``measuring`` seconds. Return it and its stages' seconds."""
+def measure_speed(
+    params: Params, shape: Shape, items: Sequence[PlannedItem], placement: Placement, imported: float, seconds: float
+) -> Speed:
+    """Time a model for ``seconds`` on an item of the median length with a window of full width."""
     typical = sorted(item.tokens for item in items)[len(items) // 2] + params.max_new_tokens
     width = windows.max_window_length(params.window, params.max_new_tokens)
-    rate = speed.measure_speed(model_shape, placement, imported, typical, width, measuring)
-    works = count_work(params, model, model_shape, items, full_length)
-    return rate, [(work, rate.seconds(work, model_shape) + DVC) for work in works]
+    lm = speed.random_model(speed.part_to_time(shape, placement.device), placement)
+    return speed.measure_speed(lm, placement, imported, typical, width, seconds)
 
 
 def warn_of_short_responses(max_new_tokens: int) -> list[str]:

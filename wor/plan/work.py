@@ -12,7 +12,7 @@ from wor.engine.unembed import LENS_LAYERS
 from wor.machine import resources
 from wor.machine.memory import memory_budget
 from wor.pipeline import graph, selection
-from wor.pipeline.observation import GENERATION_BATCH, RESAMPLE_DRAWS
+from wor.pipeline.observation import RESAMPLE_DRAWS, generation_batch
 from wor.plan.shape import Shape
 
 COPY_PROMPT = 40  # tokens of a prompt that asks to copy a text, beside the text: template, frame, instruction
@@ -51,12 +51,18 @@ class Work:
 
 
 def count_work(
-    params: Params, model: str, shape: Shape, items: Sequence[PlannedItem], full_length: Sequence[PlannedItem]
+    params: Params,
+    model: str,
+    shape: Shape,
+    items: Sequence[PlannedItem],
+    full_length: Sequence[PlannedItem],
+    device: str = "cpu",
 ) -> list[Work]:
     """Return each stage's work at full continuation length, if it has a ``count_STAGE`` below."""
     works = []
     for stage, grid in graph.model_instances(params, model):
-        counter = _Counter(params, shape, items, full_length, Work(graph.instance_name(stage, grid), params.max_new_tokens))
+        work = Work(graph.instance_name(stage, grid), params.max_new_tokens)
+        counter = _Counter(params, shape, items, full_length, work, generation_batch(device))
         if count := getattr(counter, f"count_{stage}", None):
             count(**{axis: value for axis, value in grid.items() if axis != "model"})
             works.append(counter.work)
@@ -70,6 +76,7 @@ class _Counter:
     items: Sequence[PlannedItem]
     full_length: Sequence[PlannedItem]
     work: Work
+    batch: int
 
     def count_reference(self) -> None:
         controls = selection.calibration_controls(self.items)
@@ -136,8 +143,8 @@ class _Counter:
 
     def _generate(self, items: Sequence[PlannedItem]) -> None:
         lengths = sorted(item.tokens for item in items)
-        for start in range(0, len(lengths), GENERATION_BATCH):
-            batch = lengths[start : start + GENERATION_BATCH]
+        for start in range(0, len(lengths), self.batch):
+            batch = lengths[start : start + self.batch]
             self.work.batches.append((len(batch), batch[-1]))
         self.work.items += items
         self.work.tokens += sum(lengths) + self.work.steps * len(items)

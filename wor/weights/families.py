@@ -1,16 +1,15 @@
 """Find a model's configuration, from its files or from its family."""
 
-import copy
-
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, SmolLM3Config
 
 from wor.config.params import HubModel, ModelSpec, TruncatedModel
+from wor.engine.architectures import first_layers
 from wor.engine.load import read_config
 from wor.weights import folders
 
 # For plans before a download. A test checks it against the published numbers of parameters.
-_SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 KNOWN_SIZES = {
     "SmolLM-135M": (576, 1536, 30, 9, 3),
     "SmolLM-360M": (960, 2560, 32, 15, 5),
@@ -32,15 +31,6 @@ def find_config(spec: ModelSpec) -> PretrainedConfig | None:
     return known_config(spec.repo) if isinstance(spec, HubModel) else None
 
 
-def first_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
-    """Return a copy of ``config`` with its first ``layers`` layers only."""
-    config = copy.deepcopy(config)
-    config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[:layers]
-    return config
-
-
 def known_config(repository: str) -> PretrainedConfig | None:
     """Return the configuration of a SmolLM repository of any generation, by its name."""
     name = repository.split("/")[-1]
@@ -49,7 +39,7 @@ def known_config(repository: str) -> PretrainedConfig | None:
     name = name.replace("SmolLM2", "SmolLM").removesuffix("-Instruct")
     if name not in KNOWN_SIZES:
         return None
-    sizes = dict(zip(_SIZES, KNOWN_SIZES[name], strict=True))
+    sizes = dict(zip(SIZES, KNOWN_SIZES[name], strict=True))
     more = {"vocab_size": 49152, "tie_word_embeddings": True, "max_position_embeddings": 2048}
     return LlamaConfig(**sizes, **more, architectures=["LlamaForCausalLM"])
 
