@@ -114,7 +114,7 @@ def test_a_name_that_is_taken_or_none_is_refused(experiments, name, line):
 
 def test_a_changed_iteration_and_one_that_is_too_large_leave_nothing(experiments, monkeypatch):
     monkeypatch.setattr(publish, "MAX_BYTES", 100_000)
-    with pytest.raises(UserError, match=r"iteration_001: 2\.\d MB without its texts, over 0\.1 MB"):
+    with pytest.raises(UserError, match=r"iteration_001: 1\.\d MB without its texts, over 0\.1 MB"):
         publish.publish(experiments / "iteration_001", "large")
     notes = experiments / "iteration_001" / "timing.json"
     notes.chmod(0o644)
