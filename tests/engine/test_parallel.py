@@ -142,5 +142,5 @@ def test_few_items_have_several_threads_each(lm, many_threads, items, each):
     def task(count):
         return (yield work, range(count))
 
-    ((_, threads),) = run_tasks(lm, [("only", task(items))], 100)
+    ((_, threads),) = run_tasks(lm, [("only", task(items))], items)
     assert threads == [each] * items

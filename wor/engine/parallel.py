@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any, TypeAlias, TypeVar
@@ -13,7 +13,7 @@ import torch
 
 from wor.engine.model import LM
 
-MIN_ROWS = 8  # of a group of prompts; fewer would be slower than one group on all threads
+MIN_ROWS = 4  # of a group of prompts; fewer would waste a thread's passes over the weights
 TOGETHER = 16  # items that share each pass on a device that would wait for launches, a CPU's thread has one
 Key = TypeVar("Key")
 Item = TypeVar("Item")
@@ -27,10 +27,11 @@ def run_tasks(lm: LM, tasks: Iterable[tuple[Key, Task]], items: int) -> Iterator
     """Run tasks, and yield the key and the result of each as it ends. Their items share one queue.
 
     On a CPU as many items run at once as torch's threads allow, and the next task begins before the
-    last items of the one before have ended. So no thread waits until no item is left. There are
-    about ``items`` in all: if fewer than threads, each has several. With one thread per item no
-    result depends on how many there are. Each model shares only the weights: it has its own hooks
-    and share of memory. The function must not use the tokenizer, which is not thread-safe. After an
+    last items of the one before have ended. So no thread waits until no item is left. Each item has
+    a thread, or several if ``items`` are fewer than threads. That is the number of a whole stage,
+    so that an interrupted one goes on with the same rounding. With one thread per item no result
+    depends on how many there are. Each model shares only the weights: it has its own hooks and
+    share of memory. The function must not use the tokenizer, which is not thread-safe. After an
     error, no further item begins.
     """
     begun = ((key, task, *next(task)) for key, task in tasks)
@@ -38,17 +39,11 @@ def run_tasks(lm: LM, tasks: Iterable[tuple[Key, Task]], items: int) -> Iterator
         for key, task, work, parts in begun:
             yield key, _finish(task, [work(lm, part) for part in parts])
         return
-    waiting = list(islice(begun, 2))
-    if not waiting:
-        return
-    if len(waiting) == 1:
-        items = len(waiting[0][-1])
     threads = max(1, torch.get_num_threads() // max(1, items))
     with _workers(lm, max(1, min(torch.get_num_threads() // threads, items)), threads) as submit:
         running: dict[Future, tuple[Key, Task, list[Future]]] = {}
-        remaining = chain(waiting, begun)
         while True:
-            while len(running) < 2 * torch.get_num_threads() and (entry := next(remaining, None)):
+            while len(running) < 2 * torch.get_num_threads() and (entry := next(begun, None)):
                 key, task, work, parts = entry
                 futures = [submit(work, part) for part in parts]
                 running |= dict.fromkeys(futures, (key, task, futures))

@@ -62,10 +62,11 @@ class Worker:
         }
 
     def compute(
-        self, work: ComputeShard, entries: list, budget: int, null: NullModel | None
+        self, work: ComputeShard, entries: list, n: int, budget: int, null: NullModel | None
     ) -> tuple[Records, int, dict[str, int]]:
         """Return a shard's records, the memory budget after it, and the largest batches.
 
+        The stage has ``n`` entries in all, see `compute_here`.
         ``null`` is kind and seed of the null model to use, or None for the model itself. One null
         model at a time stays in memory.
         """
@@ -77,7 +78,7 @@ class Worker:
             lm = self.null_models[null]
         lm.memory = budget
         task = work(lm, entries, lambda done=1: None)
-        results: list[tuple[int, Records]] = list(run_tasks(lm, [(0, task)], len(entries)))
+        results: list[tuple[int, Records]] = list(run_tasks(lm, [(0, task)], n))
         return results[0][1], lm.memory, lm.largest_batches
 
 
@@ -121,6 +122,7 @@ class Cluster:
         lm: LM,
         work: ComputeShard,
         shards: dict[int, list],
+        n: int,
         advance: Callable,
         null: NullModel | None = None,
     ) -> Iterator[tuple[int, Records]]:
@@ -135,7 +137,7 @@ class Cluster:
             self._start_workers(len(waiting) + len(running), len(running))
             while waiting and self.idle:
                 worker, index = self.idle.pop(), waiting.pop()
-                running[worker.compute.remote(work_ref, shards[index], lm.memory, null)] = (worker, index)
+                running[worker.compute.remote(work_ref, shards[index], n, lm.memory, null)] = (worker, index)
             future = self._next(running)
             if future in self.starting:
                 self._finish_start(future, lm)

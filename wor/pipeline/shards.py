@@ -31,10 +31,15 @@ ComputeShard = Callable[..., Task[Records]]  # of the model, a shard's entries a
 MAX_AGE = 14 * 24 * 3600  # seconds after which shards of an abandoned run are removed
 
 
-def compute_here(task: str, lm, work: ComputeShard, shards: dict[int, list], advance: Callable) -> Iterator[tuple[int, Records]]:
-    """Compute ``shards`` in this process, and yield the index and records of each as it ends."""
+def compute_here(
+    task: str, lm, work: ComputeShard, shards: dict[int, list], n: int, advance: Callable
+) -> Iterator[tuple[int, Records]]:
+    """Compute ``shards`` in this process, and yield the index and records of each as it ends.
+
+    ``n`` is the number of entries in all, also of shards that an interrupted run left.
+    """
     tasks = ((index, work(lm, entries, advance)) for index, entries in shards.items())
-    return run_tasks(lm, tasks, sum(map(len, shards.values())))
+    return run_tasks(lm, tasks, n)
 
 
 class Shards:
@@ -88,7 +93,7 @@ class Shards:
                 with lock:
                     advance_bar(done)
 
-            for index, records in self.compute(task, self.lm, work, shards, advance):
+            for index, records in self.compute(task, self.lm, work, shards, len(entries), advance):
                 self._store_memory(folder)
                 storage.write_records(names[index], *records)
         # New shards are read back too, so that a resumed run cannot differ from an undisturbed one.
