@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +28,7 @@ from wor.engine.generate import generate
 from wor.engine.load import Placement, load
 from wor.engine.model import LM
 from wor.engine.observe import Observed, PromptAndContinuation, observe_together
-from wor.engine.parallel import deal, map_items
+from wor.engine.parallel import deal, in_order, map_items
 from wor.plan import speed
 from wor.plan.shape import Shape, shape_from_config
 
@@ -105,8 +104,8 @@ def observe_items(lm: LM, items: Sequence[Observed]) -> dict[str, np.ndarray]:
     def observe_group(lm: LM, group: list[int]) -> list[dict[str, np.ndarray]]:
         return [arrays for arrays, _ in observe_together(lm, [items[index] for index in group], "mlp", belief, lens=True)]
 
-    found = dict(zip(chain(*groups), chain(*map_items(lm, observe_group, groups, lambda: None)), strict=True))
-    return {name: np.stack([found[index][name] for index in sorted(found)]) for name in found[0]}
+    observed = in_order(groups, map_items(lm, observe_group, groups, lambda: None))
+    return {name: np.stack([arrays[name] for arrays in observed]) for name in observed[0]}
 
 
 def count_work() -> dict[str, dict]:

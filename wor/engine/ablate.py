@@ -188,7 +188,12 @@ def _kl(
 
 def _bytes_per_copy(lm: LM, clean: CleanRun) -> int:
     """Return the memory of one more copy of the windows at its peak, in a layer's MLP."""
+    return activation_bytes(lm, clean.hidden.shape[1])
+
+
+def activation_bytes(lm: LM, tokens: int) -> int:
+    """Return the memory of a pass of ``tokens`` at its peak, in a layer's MLP."""
     # Attention needs less, as it processes a few copies at a time.
-    width, size = clean.hidden.shape[1], torch.finfo(lm.dtype).bits // 8
+    size = torch.finfo(lm.dtype).bits // 8
     inner = getattr(lm.hf.config, "intermediate_size", None) or 4 * lm.width
-    return size * width * (8 * lm.width + 4 * inner)
+    return size * tokens * (8 * lm.width + 4 * inner)

@@ -182,12 +182,10 @@ def observe_together(
 
 def bytes_per_item(lm: LM, item: Observed) -> int:
     """Return the memory of one more item in `observe_together`: passes, their cache, the lens."""
-    tokens, width, config = len(item.sequence.ids), len(item.sequence.predictions), lm.hf.config
-    inner = getattr(config, "intermediate_size", None) or 4 * lm.width
-    kv_heads = getattr(config, "num_key_value_heads", None) or lm.n_heads
-    size = torch.finfo(lm.dtype).bits // 8
-    passes = tokens * (1 + len(item.paraphrases)) * (8 * lm.width + 4 * inner + 2 * lm.n_layers * kv_heads * lm.head_dim) * size
-    return passes + 3 * 4 * unembed.LENS_LAYERS * width * lm.unembed.weight.shape[0]
+    tokens, width = len(item.sequence.ids) * (1 + len(item.paraphrases)), len(item.sequence.predictions)
+    kv_heads = getattr(lm.hf.config, "num_key_value_heads", None) or lm.n_heads
+    cache = 2 * lm.n_layers * kv_heads * lm.head_dim * tokens * (torch.finfo(lm.dtype).bits // 8)
+    return ablate.activation_bytes(lm, tokens) + cache + 3 * 4 * unembed.LENS_LAYERS * width * lm.unembed.weight.shape[0]
 
 
 def _paraphrased(lm: LM, clean: CleanRun, items: Sequence[Observed]) -> tuple[Sequence[torch.Tensor], list[list[float]]]:
