@@ -54,7 +54,7 @@ def results(frame, params, full_length=None):
         "literal": contrasts.compare_full_length_controls(evaluation, full_length),
         "designs": designs.analyse_designs(planted_designs(params), {}, evaluation),
         "stand_ins": stand_in_effects.stand_in_effects(evaluation, stand_ins(frame)),
-        "temperatures": robustness.temperature_curve(temperatures, params),
+        "temperatures": robustness.temperature_curve(temperatures, frame, params),
         "heads": robustness.head_curve(accuracy, params),
         "head_differences": robustness.head_differences(accuracy, params),
         "head_ranking": robustness.head_ranking(ranked, np.random.default_rng(0).random((12, 2, 3)), params),

@@ -9,8 +9,12 @@ from wor.analysis import robustness
 
 
 def test_temperatures_report_means_bands_and_their_variance(quick):
-    table = pd.concat([planted(effect=1.0, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])
-    result = robustness.temperature_curve(table, quick)
+    table = pd.concat([planted(effect=1.0, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.4))])
+    study = planted(effect=1.0, seed=7)
+    result = robustness.temperature_curve(table, study, quick)
+    *_, own = result["by_temperature"]
+    assert own["temperature"] == quick.temperature
+    result["by_temperature"].remove(own)
     means = table[table["role"] == "reasoning"].groupby("temperature")["rev"].mean()
     assert [row["reasoning"]["value"] for row in result["by_temperature"]] == pytest.approx(list(means))
     assert result["variance"]["value"] == pytest.approx(means.var())
@@ -18,19 +22,34 @@ def test_temperatures_report_means_bands_and_their_variance(quick):
     for row in result["by_temperature"]:
         assert row["reasoning"]["low"] < row["reasoning"]["value"] < row["reasoning"]["high"]
     table.loc[table["item_id"] == "i1", ["rev", "reason"]] = math.nan, "it loops"
-    result = robustness.temperature_curve(table, quick)
+    result = robustness.temperature_curve(table, planted(), quick)
     assert result["undefined"] == 2
     assert result["excluded"] == {"reasoning: it loops": 2}
     assert result["variance"]["n"] == 29
-    alone = robustness.temperature_curve(planted().assign(temperature=0.0), quick)["variance"]
+    alone = robustness.temperature_curve(planted().assign(temperature=0.0), planted(), quick)["variance"]
     assert math.isnan(alone["value"])
     assert alone["reason"] == "fewer than two temperatures"
+
+
+def test_the_studys_own_temperature_is_shown_with_the_same_items_and_judged_by_nothing(quick):
+    study = planted(effect=1.0, seed=7)
+    some = study["item_id"].isin(study.groupby("role").head(12)["item_id"])
+    study.loc[study["item_id"] == study["item_id"].iloc[0], ["rev", "reason"]] = math.nan, "it loops"
+    table = planted(effect=1.0)[some].assign(temperature=quick.temperature + 1)
+    result = robustness.temperature_curve(table, study, quick)
+    own, other = result["by_temperature"]
+    assert (own["temperature"], other["temperature"]) == (quick.temperature, quick.temperature + 1)
+    assert own["reasoning"]["value"] == pytest.approx(study[some & (study["role"] == "reasoning")]["rev"].mean())
+    assert (own["n"], own["undefined"], result["undefined"]) == (some.sum(), 1, 0)
+    assert result["variance"]["reason"] == "fewer than two temperatures"
+    again = robustness.temperature_curve(table.assign(temperature=quick.temperature), study, quick)
+    assert [row["reasoning"]["value"] for row in again["by_temperature"]] == [other["reasoning"]["value"]]
 
 
 def test_too_few_clusters_give_a_reason_and_no_value(quick):
     few = planted(effect=1.0).head(8)
     table = pd.concat([few.assign(temperature=t) for t in (0.0, 0.7)])
-    result = robustness.temperature_curve(table, quick)
+    result = robustness.temperature_curve(table, planted(), quick)
     for estimate in (result["variance"], result["by_temperature"][0]["reasoning"]):
         assert math.isnan(estimate["value"])
         assert math.isnan(estimate["low"])

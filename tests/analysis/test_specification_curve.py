@@ -96,7 +96,7 @@ def test_the_sign_is_the_headlines_and_none_is_claimed_within_its_monte_carlo_er
 
 def test_the_monte_carlo_error_is_the_spread_of_repeats(quick):
     evaluation = Evaluation(planted(effect=0.5, n=80), quick)
-    fit = evaluation.full_baseline.delta(evaluation.score("rev"), direction=1)[2]
+    fit = evaluation.full_baseline.delta(evaluation.score("rev"), direction=1)[1]
     gains = [
         within_fold_auroc(CrossFit(a.log_odds[[r]], a.fold[[r]]), evaluation.label)
         for a in (fit, evaluation.full_baseline.fit)

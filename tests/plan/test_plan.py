@@ -59,7 +59,7 @@ def test_a_plan_counts_the_items_and_tokens_that_the_stages_then_read(study, tin
     assert lines["reference@tiny"]["items"] == len(controls) + len(reasoning)
     generated = sum(length(item.prompt) + new for item in reasoning)
     assert lines["reference@tiny"]["tokens"] == sum(map(tokens, controls)) + generated
-    assert lines["temperatures@tiny"]["items"] == 2 * 2 * 3  # robustness.n at each temperature of each dataset
+    assert lines["temperatures@tiny"]["items"] == 2 * 2 * 2  # robustness.n of each class at each temperature
     measured = {stage for stage, line in lines.items() if line["flops"]}
     assert measured == {*stages, "reference@tiny", "temperatures@tiny", "nulls@tiny", "designs@tiny", "heads@tiny"}
     assert all(line["seconds"] > 0 for line in lines.values() if not line["cached"])

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from tests.helpers.cross_fits import wins
 from wor.statistics import auc, bootstrap
 
 RNG = np.random.default_rng(2)
@@ -24,15 +25,41 @@ def test_clusters_come_and_go_together_and_strata_keep_their_number_of_clusters(
 
 def test_a_weighted_auroc_is_that_of_the_repeated_items():
     weights = bootstrap.cluster_weights(CLUSTER, LABEL, 50, seed=1)
-    result = bootstrap.weighted_auroc(LABEL, weights, bootstrap.pairwise_wins(LABEL, SCORE))
+    result = bootstrap.resampled_auroc(LABEL, SCORE, weights)
     for times, value in zip(weights, result, strict=True):
         again = np.repeat(np.arange(60), times.astype(int))
         assert value == pytest.approx(auc.auroc(LABEL[again], SCORE[again]), abs=1e-6)
 
 
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_samples_and_their_pairs_are_counted_to_the_last_half(decimals):
+    """Of weights in any order in memory, with ties within and between the classes."""
+    score = np.round(SCORE + 0.01 * RNG.normal(size=60), decimals)
+    weights = bootstrap.cluster_weights(CLUSTER, LABEL, 300, seed=5)
+    pairs = weights[:, LABEL == 1].astype(float), weights[:, LABEL == 0].astype(float)
+    for stored in (weights, np.ascontiguousarray(weights), weights.astype(float)):
+        won, total = bootstrap.won_pairs(LABEL, score, stored)
+        assert (won == ((pairs[0] @ wins(LABEL, score)) * pairs[1]).sum(1)).all()
+        assert (total == pairs[0].sum(1) * pairs[1].sum(1)).all()
+    again = bootstrap.won_pairs_by_draw(LABEL, np.broadcast_to(score, weights.shape), weights)
+    assert (again[0] == won).all()
+    assert (again[1] == total).all()
+
+
+@pytest.mark.parametrize("rising", [True, False])
+def test_an_item_is_out_of_order_where_one_of_its_pairs_is(rising):
+    for shift in (0, 2, 4, 9):
+        score = np.round(SCORE + shift * LABEL, 0)
+        won = wins(LABEL, score)
+        wrong = won < 1 if rising else won > 0
+        expected = np.zeros(60, bool)
+        expected[LABEL == 1], expected[LABEL == 0] = wrong.any(1), wrong.any(0)
+        assert (bootstrap.out_of_order(LABEL, score, rising) == expected).all()
+
+
 def test_weights_of_one_give_the_auroc_itself():
     ones = np.ones((1, 60), np.float32)
-    result = bootstrap.weighted_auroc(LABEL, ones, bootstrap.pairwise_wins(LABEL, SCORE))
+    result = bootstrap.resampled_auroc(LABEL, SCORE, ones)
     assert result[0] == pytest.approx(auc.auroc(LABEL, SCORE))
 
 
@@ -70,8 +97,8 @@ def test_bca_of_scipys_own_samples_is_scipys_interval(shift):
     theirs = stats.bootstrap(
         (score[LABEL == 1], score[LABEL == 0]), of_two_samples, n_resamples=4000, method="BCa", rng=np.random.default_rng(0)
     )
-    value, wins = auc.auroc(LABEL, score), bootstrap.pairwise_wins(LABEL, score)
-    jackknife = bootstrap.weighted_auroc(LABEL, bootstrap.jackknife_weights(np.arange(60)), wins)
+    value = auc.auroc(LABEL, score)
+    jackknife = bootstrap.resampled_auroc(LABEL, score, bootstrap.jackknife_weights(np.arange(60)))
     plain = bootstrap.percentile_interval(theirs.bootstrap_distribution, 0.95)
     ours = bootstrap.bca_interval(theirs.bootstrap_distribution, value, jackknife, 0.95, LABEL)
     assert ours == pytest.approx(tuple(theirs.confidence_interval), rel=1e-6)
@@ -94,7 +121,7 @@ def test_bca_of_one_sample_is_scipys_to_the_last_digit(confidence, statistic):
 def test_the_jackknife_leaves_whole_clusters_out():
     left = bootstrap.jackknife_weights(CLUSTER)
     names = np.unique(CLUSTER)
-    result = bootstrap.weighted_auroc(LABEL, left, bootstrap.pairwise_wins(LABEL, SCORE))
+    result = bootstrap.resampled_auroc(LABEL, SCORE, left)
     assert left.shape == (len(names), 60)
     for name, value in zip(names, result, strict=True):
         others = name != CLUSTER
@@ -169,5 +196,5 @@ def test_joint_draws_are_the_aurocs_of_each_draws_scores_and_items():
     for draw in set(range(40)) - {7}:
         assert samples[draw] == pytest.approx(roc_auc_score(LABEL, scores[draw], sample_weight=weights[draw]))
     same = np.broadcast_to(SCORE, (50, 60))
-    plain = bootstrap.weighted_auroc(LABEL, weights, bootstrap.pairwise_wins(LABEL, SCORE))
+    plain = bootstrap.resampled_auroc(LABEL, SCORE, weights)
     assert bootstrap.joint_auroc(LABEL, same, weights) == pytest.approx(plain)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.helpers.cross_fits import within_fold_auroc
 from wor.statistics.baseline import make_splits
 from wor.statistics.linear_feature import fit_linear_feature, fit_without_dataset
 
@@ -22,11 +23,6 @@ def make_states(effect=0.0, by_dataset=0.0, seed=0):
     return states
 
 
-def auroc(fit):
-    wins, counts = fit.pairs(LABEL)
-    return wins.sum() / counts.sum()
-
-
 def project(states, train, test):
     """Return the projection as its definition says."""
     direction = np.mean(states[[i for i in train if LABEL[i]]], 0) - np.mean(states[[i for i in train if not LABEL[i]]], 0)
@@ -41,13 +37,13 @@ def test_each_fold_is_projected_on_the_direction_of_the_others():
             assert not set(CLUSTER[train]) & set(CLUSTER[test])
             assert fit.log_odds[repeat, test] == pytest.approx(project(states, train, test))
             assert (fit.fold[repeat, test] == index).all()
-    assert auroc(fit) > 0.7
+    assert within_fold_auroc(fit, LABEL) > 0.7
 
 
 def test_without_an_effect_nothing_is_found_and_a_rotation_changes_nothing():
     states = make_states()
     fits = [fit_linear_feature(LABEL, make_states(seed=seed), CLUSTER, **SETTINGS) for seed in range(20)]
-    assert np.mean([auroc(fit) for fit in fits]) == pytest.approx(0.5, abs=0.05)
+    assert np.mean([within_fold_auroc(fit, LABEL) for fit in fits]) == pytest.approx(0.5, abs=0.05)
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(WIDTH, WIDTH)))[0]
     turned = fit_linear_feature(LABEL, states @ rotation, CLUSTER, **SETTINGS)
     assert turned.log_odds == pytest.approx(fits[0].log_odds)
@@ -71,7 +67,8 @@ def test_a_direction_of_one_dataset_alone_is_no_direction_of_reasoning():
     for seed in range(10):
         states = make_states(by_dataset=3.0, seed=seed)
         within = fit_linear_feature(LABEL, states, CLUSTER, **SETTINGS)
-        fits.append((auroc(within), auroc(fit_without_dataset(LABEL, states, CLUSTER, DATASET, repeats=2, seed=5))))
+        without = fit_without_dataset(LABEL, states, CLUSTER, DATASET, repeats=2, seed=5)
+        fits.append([within_fold_auroc(fit, LABEL) for fit in (within, without)])
     within, without = np.mean(fits, 0)
     assert within > 0.8
     assert without < 0.6

@@ -8,8 +8,11 @@ import pandas as pd
 
 from wor.analysis.evaluation import (
     COVARIATES,
+    DRAWS,
     FULL_COVARIATES,
     PARTIAL_GIVEN,
+    REFITS,
+    REPEATS,
     Evaluation,
     auroc_by_score,
     bootstrap_weights,
@@ -19,6 +22,7 @@ from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 from wor.statistics import auc, bootstrap, multiple_testing, nulls, partial, rivals, trend
 from wor.statistics.clusters import Clusters, count_clusters, join_notes
 from wor.statistics.result import Estimate, undefined
+from wor.statistics.threads import map_threads
 
 CONTROL_SHUFFLES = 20  # fits on shuffled labels take a tenth of a second each
 
@@ -94,7 +98,7 @@ def _dataset_difference(
         each.append(bootstrap.auroc_interval(*arrays, confidence))
         if each[-1].reason:
             return undefined(each[-1].reason, n)
-        samples.append(bootstrap.weighted_auroc(arrays[0], arrays[2], bootstrap.pairwise_wins(*arrays[:2])))
+        samples.append(bootstrap.resampled_auroc(*arrays))
     parts = [count_clusters(weights[:, mask]) for mask in (first & ~control, second & ~control, control)]
     clusters = Clusters(tuple(part.counts[0] for part in parts), any(part.fixed for part in parts))
     value = each[0].value - each[1].value
@@ -115,7 +119,9 @@ def negative_controls(evaluation: Evaluation, scores: dict[str, np.ndarray] | No
     without a score is left out.
     """
     named = {name: evaluation.score(name) for name in NEGATIVE_CONTROLS if name in evaluation.scored}
-    return {name: _negative_control(evaluation, name, score) for name, score in (named | (scores or {})).items()}
+    named |= scores or {}
+    entries = map_threads(lambda pair: _negative_control(evaluation, *pair), list(named.items()))
+    return dict(zip(named, entries, strict=True))
 
 
 def _negative_control(evaluation: Evaluation, name: str, score: np.ndarray) -> dict:
@@ -126,7 +132,7 @@ def _negative_control(evaluation: Evaluation, name: str, score: np.ndarray) -> d
             "auroc": missing,
             **dict.fromkeys(("added", "added_full"), dict.fromkeys(("baseline", "delta", "coefficient"), missing)),
         }
-    settings, weights = evaluation.params.statistics, evaluation.weights[:, index]
+    weights = evaluation.weights[:DRAWS, index]
     direction = 0 if name in FULL_COVARIATES else 1
     entry: dict[str, dict] = {"auroc": bootstrap.auroc_interval(evaluation.label[index], score[index], weights).as_dict()}
     for key, shared, names in (
@@ -136,7 +142,7 @@ def _negative_control(evaluation: Evaluation, name: str, score: np.ndarray) -> d
         others = [other for other in names if other != name]
         fit = shared
         if len(index) < len(score) or len(others) < len(names):
-            fit = evaluation.fit_baseline(index, weights, settings.repeats, names=others, refit_draws=settings.refit_draws)
+            fit = evaluation.fit_baseline(index, weights, REPEATS, names=others, refit_draws=REFITS)
         entry[key] = {
             "baseline": fit.estimate().as_dict(),
             "delta": fit.delta(score[index], direction)[0].as_dict(),

@@ -109,7 +109,9 @@ def separate_gold(rows: pd.DataFrame, excluded: dict[str, int], params: Params) 
     auroc = auroc_by_score(scored, (*GOLD, "window_entropy", "window_logprob"), label, weights, params)
     covariates, cluster = scored[GOLD_COVARIATES].to_numpy(float), scored["cluster"].to_numpy(str)
     baseline = Baseline(label, covariates, cluster, weights, settings.folds, settings.repeats, params.seed, settings.confidence)
-    delta = {name: baseline.delta(scored[name].to_numpy(float))[0].as_dict() for name in GOLD}
+    scores = {name: scored[name].to_numpy(float) for name in GOLD}
+    baseline.prepare(list(scores.values()), [0] * len(scores))
+    delta = {name: baseline.delta(score)[0].as_dict() for name, score in scores.items()}
     if not params.designs.paraphrases:
         for name in ("sib", "rev"):
             auroc[name] = delta[name] = undefined("no paraphrase is read (designs.paraphrases is 0)", len(scored)).as_dict()

@@ -19,6 +19,8 @@ COVARIATES = ["token_len", "avg_logprob", "perplexity", "cot_len"]  # the regist
 FULL_COVARIATES = [*COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES, "n_generated"]
 LOGARITHMS = ("perplexity", "prompt_perplexity")  # enter a baseline as logarithms
 PARTIAL_GIVEN = ["token_len", "perplexity"]
+# Of some hundred analyses beside the study's own: draws, refits and splits that take seconds.
+DRAWS, REFITS, REPEATS = 2000, 50, 4
 
 
 @dataclass(frozen=True)

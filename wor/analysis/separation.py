@@ -12,6 +12,7 @@ from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import COMPONENTS, SCORES
 from wor.statistics import auc, baseline, bootstrap, multiple_testing, nulls, partial, power
 from wor.statistics.result import Estimate, undefined
+from wor.statistics.threads import map_threads
 
 SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES]
 POWER = 0.8  # the probability that an effect is found, in what is called detectable or needed
@@ -39,24 +40,28 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str], margin: 
     settings, label, seed = evaluation.params.statistics, evaluation.label, evaluation.params.seed
     confidence, weights, cluster = settings.confidence, evaluation.weights, evaluation.cluster
     stratum = evaluation.scored["dataset"].to_numpy(str)
-    separation = {}
-    for name in SCORES_AND_COVARIATES:
+
+    def separate(name: str) -> dict:
         score = evaluation.score(name)
         bca, percentile = bootstrap.auroc_intervals(label, score, weights, cluster, confidence, stratum)
         delong = auc.delong(label, score, confidence)
         permuted = nulls.permuted_auroc(label, score, cluster, settings.permutations, seed, confidence)
-        estimates = (bca, percentile, delong, permuted)
-        separation[name] = {method: value.as_dict() for method, value in zip(AUROC_METHODS, estimates, strict=True)}
+        estimates = dict(zip(AUROC_METHODS, (bca, percentile, delong, permuted), strict=True))
         if name in SCORES:
-            separation[name]["joint"] = joint_auroc(evaluation, name, bca).as_dict()
-    correlations = {name: _partial_correlations(evaluation, evaluation.score(name)) for name in SCORES}
-    gains, full_gains = (
-        {
-            name: fit.incremental_value(evaluation.score(name), evaluation.direction(name), margin, evaluation.refit_scores(name))
-            for name in SCORES
-        }
-        for fit in (evaluation.baseline, evaluation.full_baseline)
-    )
+            estimates["joint"] = joint_auroc(evaluation, name, bca)
+        return {method: value.as_dict() for method, value in estimates.items()}
+
+    def gain(pair: tuple[baseline.Baseline, str]) -> baseline.IncrementalValue:
+        fit, name = pair
+        return fit.incremental_value(evaluation.score(name), evaluation.direction(name), margin, evaluation.refit_scores(name))
+
+    baselines = evaluation.baseline, evaluation.full_baseline
+    for fit in baselines:
+        fit.prepare([evaluation.score(name) for name in SCORES], [evaluation.direction(name) for name in SCORES])
+    separation = dict(zip(SCORES_AND_COVARIATES, map_threads(separate, SCORES_AND_COVARIATES), strict=True))
+    partials = map_threads(lambda name: _partial_correlations(evaluation, evaluation.score(name)), SCORES)
+    correlations = dict(zip(SCORES, partials, strict=True))
+    gains, full_gains = (dict(zip(SCORES, map_threads(gain, [(fit, name) for name in SCORES]), strict=True)) for fit in baselines)
     texts = [prompts[name] for name in evaluation.scored["item_id"]]
     surface = nulls.bag_of_words_auroc(label, texts, cluster, weights, folds=settings.folds, seed=seed, confidence=confidence)
     # Tests that respect clusters: DeLong's and Pearson's reject too often where there are some.

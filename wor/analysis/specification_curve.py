@@ -11,7 +11,8 @@ from wor.statistics import auc, bootstrap, nulls
 from wor.statistics.baseline import Baseline, CrossFit
 from wor.statistics.clusters import count_clusters
 from wor.statistics.matching import CALIPER, caliper_pairs, pair_clusters
-from wor.statistics.result import undefined
+from wor.statistics.result import Estimate, undefined
+from wor.statistics.threads import map_threads
 
 # Per specification, for some hundred of them: cross-fits and bootstrap draws that take seconds.
 REPEATS = 2
@@ -36,22 +37,27 @@ def specification_curve(evaluation: Evaluation, specifications: pd.DataFrame, sc
     rows, values = [], specification_values(evaluation, scores)
     for matching in MATCHING:
         baseline, index, reason = _fit_matched(evaluation, matching)
-        variances = []
-        for position, specification in enumerate(specifications.to_dict("records")):
-            auroc = delta = undefined(reason)
-            if baseline is not None:
-                score = values[index, position]
-                auroc = bootstrap.auroc_interval(baseline.label, score, baseline.weights, baseline.confidence)
-                delta, _, fit = baseline.delta(score, direction=1)
-                if fit is not None:
-                    variances.append(_variance_over_repeats(baseline.label, fit, baseline.fit))
-            row = {**specification, "matching": matching, "primary": bool(specification["primary"]) and matching == "none"}
+        if baseline is None:
+            results = [(undefined(reason), undefined(reason), math.nan)] * len(specifications)
+        else:
+            baseline.prepare(list(values[index].T), [1] * len(specifications))
+            results = [_separate_and_add(baseline, score) for score in values[index].T]
+        variances = [variance for _, _, variance in results if not math.isnan(variance)]
+        error = math.sqrt(np.mean(variances)) if variances else math.nan
+        for specification, (auroc, delta, _) in zip(specifications.to_dict("records"), results, strict=True):
+            primary = bool(specification["primary"]) and matching == "none"
+            row = {**specification, "matching": matching, "primary": primary}
             for name, estimate in (("auroc", auroc), ("delta_auc", delta)):
                 row |= {f"{name}_{column}": getattr(estimate, column) for column in COLUMNS}
-            rows.append(row)
-        error = math.sqrt(np.mean(variances)) if variances else math.nan
-        rows[-len(specifications) :] = [row | {"delta_auc_error": error} for row in rows[-len(specifications) :]]
+            rows.append(row | {"delta_auc_error": error})
     return pd.DataFrame(rows)
+
+
+def _separate_and_add(baseline: Baseline, score: np.ndarray) -> tuple[Estimate, Estimate, float]:
+    """Return AUROC and dAUC of a specification, and the latter's variance over repeats."""
+    auroc = bootstrap.auroc_interval(baseline.label, score, baseline.weights, baseline.confidence)
+    delta, fit = baseline.delta(score, direction=1)
+    return auroc, delta, _variance_over_repeats(baseline.label, fit, baseline.fit) if fit else math.nan
 
 
 def specification_values(evaluation: Evaluation, scores: pd.DataFrame) -> np.ndarray:
@@ -78,23 +84,16 @@ def _fit_matched(evaluation: Evaluation, matching: str) -> tuple[Baseline | None
 
 def _variance_over_repeats(label: np.ndarray, full: CrossFit, base: CrossFit) -> float:
     """Return the variance of the mean over repeats of dAUC, from their spread; NaN for one."""
-    gains = [_auroc_of_repeat(full, label, repeat) - _auroc_of_repeat(base, label, repeat) for repeat in range(len(full.fold))]
+    gains = full.auroc_by_repeat(label) - base.auroc_by_repeat(label)
     return float(np.var(gains, ddof=1) / len(gains)) if len(gains) > 1 else math.nan
-
-
-def _auroc_of_repeat(fit: CrossFit, label: np.ndarray, repeat: int) -> float:
-    wins, counts = CrossFit(fit.log_odds[[repeat]], fit.fold[[repeat]]).pairs(label)
-    return wins.sum() / counts.sum()
 
 
 def monte_carlo_error(evaluation: Evaluation) -> float:
     """Return the Monte-Carlo standard error of REV's dAUC, from the spread over its repeats."""
     if evaluation.why_unusable or evaluation.full_baseline.why_unusable:
         return math.nan
-    index, repeats = np.arange(len(evaluation.label)), evaluation.params.statistics.repeats
-    baseline = evaluation.fit_baseline(index, evaluation.weights, repeats)
-    fit = baseline.delta(evaluation.score("rev"), direction=1)[2]
-    return math.sqrt(_variance_over_repeats(evaluation.label, fit, baseline.fit)) if fit else math.nan
+    fits = evaluation.full_baseline.cross_fit(evaluation.score("rev"), direction=1), evaluation.full_baseline.fit
+    return math.sqrt(_variance_over_repeats(evaluation.label, *fits))
 
 
 def joint_test(evaluation: Evaluation, values: np.ndarray) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def joint_test(evaluation: Evaluation, values: np.ndarray) -> dict[str, Any]:
     values = values[:, (~np.isnan(values).any(0)) & (np.ptp(values, axis=0) > 0)]
     shuffles = min(SHUFFLES, settings.permutations)
     labels = np.concatenate([label[None], nulls.shuffled_labels(label, cluster, shuffles, evaluation.params.seed)])
-    pairs = [nulls.studentised_aurocs(labels, score, cluster) for score in values.T]
+    pairs = map_threads(lambda score: nulls.studentised_aurocs(labels, score, cluster), list(values.T))
     aurocs, ratios = (np.stack(part, axis=1) for part in zip(*pairs, strict=True))
     critical = np.quantile(np.abs(ratios[1:]), settings.confidence, axis=0)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import Evaluation, auroc_by_score, bootstrap_weights, class_labels
+from wor.analysis.evaluation import DRAWS, Evaluation, auroc_by_score, bootstrap_weights, class_labels
 from wor.statistics import rivals
 from wor.statistics.auc import why_too_few
 from wor.statistics.result import undefined
@@ -29,9 +29,10 @@ def _exchanged(evaluation: Evaluation, rows: pd.DataFrame, columns: list[str]) -
         missing = undefined(reason, len(used)).as_dict()
         auroc = delta = difference = dict.fromkeys(columns, missing)
     else:
-        weights = bootstrap_weights(used, evaluation.params)
+        weights = bootstrap_weights(used, evaluation.params, DRAWS)
         auroc = auroc_by_score(used, columns, label, weights, evaluation.params)
         baseline = evaluation.fit_baseline(index, weights, settings.repeats)
+        baseline.prepare(list(scores.values()), [0] * len(scores))
         delta = {name: baseline.delta(score)[0].as_dict() for name, score in scores.items()}
         own = scores[columns[0]]
         difference = {

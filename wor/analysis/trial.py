@@ -5,7 +5,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from wor.analysis.evaluation import FULL_COVARIATES, PARTIAL_GIVEN, Evaluation, auroc_by_score, bootstrap_weights, class_labels
+from wor.analysis.evaluation import (
+    DRAWS,
+    FULL_COVARIATES,
+    PARTIAL_GIVEN,
+    REFITS,
+    REPEATS,
+    Evaluation,
+    auroc_by_score,
+    bootstrap_weights,
+    class_labels,
+)
 from wor.analysis.null_models import in_deviations
 from wor.config.params import ROLES
 from wor.measures.registry import PUBLISHED, SCORES
@@ -13,9 +23,8 @@ from wor.statistics import linear_feature, multiple_testing, paired, partial, tr
 from wor.statistics.baseline import Baseline
 from wor.statistics.nulls import cross_fitted_auroc
 from wor.statistics.result import Estimate, undefined
+from wor.statistics.threads import map_threads
 
-# For some fifty measures: bootstrap draws that take seconds.
-DRAWS, REFITS, REPEATS = 2000, 50, 4
 PROMPT_DEPTHS = (0.5, 0.75)  # of `engine.states`, without which this stage does
 GOES_WITH = ("token_len", "perplexity", "window_entropy")  # what a measure's correlation is shown with
 NOT_STORED = "no pass that it needs was made here"
@@ -54,9 +63,10 @@ def run_trial(
     if not evaluation.why_unusable:
         everyone = np.arange(len(evaluation.scored))
         baseline = evaluation.fit_baseline(everyone, evaluation.weights[:DRAWS], REPEATS, refit_draws=REFITS)
-    measures = {
-        name: _try(evaluation, name, direction, baseline, halves, nulls, designs) for name, direction in directions.items()
-    }
+        complete = [name for name in directions if name in evaluation.scored]
+        baseline.prepare([evaluation.score(name) for name in complete], [directions[name] for name in complete])
+    entries = map_threads(lambda pair: _try(evaluation, *pair, baseline, halves, nulls, designs), directions.items())
+    measures = dict(zip(directions, entries, strict=True))
     adjusted = multiple_testing.holm({name: entry["coefficient"]["p"] for name, entry in measures.items()})
     for name, entry in measures.items():
         entry["p_holm"] = adjusted[name]
@@ -151,7 +161,7 @@ def _dose(evaluation: Evaluation, name: str) -> dict[str, dict]:
     settings, seed = evaluation.params.statistics, evaluation.params.seed
     datasets = {}
     for dataset, rows in evaluation.scored[evaluation.scored["steps"].notna()].groupby("dataset"):
-        weights = bootstrap_weights(rows.reset_index(drop=True), evaluation.params, DRAWS)
+        weights = evaluation.weights[:DRAWS, rows.index]
         steps, score = rows["steps"].to_numpy(float), rows[name].to_numpy(float)
         estimate = trend.kendall_trend(steps, score, weights, settings.permutations, seed, settings.confidence)
         datasets[str(dataset)] = estimate.as_dict()
@@ -204,7 +214,7 @@ def _reliability(evaluation: Evaluation, name: str, halves: pd.DataFrame) -> Est
     if evaluation.why_unusable or name not in halves:
         return undefined(evaluation.why_unusable or "it has no value of half a window")
     values = halves.pivot(index="item_id", columns="half", values=name).dropna()
-    rows = evaluation.scored[evaluation.scored["item_id"].isin(values.index)].reset_index(drop=True)
+    rows = evaluation.scored[evaluation.scored["item_id"].isin(values.index)]
     if not len(rows):
         return undefined("it has no value of half a window")
     replicates = values.loc[rows["item_id"]].to_numpy(float).T.copy()
@@ -215,7 +225,7 @@ def _reliability(evaluation: Evaluation, name: str, halves: pd.DataFrame) -> Est
     spread = replicates.std(1, keepdims=True)
     if not (spread > 0).all():
         return undefined("constant score", len(rows))
-    weights = bootstrap_weights(rows, evaluation.params, DRAWS)
+    weights = evaluation.weights[:DRAWS, rows.index]
     return partial.reliability_of_mean(replicates / spread, weights, evaluation.params.statistics.confidence)
 
 

@@ -347,9 +347,9 @@ class StandIns(Strict):
 
 class Robustness(Strict):
     temperatures: Annotated[list[Temperature], Field(min_length=1)]
-    """Temperatures at which REV is measured again."""
+    """Temperatures at which REV is measured again. Fig2 shows the study's own beside them."""
     n: Annotated[Items, Field(ge=1)]
-    """Number of items per dataset and temperature."""
+    """Number of items per class and temperature. An AUROC needs 10, and some windows loop."""
 
 
 class Nulls(Strict):

@@ -65,7 +65,7 @@ def describe(points: pd.DataFrame, params: Params) -> dict:
     sentences = [
         "Left: mean REV of reasoning and of control items, in standard deviations over calibration controls. Right: AUROC of "
         "REV; dotted: chance.",
-        f"Items with a REV at each temperature: {'; '.join(items)}.",
+        f"Items with a REV at each temperature: {'; '.join(items)}. The study's own temperature is {params.temperature:g}.",
     ]
     rows = points.assign(series=points["series"].map({**{role: f"mean REV of {role}" for role in style.ROLE}, "auroc": "AUROC"}))
     rows = rows.rename(columns={"temperature": "x"})

@@ -61,7 +61,7 @@ def output_bytes(params: Params, items: int, layers: int = LAYERS, heads: int = 
 def observed_items(params: Params) -> int:
     """Return the most items that all stages of one model observe, with repetitions."""
     nulls, heads, designs = params.nulls, params.heads, params.designs
-    at_temperatures = params.robustness.n * len(params.robustness.temperatures) * len(params.datasets)
+    at_temperatures = 2 * params.robustness.n * len(params.robustness.temperatures)
     study = sum(params.spec(name).n for name in params.datasets)
     by_null_models = len(nulls.kinds) * nulls.seeds * min(nulls.calibration + 2 * nulls.n, study)
     others = nulls.literal_n + 2 * (heads.n_rank + heads.n_test) + 4 * designs.n

@@ -40,8 +40,8 @@ def stand_ins_items(items: Sequence[AnyItem], params: Params) -> frozenset[str]:
 
 
 def temperatures_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
-    """Return the first evaluation items of each dataset. Each is generated at every temperature."""
-    return [item for dataset in params.datasets for item in activations_items(items, dataset)[: params.robustness.n]]
+    """Return the first evaluation items of each role. Each is generated at every temperature."""
+    return _first_of_each_role(items, params.robustness.n)
 
 
 def null_models(params: Params) -> dict[NullModel, bool]:
@@ -51,9 +51,14 @@ def null_models(params: Params) -> dict[NullModel, bool]:
 
 
 def null_items(items: Sequence[AnyItem], params: Params) -> list[AnyItem]:
-    """Return the first evaluation items of each role for the null models, the datasets in turn."""
+    """Return the first evaluation items of each role for the null models."""
+    return _first_of_each_role(items, params.nulls.n)
+
+
+def _first_of_each_role(items: Sequence[AnyItem], n: int) -> list[AnyItem]:
+    """Return the first ``n`` evaluation items of each role, the datasets in turn."""
     by_role = ([item for item in evaluation_items(items) if item.role == role] for role in ROLES)
-    return [item for group in by_role for item in round_robin(group, params.nulls.n)]
+    return [item for group in by_role for item in round_robin(group, n)]
 
 
 def designs_items(items: Sequence[AnyItem], params: Params) -> dict[str, list[AnyItem]]:

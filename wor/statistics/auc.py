@@ -37,14 +37,32 @@ def why_unusable(label: np.ndarray, score: np.ndarray) -> str:
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
     """Return P(score of a positive > score of a negative) + P(equal) / 2. In [0, 1].
 
-    This is Mann-Whitney's U over the number of pairs, from mid-ranks. NaN for one class only.
+    This is Mann-Whitney's U over the number of pairs. NaN for one class only.
     """
     label, score = np.asarray(label), np.asarray(score, float)
+    won, pairs = mann_whitney(label, score)
+    return float(won / pairs) if pairs and not np.isnan(score).any() else math.nan
+
+
+def mann_whitney(label: np.ndarray, score: np.ndarray) -> tuple[float, int]:
+    """Return U, the pairs in which the positive scores higher (equal: half), and all pairs."""
     positive = label == 1
-    m, n = int(positive.sum()), int((~positive).sum())
-    if not m or not n or np.isnan(score).any():
-        return math.nan
-    return float((stats.rankdata(score)[positive].sum() - m * (m + 1) / 2) / (m * n))
+    higher, lower = score[positive], np.sort(score[~positive])
+    twice = lower.searchsorted(higher, "left").sum() + lower.searchsorted(higher, "right").sum()
+    return float(twice / 2), len(higher) * len(lower)
+
+
+def weight_below(rows: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the weight of the items that score below each item, equal ones half: ``[rows, N]``.
+
+    ``rows``, [rows, N], are small whole numbers, ``score`` is [N]. It is exact in float32.
+    """
+    order = np.argsort(score, kind="stable")
+    ranked, until = score[order], np.zeros((len(rows), len(score) + 1), np.float32)
+    rows[:, order].cumsum(1, dtype=np.float32, out=until[:, 1:])
+    below = until[:, ranked.searchsorted(score, "left")]
+    below += until[:, ranked.searchsorted(score, "right")]
+    return below / 2
 
 
 def placements(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,30 +5,33 @@ Covariates enter as natural cubic splines with 3 degrees of freedom, in a ridge 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 
 import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from wor.statistics import bootstrap
-from wor.statistics.auc import delong_difference, why_too_few, why_unusable
+from wor.statistics.auc import delong_difference, mann_whitney, why_too_few, why_unusable
 from wor.statistics.clusters import Clusters, count_clusters, with_note
 from wor.statistics.logistic import TOLERANCE, fit_ridge, information, predict_log_odds
 from wor.statistics.power import distance_of_gain
 from wor.statistics.result import Estimate, undefined
 from wor.statistics.splines import SplineDesign
+from wor.statistics.threads import map_threads
 
 MARGIN = 0.05  # a gain in AUROC that is smaller than this doesn't matter, where no margin is registered
 REFIT_REPEATS = 2  # splits that each bootstrap draw is cross-fitted on; two tell splits and draws apart
 REFIT_TOLERANCE = 1e-4  # of a draw's fit; it is far below what the draws differ by
 DETERMINED = 1e-4  # share of a score's variance below which covariates determine it
+SCORES_AT_ONCE = 100  # whose fits share a call, which bounds the memory
 NEARLY_ALL = 0.99  # AUROC of covariates that leave nothing to add
 SEPARATED = "the covariates separate the classes perfectly: the fit is penalised, and nothing can be added"
 
@@ -45,29 +48,50 @@ class CrossFit:
     log_odds: np.ndarray
     fold: np.ndarray  # -1 for an item that no fit could be made for
 
-    def pairs(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return wins and counts of pairs that share a fold, summed over repeats: [M, N0] each.
+    def parts(self, label: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield repeat and items of each fold with both classes: the pairs that are compared.
 
         Pooling folds, whose fits differ, biases the AUROC downwards, most where there is no effect.
         """
-        n_pairs = int((label == 1).sum()), int((label == 0).sum())
-        wins, counts = np.zeros(n_pairs), np.zeros(n_pairs)
-        for score, fold in zip(self.log_odds, self.fold, strict=True):
-            positive, negative = fold[label == 1][:, None], fold[label == 0][None, :]
-            same = ((positive == negative) & (positive >= 0)).astype(float)
-            wins = wins + same * bootstrap.pairwise_wins(label, score)
-            counts = counts + same
-        return wins, counts
+        for repeat, fold in enumerate(self.fold):
+            for index in np.unique(fold[fold >= 0]):
+                members = np.flatnonzero(fold == index)
+                if 0 < label[members].sum() < len(members):
+                    yield repeat, members
 
-    def auroc_samples(self, label: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the AUROC, and that of each sample of `bootstrap.cluster_weights`."""
-        wins, counts = self.pairs(label)
-        return float(wins.sum() / counts.sum()), bootstrap.weighted_auroc(label, weights, wins, counts)
+    def mann_whitney(self, label: np.ndarray) -> tuple[float, int]:
+        """Return `auc.mann_whitney` over pairs that share a fold, summed over repeats."""
+        pairs = [mann_whitney(label[members], self.log_odds[repeat, members]) for repeat, members in self.parts(label)]
+        return sum(won for won, _ in pairs), sum(total for _, total in pairs)
 
-    def estimate(self, label: np.ndarray, weights: np.ndarray, confidence: float = 0.95) -> Estimate:
-        """Return the AUROC with its percentile interval."""
-        value, samples = self.auroc_samples(label, weights)
-        return Estimate(value, *bootstrap.percentile_interval(samples, confidence), n=len(label))
+    def auroc(self, label: np.ndarray) -> float:
+        """Return the AUROC over pairs that share a fold; NaN without a pair."""
+        won, total = self.mann_whitney(label)
+        return won / total if total else math.nan
+
+    def auroc_by_repeat(self, label: np.ndarray) -> np.ndarray:
+        """Return the AUROC of each repeat: [R]."""
+        rows = zip(self.log_odds, self.fold, strict=True)
+        return np.array([CrossFit(log_odds[None], fold[None]).auroc(label) for log_odds, fold in rows])
+
+    def won_pairs(self, label: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `bootstrap.won_pairs` over pairs that share a fold, summed over repeats."""
+        won, total = np.zeros(len(weights)), np.zeros(len(weights))
+        for repeat, members in self.parts(label):
+            pairs = bootstrap.won_pairs(label, self.log_odds[repeat], weights, members)
+            won, total = won + pairs[0], total + pairs[1]
+        return won, total
+
+    def resampled_auroc(self, label: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the AUROC of each sample of `bootstrap.cluster_weights`: [draws]."""
+        return bootstrap.ratio_of_pairs(*self.won_pairs(label, weights))
+
+    def out_of_order(self, label: np.ndarray, rising: bool) -> np.ndarray:
+        """Return which items are in a pair of a fold that is out of order in some repeat: [N]."""
+        wrong = np.zeros(len(label), bool)
+        for repeat, members in self.parts(label):
+            wrong[members] |= bootstrap.out_of_order(label[members], self.log_odds[repeat, members], rising)
+        return wrong
 
 
 Splits = list[list[tuple[np.ndarray, np.ndarray]]]
@@ -75,14 +99,24 @@ Splits = list[list[tuple[np.ndarray, np.ndarray]]]
 
 def make_splits(label: np.ndarray, cluster: np.ndarray, folds: int, repeats: int, seed: int) -> Splits:
     """Return train and test items per repeat and fold, stratified and with whole clusters."""
-    splitters = (StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat) for repeat in range(repeats))
-    return [list(splitter.split(label, label, cluster)) for splitter in splitters]
+    _, owner = np.unique(cluster, return_inverse=True)
+    items = np.asarray(label, np.int8).tobytes(), owner.astype(np.int64).tobytes()
+    return [_split(*items, folds, seed + repeat) for repeat in range(repeats)]
+
+
+@lru_cache(maxsize=512)  # half a second for thousands of clusters, and every score has the same items
+def _split(label: bytes, owner: bytes, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    labels, clusters = np.frombuffer(label, np.int8), np.frombuffer(owner, np.int64)
+    settings = {"shuffle": True, "random_state": seed}
+    if np.bincount(clusters).max() > 1:
+        return list(StratifiedGroupKFold(folds, **settings).split(labels, labels, clusters))
+    return list(StratifiedKFold(folds, **settings).split(labels, labels))
 
 
 def cross_fit(label: np.ndarray, features: np.ndarray, splits: Splits, model: Callable = ridge_logistic) -> CrossFit:
     """Fit a classifier on each split's training items, and apply it to its test items.
 
-    Rows of ``features`` may be texts. A fold whose training items are all of one class is left out.
+    ``features``, [N, K], may be sparse. A fold whose training items are of one class is left out.
     """
     log_odds = np.full((len(splits), len(label)), np.nan)
     fold = np.full((len(splits), len(label)), -1)
@@ -165,6 +199,16 @@ def _error_of_mean(repeats: np.ndarray, draws: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
+class _Aurocs:
+    """A fit's AUROC, with what its error is made of: with refits ``draws``, without ``samples``."""
+
+    value: float
+    repeats: np.ndarray  # [repeats], of each split of the sample itself
+    draws: np.ndarray  # [splits, draws], of each bootstrap draw with refit
+    samples: np.ndarray  # [draws], of each bootstrap draw with the fit as it is
+
+
+@dataclass(frozen=True)
 class _Step:
     """What one step from the covariates' fits to fits with a score needs, in each sample."""
 
@@ -209,6 +253,7 @@ class _FoldFits:
     fold: _Fold
     drawn: np.ndarray
     weights: np.ndarray  # [drawn, training items]
+    beta: np.ndarray  # [drawn, 1 + columns]
     log_odds: np.ndarray  # [drawn, test items]
     step: _Step
 
@@ -262,20 +307,30 @@ class Baseline:
     def _fits(self) -> list[list[_FoldFits]]:
         """Return the fits of the sample itself, per repeat and fold."""
         ones = np.ones((1, len(self.label)))
-        return [[self._fit_fold(fold, ones, TOLERANCE) for fold in folds] for folds in self._folds]
+        return self._by_fold(lambda repeat, place: self._fit_fold(self._folds[repeat][place], ones, TOLERANCE), self.repeats)
 
     @cached_property
     def _refits(self) -> list[list[_FoldFits]]:
         """Return the fits of all draws, per split and fold."""
         arrays = self._refit_weights, REFIT_TOLERANCE
-        return [[self._fit_fold(fold, *arrays) for fold in folds] for folds in self._folds[:REFIT_REPEATS]]
 
-    def _fit_fold(self, fold: _Fold, weights: np.ndarray, tolerance: float) -> _FoldFits:
+        def refit(repeat: int, place: int) -> _FoldFits:
+            own = self._fits[repeat][place]
+            return self._fit_fold(own.fold, *arrays, start=own.beta)
+
+        return self._by_fold(refit, min(REFIT_REPEATS, self.repeats))
+
+    def _by_fold(self, fit: Callable[[int, int], _FoldFits], repeats: int) -> list[list[_FoldFits]]:
+        places = [(repeat, place) for repeat in range(repeats) for place in range(len(self._folds[repeat]))]
+        fits = iter(map_threads(lambda both: fit(*both), places))
+        return [[next(fits) for _ in self._folds[repeat]] for repeat in range(repeats)]
+
+    def _fit_fold(self, fold: _Fold, weights: np.ndarray, tolerance: float, start: np.ndarray | None = None) -> _FoldFits:
         drawn, columns, label = _both_classes(self.label, weights, fold.train), fold.columns[fold.train], self.label[fold.train]
         used = weights[drawn][:, fold.train]
-        beta = fit_ridge(columns, label, used, tolerance=tolerance)
+        beta = fit_ridge(columns, label, used, tolerance=tolerance, start=start)
         step = _Step.from_fits(columns, label, used, beta)
-        return _FoldFits(fold, drawn, used, predict_log_odds(fold.columns[fold.test], beta), step)
+        return _FoldFits(fold, drawn, used, beta, predict_log_odds(fold.columns[fold.test], beta), step)
 
     @cached_property
     def fit(self) -> CrossFit:
@@ -293,18 +348,13 @@ class Baseline:
         return log_odds
 
     @cached_property
-    def _auroc_samples(self) -> tuple[float, np.ndarray]:
-        return self.fit.auroc_samples(self.label, self.weights)
-
-    @cached_property
     def _note(self) -> str:
         return SEPARATED if math.isnan(_log_likelihood(self.label, self.covariates)) else ""
 
     @cached_property
     def _why_nothing_is_left(self) -> str:
         # A few items are often separated by chance. Out of sample they are not.
-        wins, counts = self.fit.pairs(self.label)
-        return self._note if wins.sum() > NEARLY_ALL * counts.sum() else ""
+        return self._note if self._before.value > NEARLY_ALL else ""
 
     @cached_property
     def columns(self) -> int:
@@ -323,87 +373,142 @@ class Baseline:
         return why_not_cross_fitted(self.label, self.cluster, self.folds) or self.clusters.why_too_few
 
     def _log_odds_with(
-        self, fits: list[_FoldFits], score: np.ndarray, rows: np.ndarray, direction: int, tolerance: float
+        self, part: _FoldFits, rows: np.ndarray, direction: np.ndarray, tolerance: float, score: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return log-odds with a score, [samples, N], and the same bounded to its direction.
+        """Return log-odds of a fold's test items with a score, and the same bounded to a direction.
 
-        ``rows``, [samples, N], is ``score``, [N], in each sample. Where a fold's coefficient has
-        the other sign, the bounded fit is the one without the score.
+        ``rows``, [samples, N], are scores: each its own, or ``score``, [N], in each sample.
+        ``direction`` is [samples] or [1]. Where a coefficient has the other sign, the bounded fit
+        is the one without the score.
         """
-        free, bounded = np.full(rows.shape, np.nan), np.full(rows.shape, np.nan)
-        for part in fits:
-            train, test = part.fold.train, part.fold.test
-            scale = score[train].std()
-            scaled = (rows[part.drawn] - score[train].mean()) / (scale if scale > 0 else 1.0)
-            arrays = part.fold.columns[train], self.label[train], part.weights, scaled[:, train]
-            beta = fit_ridge(*arrays, tolerance=tolerance)
-            place = np.ix_(part.drawn, test)
-            free[place] = predict_log_odds(part.fold.columns[test], beta, scaled[:, test])
-            coefficient, share = part.step.coefficients(scaled[:, train])
-            wrong = (direction * coefficient < 0) | (share < DETERMINED) if direction else np.zeros(len(beta), bool)
-            bounded[place] = np.where(wrong[:, None], part.log_odds, free[place])
-        return free, bounded
+        train, test = part.fold.train, part.fold.test
+        own = rows[:, train] if score is None else score[None, train]
+        mean, scale = own.mean(1, keepdims=True), own.std(1, keepdims=True)
+        scaled = (rows - mean) / np.where(scale > 0, scale, 1.0)
+        weights = np.broadcast_to(part.weights, (len(rows), len(train)))
+        arrays = part.fold.columns[train], self.label[train], weights, scaled[:, train]
+        beta = fit_ridge(*arrays, tolerance=tolerance, start=part.beta)
+        free = predict_log_odds(part.fold.columns[test], beta, scaled[:, test])
+        coefficient, share = part.step.coefficients(scaled[:, train])
+        wrong = (direction != 0) & ((direction * coefficient < 0) | (share < DETERMINED))
+        return free, np.where(wrong[:, None], part.log_odds, free)
+
+    @cached_property
+    def _fitted(self) -> dict[tuple[bytes, int], tuple[CrossFit, CrossFit]]:
+        return {}
+
+    def prepare(self, scores: Sequence[np.ndarray], directions: Sequence[int]) -> None:
+        """Fit several scores at once, and all that they share, for later calls of `delta` etc.
+
+        That is much faster than one by one, and threads then find the same fits. A score that is
+        unusable is left out.
+        """
+        if not self.why_unusable:
+            self.estimate()
+            _ = self._whole if self.refit_draws else None
+            self._fit_together(scores, directions)
+
+    def _fit_together(self, scores: Sequence[np.ndarray], directions: Sequence[int]) -> None:
+        pairs = zip(scores, directions, strict=True)
+        new = {_key(score, direction): (score, direction) for score, direction in pairs if not why_unusable(self.label, score)}
+        new = {key: pair for key, pair in new.items() if key not in self._fitted}
+        for keys in batched(new, SCORES_AT_ONCE):
+            rows = np.stack([new[key][0] for key in keys]).astype(float)
+            direction = np.array([new[key][1] for key in keys])
+            free, bounded = np.full((2, len(keys), len(self._fits), len(self.label)), np.nan)
+            for repeat, fits in enumerate(self._fits):
+                for part in fits:
+                    both = self._log_odds_with(part, rows, direction, TOLERANCE)
+                    free[:, repeat, part.fold.test], bounded[:, repeat, part.fold.test] = both
+            for index, key in enumerate(keys):
+                self._fitted[key] = CrossFit(free[index], self.fit.fold), CrossFit(bounded[index], self.fit.fold)
+
+    def cross_fit(self, score: np.ndarray, direction: int = 0) -> CrossFit:
+        """Return the fit with the score that `delta` is about."""
+        return self._cross_fits(score, direction)[1]
 
     def _cross_fits(self, score: np.ndarray, direction: int) -> tuple[CrossFit, CrossFit]:
         """Return the cross-fit with the score, and the one bounded to its direction."""
-        pairs = [self._log_odds_with(fits, score, score[None], direction, TOLERANCE) for fits in self._fits]
-        free, bounded = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
-        return CrossFit(free, self.fit.fold), CrossFit(bounded, self.fit.fold)
+        self._fit_together([score], [direction])
+        return self._fitted[_key(score, direction)]
 
     def _interval(self, value: float, error: float) -> tuple[float, float]:
         half = self.clusters.quantile(self.confidence) * error
         return value - half, value + half
 
-    def _auroc_estimate(self, fit: CrossFit, repeats: np.ndarray, draws: np.ndarray) -> Estimate:
-        wins, counts = fit.pairs(self.label)
-        value, n = float(wins.sum() / counts.sum()), len(self.label)
-        if not draws.shape[1]:
-            samples = bootstrap.weighted_auroc(self.label, self.weights, wins, counts)
-            interval = bootstrap.percentile_interval(samples, self.confidence, self.clusters)
-        else:
-            low, high = self._interval(value, _error_of_mean(repeats, draws))
-            interval = max(low, 0.0), min(high, 1.0)
-        estimate = Estimate(value, *interval, n=n, note=self.clusters.note)
-        return bootstrap.bound_near_perfect(estimate, self.label, self.weights, self.confidence, wins, counts)
+    def _aurocs(self, fit: CrossFit, refits: list[np.ndarray]) -> _Aurocs:
+        """Return them for a fit, and ``refits``: log-odds [draws, N] of each split."""
+        pairs = zip(fit.fold, refits, strict=False)
+        draws = [auroc_within_folds(self.label, fold_of, log_odds, self._refit_weights) for fold_of, log_odds in pairs]
+        samples = np.empty(0) if self.refit_draws else fit.resampled_auroc(self.label, self.weights)
+        return _Aurocs(fit.auroc(self.label), fit.auroc_by_repeat(self.label), np.array(draws), samples)
 
     @cached_property
-    def _before(self) -> tuple[np.ndarray, np.ndarray]:
-        repeats = _auroc_by_repeat(self.label, self.fit)
-        draws = [
-            auroc_within_folds(self.label, fold_of, self._gather(fits, self.refit_draws), self._refit_weights)
-            for fold_of, fits in zip(self.fit.fold, self._refits, strict=False)
-        ]
-        return repeats, np.array(draws)
+    def _before(self) -> _Aurocs:
+        refits = [self._gather(fits, self.refit_draws) for fits in self._refits] if self.refit_draws else []
+        return self._aurocs(self.fit, refits)
+
+    def _refitted(
+        self, score: np.ndarray, direction: int, score_draws: np.ndarray | None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return each split's log-odds with the score, [draws, N], in all draws: free, bounded."""
+        free: list[np.ndarray] = []
+        bounded: list[np.ndarray] = []
+        rows = np.broadcast_to(score if score_draws is None else score_draws, self._refit_weights.shape)
+        for fits in self._refits if self.refit_draws else []:
+            both = np.full((2, *rows.shape), np.nan)
+            for part in fits:
+                log_odds = self._log_odds_with(part, rows[part.drawn], np.array([direction]), REFIT_TOLERANCE, score)
+                for values, place in zip(log_odds, both, strict=True):
+                    place[np.ix_(part.drawn, part.fold.test)] = values
+            free.append(both[0])
+            bounded.append(both[1])
+        return free, bounded
+
+    def _auroc_estimate(self, fit: CrossFit, aurocs: _Aurocs) -> Estimate:
+        if self.refit_draws:
+            low, high = self._interval(aurocs.value, _error_of_mean(aurocs.repeats, aurocs.draws))
+            interval = max(low, 0.0), min(high, 1.0)
+        else:
+            interval = bootstrap.percentile_interval(aurocs.samples, self.confidence, self.clusters)
+        estimate = Estimate(aurocs.value, *interval, n=len(self.label), note=self.clusters.note)
+        wrong = fit.out_of_order(self.label, aurocs.value > 0.5)
+        return bootstrap.bound_near_perfect(estimate, self.label, self.weights, self.confidence, wrong)
 
     def estimate(self) -> Estimate:
         """Return the cross-fitted AUROC of the covariates alone."""
         if self.why_unusable:
             return undefined(self.why_unusable, len(self.label))
-        return with_note(self._auroc_estimate(self.fit, *self._before), self._note)
+        return with_note(self._auroc_estimate(self.fit, self._before), self._note)
+
+    def _gain_samples(self, after: _Aurocs) -> GainSamples:
+        before = self._before
+        changes = after.value - before.value, after.repeats - before.repeats, after.draws - before.draws
+        return GainSamples(*changes, self.clusters, len(self.label))
+
+    def _gain(self, after: _Aurocs) -> Estimate:
+        if self.refit_draws:
+            gain = self._gain_samples(after)
+            interval = self._interval(gain.value, gain.error)
+        else:
+            samples = after.samples - self._before.samples
+            interval = bootstrap.percentile_interval(samples, self.confidence, self.clusters)
+        delta = Estimate(after.value - self._before.value, *interval, n=len(self.label))
+        return with_note(delta, self.clusters.note, self._note)
 
     def delta(
         self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None
-    ) -> tuple[Estimate, Estimate, CrossFit | None]:
-        """Return the gain in AUROC from the score, the AUROC with it, and the fit of that.
+    ) -> tuple[Estimate, CrossFit | None]:
+        """Return the gain in AUROC from the score, and the fit with it.
 
         ``direction`` 1 or -1 bounds the score's coefficient at 0 on that side, 0 does not. The sign
         is that of `coefficient` among a fold's training items.
         ``score_draws``, [refit_draws, N], has the score anew in each draw.
         """
-        delta, full, _, fits = self._gains(score, direction, score_draws)
-        return delta, full, fits[1] if fits else None
-
-    def _gains(
-        self, score: np.ndarray, direction: int, score_draws: np.ndarray | None
-    ) -> tuple[Estimate, Estimate, Estimate, tuple[CrossFit, CrossFit] | None]:
-        """Return gain, AUROC with the score, gain without the bound; fits without and with it."""
-        n = len(self.label)
         if reason := why_unusable(self.label, score) or self.why_unusable:
-            return undefined(reason, n), undefined(reason, n), undefined(reason, n), None
-        free, bounded = self._cross_fits(score, direction)
-        draws_free, draws_bounded = self._refitted_aurocs(score, direction, score_draws) if self.refit_draws else ([], [])
-        delta, full = self._gain(bounded, draws_bounded)
-        return delta, full, self._gain(free, draws_free)[0] if direction else delta, (free, bounded)
+            return undefined(reason, len(self.label)), None
+        fit = self._cross_fits(score, direction)[1]
+        return self._gain(self._aurocs(fit, self._refitted(score, direction, score_draws)[1])), fit
 
     def gain_samples(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> GainSamples | str:
         """Return the splits and draws behind the gain of `delta`, or why there are none.
@@ -414,45 +519,15 @@ class Baseline:
         reason = why_unusable(self.label, score) or self.why_unusable or ("" if self.refit_draws else "the fits are not repeated")
         if reason:
             return reason
-        bounded = self._cross_fits(score, direction)[1]
-        return self._gain_samples(bounded, self._refitted_aurocs(score, direction, score_draws)[1])
-
-    def _refitted_aurocs(
-        self, score: np.ndarray, direction: int, score_draws: np.ndarray | None
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return each split's AUROC with the score in all draws, without the bound and with it."""
-        draws_free: list[np.ndarray] = []
-        draws_bounded: list[np.ndarray] = []
-        rows = np.broadcast_to(score if score_draws is None else score_draws, self._refit_weights.shape)
-        for fits, fold_of in zip(self._refits, self.fit.fold, strict=False):
-            both = self._log_odds_with(fits, score, rows, direction, REFIT_TOLERANCE)
-            for draws, log_odds in zip((draws_free, draws_bounded), both, strict=True):
-                draws.append(auroc_within_folds(self.label, fold_of, log_odds, self._refit_weights))
-        return draws_free, draws_bounded
-
-    def _gain_samples(self, fit: CrossFit, draws: list[np.ndarray]) -> GainSamples:
-        repeats_before, draws_before = self._before
-        value = fit.auroc_samples(self.label, self.weights[:1])[0] - self._auroc_samples[0]
-        repeats = _auroc_by_repeat(self.label, fit) - repeats_before
-        return GainSamples(value, repeats, np.array(draws) - draws_before, self.clusters, len(self.label))
-
-    def _gain(self, fit: CrossFit, draws: list[np.ndarray]) -> tuple[Estimate, Estimate]:
-        repeats, draws_after = _auroc_by_repeat(self.label, fit), np.array(draws)
-        if not self.refit_draws:
-            (value, samples), (before, samples_before) = fit.auroc_samples(self.label, self.weights), self._auroc_samples
-            interval = bootstrap.percentile_interval(samples - samples_before, self.confidence, self.clusters)
-            delta, draws_after = Estimate(value - before, *interval), np.empty((0, 0))
-        else:
-            gain = self._gain_samples(fit, draws)
-            delta = Estimate(gain.value, *self._interval(gain.value, gain.error))
-        delta = replace(delta, n=len(self.label))
-        return with_note(delta, self.clusters.note, self._note), self._auroc_estimate(fit, repeats, draws_after)
+        fit, refits = self._cross_fits(score, direction)[1], self._refitted(score, direction, score_draws)[1]
+        return self._gain_samples(self._aurocs(fit, refits))
 
     @cached_property
     def _whole(self) -> _Step:
         """Return the step of fits on all items, of the sample and then of each draw."""
-        columns, weights = self._whole_columns, np.concatenate([np.ones((1, len(self.label))), self._refit_weights])
-        return _Step.from_fits(columns, self.label, weights, fit_ridge(columns, self.label, weights))
+        columns, ones = self._whole_columns, np.ones((1, len(self.label)))
+        start, weights = fit_ridge(columns, self.label, ones), np.concatenate([ones, self._refit_weights])
+        return _Step.from_fits(columns, self.label, weights, fit_ridge(columns, self.label, weights, start=start))
 
     def coefficient(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> Estimate:
         """Return the score's coefficient given the covariates: log-odds per standard deviation.
@@ -513,9 +588,11 @@ class Baseline:
         ``score_draws``, [refit_draws, N], has the score anew in each draw, such as under
         calibration items drawn with it: the intervals are then joint.
         """
-        delta, full, unbounded, fits = self._gains(score, direction, score_draws)
-        if fits is None:
-            return IncrementalValue(self.estimate(), full, *[delta] * 7)
+        if reason := why_unusable(self.label, score) or self.why_unusable:
+            return IncrementalValue(self.estimate(), *[undefined(reason, len(self.label))] * 8)
+        fits, refits = self._cross_fits(score, direction), self._refitted(score, direction, score_draws)
+        free, bounded = (self._aurocs(*both) for both in zip(fits, refits, strict=True))
+        delta = self._gain(bounded)
         coefficient, error, share = self._coefficient(score, direction, score_draws)
         absence, factor = equivalence(delta, margin, self.clusters, self.confidence), coefficient
         if coefficient.reason:
@@ -524,20 +601,31 @@ class Baseline:
             ratio, n = coefficient.value / error, sum(self.clusters.counts)
             factor = Estimate(bayes_factor(ratio / self.clusters.expansion, n, direction), n=n)
             # The coefficient that a gain of the margin would take.
-            matters = distance_of_gain(self._auroc_samples[0], margin) / math.sqrt(share)
+            matters = distance_of_gain(self._before.value, margin) / math.sqrt(share)
             towards = direction * coefficient.value if direction else abs(coefficient.value)
             absence = replace(absence, p=max(absence.p, self.clusters.tail((matters - towards) / error)))
         return IncrementalValue(
             baseline=self.estimate(),
-            full=full,
+            full=self._auroc_estimate(fits[1], bounded),
             delta=delta,
-            unbounded=unbounded,
+            unbounded=self._gain(free),
             coefficient=coefficient,
             equivalence=absence,
             bayes_factor=factor,
             delong=delong_difference(self.label, fits[0].log_odds.mean(0), self.fit.log_odds.mean(0), self.confidence),
             likelihood_ratio=likelihood_ratio(self.label, self.covariates, score),
         )
+
+
+def _key(score: np.ndarray, direction: int) -> tuple[bytes, int]:
+    return np.asarray(score, float).tobytes(), direction
+
+
+def batched(values: Iterable, size: int) -> Iterator[list]:
+    """Yield lists of ``size`` values, the last one shorter. In itertools from Python 3.12 on."""
+    iterator = iter(values)
+    while part := list(islice(iterator, size)):
+        yield part
 
 
 def equivalence(estimate: Estimate, margin: float, clusters: Clusters, confidence: float = 0.95) -> Estimate:
@@ -570,21 +658,13 @@ def auroc_within_folds(label: np.ndarray, fold: np.ndarray, log_odds: np.ndarray
 
     ``fold`` is [N]; ``log_odds`` and ``weights`` are [draws, N].
     """
-    wins, counts = np.zeros(len(weights)), np.zeros(len(weights))
+    won, total = np.zeros(len(weights)), np.zeros(len(weights))
     for index in np.unique(fold[fold >= 0]):
-        positive, negative = (np.flatnonzero((fold == index) & (label == value)) for value in (1, 0))
-        a, b = log_odds[:, positive, None], log_odds[:, None, negative]
-        fitted = ~np.isnan(log_odds[:, positive[:1]]).any(1) if len(positive) else np.zeros(len(weights), bool)
-        pair_weights = weights[:, positive, None] * weights[:, None, negative] * fitted[:, None, None]
-        wins += (((a > b) + 0.5 * (a == b)) * pair_weights).sum((1, 2))
-        counts += pair_weights.sum((1, 2))
-    return np.divide(wins, counts, out=np.full(len(weights), np.nan), where=counts > 0)
-
-
-def _auroc_by_repeat(label: np.ndarray, fit: CrossFit) -> np.ndarray:
-    ones = np.ones((1, len(label)))
-    rows = zip(fit.fold, fit.log_odds, strict=True)
-    return np.array([auroc_within_folds(label, fold, log_odds[None], ones)[0] for fold, log_odds in rows])
+        members = np.flatnonzero(fold == index)
+        if 0 < label[members].sum() < len(members):
+            pairs = bootstrap.won_pairs_by_draw(label[members], log_odds[:, members], weights[:, members])
+            won, total = won + pairs[0], total + pairs[1]
+    return bootstrap.ratio_of_pairs(won, total)
 
 
 def _both_classes(label: np.ndarray, weights: np.ndarray, train: np.ndarray) -> np.ndarray:

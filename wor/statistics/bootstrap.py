@@ -5,13 +5,13 @@ import math
 import numpy as np
 from scipy import stats
 
-from wor.statistics.auc import binomial_interval, why_unusable
+from wor.statistics.auc import auroc, binomial_interval, why_unusable
 from wor.statistics.clusters import MIN_CLUSTERS, Clusters, count_clusters, with_note
 from wor.statistics.result import Estimate, undefined
 
 NO_BCA = "no BCa interval, as the samples do not vary about the estimate"
 BINOMIAL = "binomial bound"  # how a note calls the interval of `bound_near_perfect`
-DRAWS_PER_BLOCK = 256  # draws that share a histogram, so that it stays in the processor's cache
+DRAWS_PER_BLOCK = 256  # draws at once, so that their arrays stay in the processor's cache
 
 
 def cluster_weights(cluster: np.ndarray, stratum: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def cluster_weights(cluster: np.ndarray, stratum: np.ndarray, draws: int, seed: 
     """
     generator = np.random.default_rng(seed)
     cluster, stratum = np.asarray(cluster), np.asarray(stratum)
-    weights = np.zeros((draws, len(cluster)), np.float32)
+    weights = np.zeros((len(cluster), draws), np.float32).T  # an item's counts lie together: see `won_pairs`
     for name in np.unique(stratum):
         members = np.flatnonzero(stratum == name)
         _, owner = np.unique(cluster[members], return_inverse=True)
@@ -38,29 +38,79 @@ def cluster_weights(cluster: np.ndarray, stratum: np.ndarray, draws: int, seed: 
 def jackknife_weights(cluster: np.ndarray) -> np.ndarray:
     """Return the jackknife's samples as weights, each without one cluster: ``[clusters, N]``."""
     _, owner = np.unique(np.asarray(cluster), return_inverse=True)
-    return (np.arange(owner.max() + 1)[:, None] != owner).astype(np.float32)
+    return (np.arange(owner.max() + 1) != owner[:, None]).astype(np.float32).T
 
 
-def pairwise_wins(label: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return 1, 1/2 or 0 where a positive scores higher, equal or lower: ``[M, N0]``."""
-    positive, negative = score[label == 1][:, None], score[label == 0][None, :]
-    return (positive > negative) + 0.5 * (positive == negative)
+def won_pairs(
+    label: np.ndarray, score: np.ndarray, weights: np.ndarray, members: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight of each sample's pairs that are in order, and of all pairs: [draws] each.
 
-
-def weighted_auroc(label: np.ndarray, weights: np.ndarray, wins: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """Return the AUROC of each sample: ``[draws]``; NaN where a sample has no pair.
-
-    ``weights``, [draws, N], are from `cluster_weights` or `jackknife_weights`. ``wins``, [M, N0],
-    is from `pairwise_wins`, possibly masked and summed over repeats. ``counts``, [M, N0], says how
-    often each pair counts; once by default.
+    A pair is a positive and a negative; it is in order if the positive scores higher, and half if
+    equal. ``weights``, [draws, N], are from `cluster_weights` or `jackknife_weights`, or equal to a
+    whole number otherwise: then both are exact. Items enter in the order of their scores, in all
+    samples at once. Only ``members``, indices of items, count; by default all do.
     """
-    positives, negatives = weights[:, label == 1], weights[:, label == 0]
-    won = ((positives @ wins.astype(np.float32)) * negatives).sum(1, dtype=np.float64)
-    if counts is None:
-        total = positives.sum(1, dtype=np.float64) * negatives.sum(1, dtype=np.float64)
-    else:
-        total = ((positives @ counts.astype(np.float32)) * negatives).sum(1, dtype=np.float64)
-    return np.divide(won, total, out=np.full(len(weights), np.nan), where=total > 0)
+    positive, members = label == 1, np.arange(len(label)) if members is None else members
+    order = members[np.argsort(score[members], kind="stable")]
+    groups = np.split(order, np.flatnonzero(np.diff(score[order])) + 1)
+    columns = weights.T
+    above, below = np.zeros((2, len(weights)), weights.dtype)
+    won = np.zeros(len(weights))
+    for group in groups:
+        if len(group) > 1:
+            higher, lower = (columns[group[side]].sum(0, dtype=np.float64) for side in (positive[group], ~positive[group]))
+            won += higher * (below + lower / 2)
+            above += higher
+            below += lower
+        elif positive[group[0]]:
+            won += columns[group[0]] * below
+            above += columns[group[0]]
+        else:
+            below += columns[group[0]]
+    return won, above.astype(float) * below
+
+
+def won_pairs_by_draw(label: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `won_pairs` where each draw has scores of its own, [draws, N].
+
+    A draw with a NaN among its scores has no pairs.
+    """
+    order = np.argsort(score, axis=1)
+    score, weights = (np.take_along_axis(values, order, axis=1) for values in (score, weights))
+    positive = label[order] == 1
+    higher, lower = weights * positive, weights * ~positive
+    until = lower.cumsum(1, dtype=np.float64)
+    # Equal scores count half: the mean of what lies below the first and up to the last of them.
+    column, new = np.arange(label.size), np.ones(score.shape, bool)
+    new[:, 1:] = score[:, 1:] != score[:, :-1]
+    first = np.maximum.accumulate(np.where(new, column, 0), axis=1)
+    ends = np.where(np.roll(new, -1, axis=1), column, label.size - 1)
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    below = np.take_along_axis(until - lower, first, axis=1) + np.take_along_axis(until, last, axis=1)
+    complete = ~np.isnan(score[:, -1])  # sorted, a NaN is last
+    return (higher * below).sum(1) / 2 * complete, higher.sum(1, dtype=np.float64) * until[:, -1] * complete
+
+
+def resampled_auroc(label: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the AUROC of each sample: ``[draws]``; NaN where a sample has no pair."""
+    return ratio_of_pairs(*won_pairs(label, score, weights))
+
+
+def ratio_of_pairs(won: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return the share of pairs; NaN where there is none."""
+    return np.divide(won, total, out=np.full(len(won), np.nan), where=total > 0)
+
+
+def out_of_order(label: np.ndarray, score: np.ndarray, rising: bool) -> np.ndarray:
+    """Return which items are in a pair that is out of order or equal: ``[N]``.
+
+    A pair is in order where the positive scores higher, or lower if not ``rising``.
+    """
+    positive, score = label == 1, score if rising else -score
+    if not positive.any() or positive.all():
+        return np.zeros(len(label), bool)
+    return np.where(positive, score <= score[~positive].max(), score >= score[positive].min())
 
 
 def percentile_interval(samples: np.ndarray, confidence: float, clusters: Clusters | None = None) -> tuple[float, float]:
@@ -121,18 +171,11 @@ def joint_auroc(label: np.ndarray, score_draws: np.ndarray, weights: np.ndarray)
     ``weights``, [B or more, N], are from `cluster_weights`. Draw b has row b of both, and is NaN
     where a score is.
     """
-    positive = label == 1
-    samples = np.full(len(score_draws), np.nan)
-    for draw, (score, weight) in enumerate(zip(score_draws, weights, strict=False)):
-        if np.isnan(score).any():
-            continue
-        order = np.argsort(score[~positive])
-        negatives = score[~positive][order]
-        below = np.concatenate([[0.0], weight[~positive][order].cumsum(dtype=np.float64)])
-        won = (below[negatives.searchsorted(score[positive], side)] for side in ("left", "right"))
-        total = weight[positive].sum(dtype=np.float64) * below[-1]
-        samples[draw] = weight[positive] @ sum(won) / 2 / total if total > 0 else np.nan
-    return samples
+    parts = []
+    for first in range(0, len(score_draws), DRAWS_PER_BLOCK):
+        rows = slice(first, min(first + DRAWS_PER_BLOCK, len(score_draws)))
+        parts.append(ratio_of_pairs(*won_pairs_by_draw(label, score_draws[rows], weights[rows])))
+    return np.concatenate(parts)
 
 
 def normal_interval(value: float, samples: np.ndarray, confidence: float, clusters: Clusters) -> tuple[float, float, float]:
@@ -149,21 +192,14 @@ def normal_interval(value: float, samples: np.ndarray, confidence: float, cluste
 
 
 def bound_near_perfect(
-    estimate: Estimate,
-    label: np.ndarray,
-    weights: np.ndarray,
-    confidence: float,
-    wins: np.ndarray,
-    counts: np.ndarray | None = None,
+    estimate: Estimate, label: np.ndarray, weights: np.ndarray, confidence: float, wrong: np.ndarray
 ) -> Estimate:
     """Return ``estimate`` with `binomial_interval` if few clusters of each class are ever wrong.
 
-    A bootstrap of fewer than MIN_CLUSTERS has little to vary: of none it gives a point as interval.
+    ``wrong`` is of `out_of_order`. A bootstrap of fewer than MIN_CLUSTERS has little to vary: of
+    none it gives a point as interval.
     """
-    counts = np.ones_like(wins) if counts is None else counts
-    wrong = (wins < counts) if estimate.value > 0.5 else (wins > 0)
-    involved = [wrong.any(1), wrong.any(0)]
-    mixed = [count_clusters(weights[:, label == value][:, rows]).counts[0] for value, rows in zip((1, 0), involved, strict=True)]
+    mixed = [count_clusters(weights[:, wrong & (label == value)]).counts[0] for value in (1, 0)]
     if estimate.reason or max(mixed) >= MIN_CLUSTERS:
         return estimate
     k = min(count_clusters(weights, label).counts)
@@ -185,8 +221,7 @@ def auroc_interval(
         return auroc_intervals(label, score, weights, cluster, confidence, stratum)[0]
     if reason := why_unusable(label, score) or count_clusters(weights, label).why_too_few:
         return undefined(reason, len(label))
-    wins = pairwise_wins(label, score)
-    return _percentile(label, weights, wins, weighted_auroc(label, weights, wins), confidence)
+    return _percentile(label, score, weights, resampled_auroc(label, score, weights), confidence)
 
 
 def auroc_intervals(
@@ -206,21 +241,20 @@ def auroc_intervals(
     clusters = count_clusters(weights, label)
     if reason := why_unusable(label, score) or clusters.why_too_few:
         return undefined(reason, len(label)), undefined(reason, len(label))
-    wins = pairwise_wins(label, score)
-    value, samples = float(wins.mean()), weighted_auroc(label, weights, wins)
-    percentile = _percentile(label, weights, wins, samples, confidence)
+    value, samples = auroc(label, score), resampled_auroc(label, score, weights)
+    percentile = _percentile(label, score, weights, samples, confidence)
     _, first = np.unique(np.asarray(cluster), return_index=True)
-    jackknife = weighted_auroc(label, jackknife_weights(cluster), wins)
+    jackknife = resampled_auroc(label, score, jackknife_weights(cluster))
     strata = np.asarray(label if stratum is None else stratum)[first]
     low, high = bca_interval(samples, value, jackknife, confidence, strata, clusters)
     if math.isnan(low):
         return with_note(percentile, NO_BCA), percentile
     bca = Estimate(value, low, high, n=len(label), note=clusters.note)
-    return bound_near_perfect(bca, label, weights, confidence, wins), percentile
+    return bound_near_perfect(bca, label, weights, confidence, out_of_order(label, score, value > 0.5)), percentile
 
 
-def _percentile(label: np.ndarray, weights: np.ndarray, wins: np.ndarray, samples: np.ndarray, confidence: float) -> Estimate:
-    clusters = count_clusters(weights, label)
+def _percentile(label: np.ndarray, score: np.ndarray, weights: np.ndarray, samples: np.ndarray, confidence: float) -> Estimate:
+    clusters, value = count_clusters(weights, label), auroc(label, score)
     interval = percentile_interval(samples, confidence, clusters)
-    plain = Estimate(float(wins.mean()), *interval, n=len(label), note=clusters.note)
-    return bound_near_perfect(plain, label, weights, confidence, wins)
+    plain = Estimate(value, *interval, n=len(label), note=clusters.note)
+    return bound_near_perfect(plain, label, weights, confidence, out_of_order(label, score, value > 0.5))

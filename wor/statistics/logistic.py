@@ -14,13 +14,15 @@ def fit_ridge(
     penalty: float = 1.0,
     score_penalty: float | None = None,
     tolerance: float = TOLERANCE,
+    start: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return coefficients of each sample: ``[draws, 1 + K]``, or ``[draws, 2 + K]`` with a score.
 
     Maximises sum w (y eta - log(1 + exp eta)) - penalty / 2 |beta|^2 by Newton's method. The
     intercept comes first and is not penalised; the score's coefficient comes last. ``columns`` are
     [N, K] and the same in every sample, so that all Hessians are one matrix product. ``weights``
-    are [draws, N], and ``score`` is [N] or [draws, N]. As scikit-learn's LogisticRegression with
+    are [draws, N], and ``score`` is [N] or [draws, N]. ``start``, [draws, 1 + K], is a fit without
+    the score, from which fewer steps are left. As scikit-learn's LogisticRegression with
     C = 1 / penalty and these sample weights.
     """
     weights = np.asarray(weights, float)
@@ -34,11 +36,15 @@ def fit_ridge(
     if extra is not None and score_penalty is not None:
         ridge[-1] = score_penalty
     beta = np.zeros((draws, len(ridge)))
+    if start is not None:
+        beta[:, :k] = start  # [1, 1 + K] where all samples start alike
+    log_odds = _predict(design, beta, extra)
+    decay = np.exp(-np.abs(log_odds))
+    value = _objective(label, weights, log_odds, decay, beta, ridge)
     active = np.arange(draws)
-    value = _objective(design, label, weights, extra, beta, ridge)
     for _ in range(ITERATIONS):
         w, s = weights[active], None if extra is None else extra[active]
-        p = 1 / (1 + np.exp(-_predict(design, beta[active], s)))
+        p = np.where(log_odds[active] < 0, decay[active], 1.0) / (1 + decay[active])
         residual = w * (label - p)
         curvature = w * p * (1 - p)
         gradient = np.empty((len(active), len(ridge)))
@@ -55,21 +61,32 @@ def fit_ridge(
         size = np.ones(len(active))
         for _ in range(12):  # halve a step that overshoots
             tried = beta[active] + size[:, None] * step
-            after = _objective(design, label, w, s, tried, ridge)
+            then = _predict(design, tried, s)
+            decayed = np.exp(-np.abs(then))
+            after = _objective(label, w, then, decayed, tried, ridge)
             worse = after < value[active] - 1e-12 * np.abs(value[active])
             if not worse.any():
                 break
             size[worse] /= 2
-        beta[active], value[active] = tried, after
+        beta[active], value[active], log_odds[active], decay[active] = tried, after, then, decayed
         active = active[np.abs(gradient).max(1) > tolerance * weights[active].sum(1)]
         if not len(active):
             break
     return beta
 
 
-def outer_products(design: np.ndarray) -> np.ndarray:
-    """Return each row's outer product with itself: ``[N, K * K]``."""
-    return (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+def outer_products(columns: np.ndarray) -> np.ndarray:
+    """Return each row's products of two of its K values, each pair once: ``[N, K (K + 1) / 2]``."""
+    return np.concatenate([columns[:, [first]] * columns[:, first:] for first in range(columns.shape[1])], axis=1)
+
+
+def symmetric(pairs: np.ndarray) -> np.ndarray:
+    """Return the matrices whose upper triangles are rows of ``pairs``: ``[rows, K, K]``."""
+    k = int((8 * pairs.shape[1] + 1) ** 0.5) // 2
+    rows, columns = np.triu_indices(k)
+    matrices = np.empty((len(pairs), k, k))
+    matrices[:, rows, columns] = matrices[:, columns, rows] = pairs
+    return matrices
 
 
 def information(design: np.ndarray, curvature: np.ndarray, outer: np.ndarray | None = None) -> np.ndarray:
@@ -77,10 +94,9 @@ def information(design: np.ndarray, curvature: np.ndarray, outer: np.ndarray | N
 
     ``design`` is [N, K], ``curvature`` [samples, N], and ``outer`` from `outer_products`, if known.
     """
-    k = design.shape[1]
     if len(curvature) == 1:
         return (design.T * curvature[0]) @ design[None]
-    return (curvature @ (outer_products(design) if outer is None else outer)).reshape(len(curvature), k, k)
+    return symmetric(curvature @ (outer_products(design) if outer is None else outer))
 
 
 def predict_log_odds(columns: np.ndarray, coefficients: np.ndarray, score: np.ndarray | None = None) -> np.ndarray:
@@ -94,6 +110,7 @@ def _predict(design, beta, score):
     return beta[:, :-1] @ design.T + beta[:, [-1]] * score
 
 
-def _objective(design, label, weights, score, beta, ridge):
-    log_odds = _predict(design, beta, score)
-    return (weights * (label * log_odds - np.logaddexp(0, log_odds))).sum(1) - 0.5 * (ridge * beta**2).sum(1)
+def _objective(label, weights, log_odds, decay, beta, ridge):
+    # log(1 + exp(x)) is max(x, 0) + log(1 + exp(-|x|)), of which ``decay`` is the last part
+    likelihood = label * log_odds - np.maximum(log_odds, 0) - np.log(1 + decay)
+    return (weights * likelihood).sum(1) - 0.5 * (ridge * beta**2).sum(1)

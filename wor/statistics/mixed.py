@@ -114,20 +114,19 @@ def robust_coefficient(outcome: np.ndarray, design: np.ndarray, owner: np.ndarra
     rank. ``owner``, [N], numbers the clusters. With one item per cluster it is HC2.
     """
     inverse = np.linalg.inv(design.T @ design)
-    hat = design @ inverse @ design.T
     weights = design @ inverse[:, index]  # the coefficient is this times the outcome
-    maker = np.eye(len(outcome)) - hat
-    projected = []
-    for name in np.unique(owner):
-        rows = np.flatnonzero(owner == name)
-        values, vectors = np.linalg.eigh(maker[np.ix_(rows, rows)])
+    residual = outcome - design @ (inverse @ (design.T @ outcome))
+    order = np.argsort(owner, kind="stable")
+    shares = []  # of the coefficient's error, by cluster: the error's square is sum (residual v)^2
+    for rows in np.split(order, np.flatnonzero(np.diff(owner[order])) + 1):
+        values, vectors = np.linalg.eigh(np.eye(len(rows)) - design[rows] @ inverse @ design[rows].T)
         # An item that the fit always meets exactly has no residual, whatever it is multiplied by.
         scale = np.where(values > 1e-10, 1 / np.sqrt(np.maximum(values, 1e-10)), 0.0)
-        projected.append(maker[:, rows] @ (vectors * scale) @ (vectors.T @ weights[rows]))
-    columns = np.array(projected).T  # [N, clusters]: the error's square is |columns' outcome|^2
-    products = columns.T @ columns
-    error = math.sqrt(((outcome @ columns) ** 2).sum())
-    return float(weights @ outcome), error, float(np.trace(products) ** 2 / (products**2).sum())
+        share = (vectors * scale) @ (vectors.T @ weights[rows])
+        shares.append((residual[rows] @ share, share @ share, share @ design[rows]))
+    errors, squares, fitted = (np.array(part) for part in zip(*shares, strict=True))
+    products = np.diag(squares) - fitted @ inverse @ fitted.T  # their covariances, were items independent
+    return float(weights @ outcome), math.sqrt((errors**2).sum()), float(np.trace(products) ** 2 / (products**2).sum())
 
 
 @dataclass(frozen=True)

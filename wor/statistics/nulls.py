@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from wor.statistics import bootstrap
+from wor.statistics import auc, bootstrap
 from wor.statistics.auc import why_unusable
 from wor.statistics.baseline import CrossFit, cross_fit, make_splits, why_not_cross_fitted
 from wor.statistics.clusters import count_names
@@ -42,21 +43,23 @@ def studentised_aurocs(labels: np.ndarray, score: np.ndarray, cluster: np.ndarra
     placements about the AUROC. With clusters of one item it is DeLong's, and the ratio that of
     Brunner & Munzel 2000. It is infinite at perfect separation. A cluster has one label.
     """
+    lower = auc.weight_below(np.ones((1, len(score))), score)
     _, owner = np.unique(np.asarray(cluster), return_inverse=True)
-    members = np.eye(owner.max() + 1, dtype=np.float64)[owner]
-    # Half-integers: exact in float32.
-    above = ((score[:, None] > score) + 0.5 * (score[:, None] == score)).astype(np.float32)
+    by_cluster = np.argsort(owner, kind="stable")
+    starts = np.flatnonzero(np.diff(owner[by_cluster], prepend=-1))
     aurocs, ratios = [], []
-    for first in range(0, len(labels), SHUFFLES_PER_BLOCK):
-        positive = labels[first : first + SHUFFLES_PER_BLOCK].astype(np.float32)
+    for start in range(0, len(labels), SHUFFLES_PER_BLOCK):
+        positive = labels[start : start + SHUFFLES_PER_BLOCK].astype(np.float32)
         negative = 1 - positive
         m, n = (rows.sum(1, keepdims=True, dtype=np.float64) for rows in (positive, negative))
-        of_positives, of_negatives = positive * (negative @ above.T) / n, negative * (positive @ above) / m
+        below = auc.weight_below(negative, score)
+        above = m.astype(np.float32) - (lower - below)  # of the positives, from the negatives below
+        of_positives, of_negatives = positive * below / n, negative * above / m
         auroc = of_positives.sum(1, keepdims=True) / m
         variance = np.zeros(len(positive))
         for rows, placements, count in ((positive, of_positives, m), (negative, of_negatives, n)):
-            sums = (placements - rows * auroc) @ members
-            k = (rows @ members > 0).sum(1)
+            sums = np.add.reduceat((placements - rows * auroc)[:, by_cluster], starts, axis=1)
+            k = rows[:, by_cluster[starts]].sum(1, dtype=np.float64)
             variance += k / np.maximum(k - 1, 1) * (sums**2).sum(1) / count[:, 0] ** 2
         aurocs.append(auroc[:, 0])
         effect, error = auroc[:, 0] - 0.5, np.sqrt(np.where(variance > 1e-18, variance, 0))
@@ -104,8 +107,7 @@ def control_task(
         return undefined(reason, len(label))
     values = []
     for number, shuffled in enumerate(shuffled_labels(label, cluster, draws, seed)):
-        wins, counts = refit(shuffled, seed + number).pairs(shuffled)
-        values.append(wins.sum() / counts.sum())
+        values.append(refit(shuffled, seed + number).auroc(shuffled))
     null = np.array(values)
     p = (1 + (null >= auroc - 1e-12).sum()) / (draws + 1)
     interval = bootstrap.percentile_interval(null, confidence)
@@ -118,7 +120,7 @@ def fit_words(label: np.ndarray, texts: list[str], cluster: np.ndarray, *, folds
         return reason
     if not any(text.split() for text in texts):
         return "the texts are empty"
-    return cross_fit(label, np.array(texts, object), make_splits(label, cluster, folds, repeats, seed), _tfidf_logistic)
+    return cross_fit(label, count_words(texts), make_splits(label, cluster, folds, repeats, seed), _WordsClassifier)
 
 
 def bag_of_words_auroc(
@@ -146,23 +148,36 @@ def cross_fitted_auroc(fit: CrossFit, label: np.ndarray, weights: np.ndarray, co
     clusters = bootstrap.count_clusters(weights, label)
     if clusters.why_too_few:
         return undefined(clusters.why_too_few, len(label))
-    wins, counts = fit.pairs(label)
-    value, samples = float(wins.sum() / counts.sum()), bootstrap.weighted_auroc(label, weights, wins, counts)
+    value, samples = fit.auroc(label), fit.resampled_auroc(label, weights)
     plain = Estimate(value, *bootstrap.percentile_interval(samples, confidence, clusters), n=len(label), note=clusters.note)
-    return bootstrap.bound_near_perfect(plain, label, weights, confidence, wins, counts)
+    return bootstrap.bound_near_perfect(plain, label, weights, confidence, fit.out_of_order(label, value > 0.5))
 
 
 def words_control_task(
     label: np.ndarray, texts: list[str], cluster: np.ndarray, auroc: float, *, folds: int, draws: int, seed: int
 ) -> Estimate:
     """Return `control_task` of the words of texts, against their ``auroc``."""
-    rows = np.array(texts, object)
+    rows = count_words(texts)
 
     def refit(shuffled: np.ndarray, shuffle_seed: int) -> CrossFit:
-        return cross_fit(shuffled, rows, make_splits(shuffled, cluster, folds, 1, shuffle_seed), _tfidf_logistic)
+        return cross_fit(shuffled, rows, make_splits(shuffled, cluster, folds, 1, shuffle_seed), _WordsClassifier)
 
     return control_task(label, cluster, refit, auroc, draws=draws, seed=seed)
 
 
-def _tfidf_logistic():
-    return make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000))
+def count_words(texts: list[str]) -> csr_array:
+    """Return how often each word occurs in each text: [texts, words]."""
+    return csr_array(CountVectorizer(dtype=np.float64).fit_transform(texts))
+
+
+class _WordsClassifier:
+    """TF-IDF and a logistic regression, of those words that some training text has."""
+
+    def fit(self, counts: csr_array, label: np.ndarray) -> "_WordsClassifier":
+        self.seen = np.flatnonzero(counts.sum(0))
+        self.model = make_pipeline(TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000))
+        self.model.fit(counts[:, self.seen], label)
+        return self
+
+    def decision_function(self, counts: csr_array) -> np.ndarray:
+        return self.model.decision_function(counts[:, self.seen])

@@ -9,6 +9,7 @@ from scipy import stats
 from wor.statistics import bootstrap
 from wor.statistics.bootstrap import normal_interval
 from wor.statistics.clusters import count_clusters
+from wor.statistics.logistic import outer_products, symmetric
 from wor.statistics.result import Estimate, undefined
 
 Method = Literal["pearson", "spearman"]
@@ -150,11 +151,13 @@ def reliability_of_mean(replicates: np.ndarray, weights: np.ndarray, confidence:
 
 def _covariances(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the covariances of ``columns``, [N, K], under each row of weights: [draws, K, K]."""
-    total = weights.sum(1, dtype=np.float64)
-    means = weights @ columns / total[:, None]
-    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-    shape = (len(weights), columns.shape[1], columns.shape[1])
-    return (weights @ products / total[:, None]).reshape(shape) - means[:, :, None] * means[:, None, :]
+    values = np.column_stack([columns, outer_products(columns)])
+    k, sums = columns.shape[1], np.empty((len(weights), values.shape[1]))
+    for first in range(0, len(weights), bootstrap.DRAWS_PER_BLOCK):
+        rows = slice(first, first + bootstrap.DRAWS_PER_BLOCK)
+        sums[rows] = weights[rows].astype(float) @ values
+    sums /= weights.sum(1, dtype=np.float64)[:, None]
+    return symmetric(sums[:, k:]) - sums[:, :k, None] * sums[:, None, :k]
 
 
 def permuted_partial(

@@ -33,28 +33,30 @@ def auroc_difference(
             return undefined(reason, n)
     if clusters.why_too_few:
         return undefined(clusters.why_too_few, n)
-    wins = bootstrap.pairwise_wins(label, first)
+    # A score is its own fit in one fold of all items.
     if isinstance(second, CrossFit):
-        rival_wins, counts = second.pairs(label)
-        value = (wins * counts).sum() / counts.sum()
-        within = f"of pairs within a fold, where the first AUROC is {value:.2f}" if np.ptp(counts) else ""
+        fits, whole = [CrossFit(np.broadcast_to(first, second.fold.shape), second.fold), second], np.ptp(second.fold) == 0
     else:
-        rival_wins, counts, within = bootstrap.pairwise_wins(label, second), np.ones_like(wins), ""
-    gain = wins * counts - rival_wins
-    value, samples = float(gain.sum() / counts.sum()), bootstrap.weighted_auroc(label, weights, gain, counts)
-    low, high, p = bootstrap.normal_interval(value, samples, confidence, clusters)
+        fits, whole = [CrossFit(score[None], np.zeros((1, n), int)) for score in (first, second)], True
+    (first_won, pairs), (second_won, _) = (fit.mann_whitney(label) for fit in fits)
+    if not pairs:
+        return undefined("no fold has items of both classes", n)
+    within = "" if whole else f"of pairs within a fold, where the first AUROC is {first_won / pairs:.2f}"
+    (won, total), (rival_won, _) = (fit.won_pairs(label, weights) for fit in fits)
+    value = (first_won - second_won) / pairs
+    low, high, p = bootstrap.normal_interval(value, bootstrap.ratio_of_pairs(won - rival_won, total), confidence, clusters)
     note = join_notes(within, clusters.note)
     if not math.isnan(p):
         return Estimate(value, low, high, p, n, note=note)
     if not isinstance(second, CrossFit) and rank_alike(first, second):
         return Estimate(value, value, value, n=n, note=join_notes("the scores rank the items alike", note))
-    each = []
-    for won in (wins * counts, rival_wins):
-        auroc, draws = float(won.sum() / counts.sum()), bootstrap.weighted_auroc(label, weights, won, counts)
-        plain = Estimate(auroc, *bootstrap.percentile_interval(draws, confidence, clusters), n=n)
-        part = bootstrap.bound_near_perfect(plain, label, weights, confidence, won, counts)
-        each.append((part.value, part.low, part.high))
-    return Estimate(value, *mover_difference(*each), n=n, note=join_notes(NO_VARIANCE, note))
+    parts = []
+    for fit in fits:
+        auroc, samples = fit.auroc(label), fit.resampled_auroc(label, weights)
+        plain = Estimate(auroc, *bootstrap.percentile_interval(samples, confidence, clusters), n=n)
+        part = bootstrap.bound_near_perfect(plain, label, weights, confidence, fit.out_of_order(label, auroc > 0.5))
+        parts.append((part.value, part.low, part.high))
+    return Estimate(value, *mover_difference(*parts), n=n, note=join_notes(NO_VARIANCE, note))
 
 
 def fit_sparse_logistic(
@@ -92,12 +94,11 @@ def sparse_control_task(
     label: np.ndarray, features: np.ndarray, cluster: np.ndarray, fit: CrossFit, *, folds: int, draws: int, seed: int
 ) -> Estimate:
     """Return `nulls.control_task` of the sparse logistic regression, against ``fit``'s AUROC."""
-    wins, counts = fit.pairs(label)
 
     def refit(shuffled: np.ndarray, shuffle_seed: int) -> CrossFit:
         return _quietly_fitted(shuffled, features, cluster, folds, 1, shuffle_seed)
 
-    return control_task(label, cluster, refit, float(wins.sum() / counts.sum()), draws=draws, seed=seed)
+    return control_task(label, cluster, refit, fit.auroc(label), draws=draws, seed=seed)
 
 
 def _lasso_logistic():

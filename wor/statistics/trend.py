@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wor.statistics import bootstrap
+from wor.statistics import auc, bootstrap
 from wor.statistics.clusters import count_clusters
 from wor.statistics.result import Estimate, undefined
 
@@ -31,18 +31,43 @@ def kendall_trend(
     clusters = count_clusters(weights)
     if clusters.why_too_few:
         return undefined(clusters.why_too_few, n)
-    dose_order, score_order = (np.sign(values[:, None] - values[None, :]) for values in (dose, score))
-    scale = np.sqrt((dose_order**2).sum() * (score_order**2).sum())
-    agreement = dose_order * score_order
-    value = float(agreement.sum() / scale)
+    level, tied = (np.unique(values, return_inverse=True)[1] for values in (dose, score))
+    once = np.ones((1, n), np.float32)
+    scale = float(np.sqrt(_untied(level, once) * _untied(tied, once))[0])
+    value = float(_concordance(level[None], score)[0] / scale)
     generator = np.random.default_rng(seed)
-    orders = (generator.permutation(n) for _ in range(permutations))
-    null = np.array([(dose_order * score_order[np.ix_(order, order)]).sum() for order in orders]) / scale
+    shuffled = np.empty((permutations, n), level.dtype)
+    for row in shuffled:
+        row[generator.permutation(n)] = level
+    null = _concordance(shuffled, score) / scale
     p = (1 + (np.abs(null) >= abs(value) - 1e-12).sum()) / (permutations + 1)
-
-    def weighted_sum(matrix: np.ndarray) -> np.ndarray:
-        return ((weights @ matrix.astype(np.float32)) * weights).sum(1, dtype=np.float64)
-
-    scales = np.sqrt(weighted_sum(dose_order**2) * weighted_sum(score_order**2))
-    samples = np.divide(weighted_sum(agreement), scales, out=np.full(len(weights), np.nan), where=scales > 0)
+    agreement = np.zeros(len(weights))
+    for dose_level in range(1, level.max() + 1):
+        members = np.flatnonzero(level <= dose_level)
+        won, total = bootstrap.won_pairs(level == dose_level, score, weights, members)
+        agreement += 2 * (2 * won - total)
+    scales = np.sqrt(_untied(level, weights) * _untied(tied, weights))
+    samples = np.divide(agreement, scales, out=np.full(len(weights), np.nan), where=scales > 0)
     return Estimate(value, *bootstrap.percentile_interval(samples, confidence, clusters), p=float(p), n=n, note=clusters.note)
+
+
+def _concordance(levels: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the concordant minus the discordant pairs, each counted twice, per row of ``levels``.
+
+    That is over levels of the dose 2 (2 U - pairs), with Mann and Whitney's U of a level against
+    all lower ones (Jonckheere 1954). ``levels``, [rows, N], count from 0.
+    """
+    concordance = np.zeros(len(levels))
+    for level in range(1, levels.max() + 1):
+        at, lower = levels == level, levels < level
+        u = (at * auc.weight_below(lower, score)).sum(1, dtype=np.float64)
+        concordance += 2 * (2 * u - at.sum(1) * lower.sum(1))
+    return concordance
+
+
+def _untied(level: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weight of all pairs of different levels, each counted twice: [draws]."""
+    order = np.argsort(level, kind="stable")
+    starts = np.flatnonzero(np.diff(level[order], prepend=-1))
+    sums = np.add.reduceat(weights[:, order], starts, axis=1).astype(float)
+    return sums.sum(1) ** 2 - (sums**2).sum(1)
