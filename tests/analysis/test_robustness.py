@@ -9,29 +9,25 @@ from wor.analysis import robustness
 
 
 def test_temperatures_report_means_bands_and_their_variance(quick):
-    table = pd.concat([planted(effect=1.0, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.4))])
+    table = pd.concat([planted(effect=1.0, seed=seed).assign(temperature=t) for seed, t in enumerate((0.0, 0.7))])
     study = planted(effect=1.0, seed=7)
     result = robustness.temperature_curve(table, study, quick)
-    *_, own = result["by_temperature"]
-    assert own["temperature"] == quick.temperature
-    result["by_temperature"].remove(own)
-    means = table[table["role"] == "reasoning"].groupby("temperature")["rev"].mean()
+    everything = pd.concat([table, study.assign(temperature=quick.temperature)])
+    means = everything[everything["role"] == "reasoning"].groupby("temperature")["rev"].mean()
+    assert [row["temperature"] for row in result["by_temperature"]] == [0.0, quick.temperature, 0.7]
     assert [row["reasoning"]["value"] for row in result["by_temperature"]] == pytest.approx(list(means))
     assert result["variance"]["value"] == pytest.approx(means.var())
     assert result["variance"]["low"] < result["variance"]["value"] < result["variance"]["high"]
     for row in result["by_temperature"]:
         assert row["reasoning"]["low"] < row["reasoning"]["value"] < row["reasoning"]["high"]
     table.loc[table["item_id"] == "i1", ["rev", "reason"]] = math.nan, "it loops"
-    result = robustness.temperature_curve(table, planted(), quick)
+    result = robustness.temperature_curve(table, study, quick)
     assert result["undefined"] == 2
     assert result["excluded"] == {"reasoning: it loops": 2}
     assert result["variance"]["n"] == 29
-    alone = robustness.temperature_curve(planted().assign(temperature=0.0), planted(), quick)["variance"]
-    assert math.isnan(alone["value"])
-    assert alone["reason"] == "fewer than two temperatures"
 
 
-def test_the_studys_own_temperature_is_shown_with_the_same_items_and_judged_by_nothing(quick):
+def test_the_studys_own_temperature_stands_beside_the_others_with_the_same_items(quick):
     study = planted(effect=1.0, seed=7)
     some = study["item_id"].isin(study.groupby("role").head(12)["item_id"])
     study.loc[study["item_id"] == study["item_id"].iloc[0], ["rev", "reason"]] = math.nan, "it loops"
@@ -40,10 +36,11 @@ def test_the_studys_own_temperature_is_shown_with_the_same_items_and_judged_by_n
     own, other = result["by_temperature"]
     assert (own["temperature"], other["temperature"]) == (quick.temperature, quick.temperature + 1)
     assert own["reasoning"]["value"] == pytest.approx(study[some & (study["role"] == "reasoning")]["rev"].mean())
-    assert (own["n"], own["undefined"], result["undefined"]) == (some.sum(), 1, 0)
-    assert result["variance"]["reason"] == "fewer than two temperatures"
+    assert (own["n"], own["undefined"], result["undefined"]) == (some.sum(), 1, 1)
+    # A temperature that is measured again is shown as it was measured again.
     again = robustness.temperature_curve(table.assign(temperature=quick.temperature), study, quick)
     assert [row["reasoning"]["value"] for row in again["by_temperature"]] == [other["reasoning"]["value"]]
+    assert again["variance"]["reason"] == "fewer than two temperatures"
 
 
 def test_too_few_clusters_give_a_reason_and_no_value(quick):

@@ -18,13 +18,14 @@ NO_ITEMS = "a class has no item to rank heads on, or none left to score"
 def temperature_curve(table: pd.DataFrame, items: pd.DataFrame, params: Params) -> dict:
     """Return REV by temperature: class means with intervals, AUROC, and the variance of the mean.
 
-    ``items`` are the study's, at its own temperature. Those of ``table`` make one more row of
-    ``by_temperature``. All else is over ``robustness.temperatures`` alone, as the criterion has it:
-    the variance of the reasoning items' mean, and what is undefined.
+    ``table`` has items at other temperatures. ``items`` are the study's, at its own, which joins
+    the others with the same items. The variance is that of the reasoning items' mean over
+    temperatures.
     """
     rows, own = [], items[items["item_id"].isin(table["item_id"])].assign(temperature=params.temperature)
-    repeated = params.temperature in set(table["temperature"])
-    for temperature, group in (table if repeated else pd.concat([table, own], ignore_index=True)).groupby("temperature"):
+    if params.temperature not in set(table["temperature"]):
+        table = pd.concat([table, own], ignore_index=True)
+    for temperature, group in table.groupby("temperature"):
         counts = {"temperature": float(temperature), "n": len(group), "undefined": int(group["rev"].isna().sum())}
         means = {role: mean_interval(group[group["role"] == role], params).as_dict() for role in ("reasoning", "control")}
         scored = group[group["rev"].notna()]
