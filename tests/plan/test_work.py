@@ -119,7 +119,7 @@ def test_speeds_are_measured_of_the_engine_with_its_own_attention():
         shape.shape_from_config(tiny_config(architectures=["LlamaForCausalLM"])),
         choose_device("cpu", "float32", 1),
     )
-    lm = speed.random_model(speed.part_to_time(sizes, "cpu"), placement)
+    lm = speed.random_model(speed.part_to_time(sizes, placement), placement)
     assert lm.hf.config._attn_implementation == attention.NAME
     result = speed.measure_speed(lm, placement, 1.0, 40, 8, 0.1)
     assert set(result.rates) == {"forward", "ablate", "lens"}

@@ -57,6 +57,11 @@ def has_fast_bfloat16(device: str) -> bool:
     return False
 
 
+def is_emulated(placement: Placement) -> bool:
+    """Return whether a CPU multiplies the dtype without hardware for it, slower than float32."""
+    return placement.device == "cpu" and placement.dtype != "float32" and not has_fast_bfloat16("cpu")
+
+
 def load(
     folder: Path,
     placement: Placement,

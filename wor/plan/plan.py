@@ -11,7 +11,7 @@ from wor.analysis.separation import POWER
 from wor.config.params import HubModel, Params, base_spec, is_gguf
 from wor.config.preregistration import load_preregistration
 from wor.data import windows
-from wor.engine.load import Placement, choose_device
+from wor.engine.load import Placement, choose_device, is_emulated
 from wor.machine import resources
 from wor.machine.control_groups import available_cores
 from wor.machine.libraries import quiet_libraries
@@ -26,6 +26,7 @@ from wor.weights import folders
 from wor.weights.families import find_config
 
 LIGHT = 0.5  # of a model stage's imports, for a stage without a model
+EMULATED = "compute.dtype is {}, which this machine has no products of. It takes several times as long as float32"
 BUSY = 0.2  # of all cores used by others, above which a measured speed says little
 BASELINE = 0.75  # AUROC of the covariates, where no run has shown it
 DVC = 1.0  # seconds per stage for hashing, the lock and the copy into the cache
@@ -94,6 +95,8 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = spe
             if is_gguf(origin := base_spec(params.model_specs[model])):
                 folders.resolve_folder(origin)
         placement = choose_device(params.compute.device, params.compute.dtype, params.compute.threads or available_cores())
+        if is_emulated(placement):
+            plan.warnings.append(EMULATED.format(placement.dtype))
         built = entries.build_if_available(params, plan.assumed)
         shapes = {model: found for model in models if (found := _shape(params, model, plan))}
     for name in lines.keys() & chain(*instances.values()):
@@ -115,7 +118,7 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = spe
     plan.needed = needed_items(params)
     n_items = sum(params.spec(name).n for name in params.datasets)
     for name in lines.keys() - set(chain(*instances.values())):
-        lines[name].seconds = LIGHT * imported + DVC + seconds_without_model(name, params, n_items)
+        lines[name].seconds = LIGHT * imported + DVC + seconds_without_model(name, params, n_items, imported)
     return plan
 
 
@@ -125,7 +128,7 @@ def measure_speed(
     """Time a model for ``seconds`` on an item of the median length with a window of full width."""
     typical = sorted(item.tokens for item in items)[len(items) // 2] + params.max_new_tokens
     width = windows.max_window_length(params.window, params.max_new_tokens)
-    lm = speed.random_model(speed.part_to_time(shape, placement.device), placement)
+    lm = speed.random_model(speed.part_to_time(shape, placement), placement)
     return speed.measure_speed(lm, placement, imported, typical, width, seconds)
 
 
@@ -174,16 +177,17 @@ def needed_items(params: Params) -> list[str]:
     return lines
 
 
-def seconds_without_model(stage: str, params: Params, n: int) -> float:
+def seconds_without_model(stage: str, params: Params, n: int, imported: float) -> float:
     """Return the seconds of a stage that runs no model, for ``n`` items.
 
-    Measured on the default study, and for statistics also on 20 times its items.
+    The seconds ``imported`` of a stage's imports are the yardstick of a machine's speed in Python.
+    Against them, stages were measured on the default study and on 20 times its items
+    (benchmarks/LARGE.md).
     """
-    models = len(params.models)
-    seconds = {
-        "ids": 2 + 0.01 * n,
-        "metrics": 0.002 * n * models,
-        "stats": models * (3 + params.statistics.bootstrap_draws / 10_000 * (5.5 + 0.023 * n)),
-        "figures": 1,
+    models, draws = len(params.models), params.statistics.bootstrap_draws / 10_000
+    imports = {
+        "metrics": 0.0015 * n * models,
+        "stats": models * (1 + draws * (2.5 + 0.004 * n)),
+        "figures": 0.7 + 0.0005 * n * models,
     }
-    return seconds.get(stage, 0.5)
+    return imported * imports[stage] if stage in imports else 2 + 0.01 * n if stage == "ids" else 0.5

@@ -17,7 +17,7 @@ from wor.engine import ablate, attention, selftest, states, unembed
 from wor.engine.architectures import first_layers
 from wor.engine.capture import CleanRun, Span, capture_together, mean_beliefs
 from wor.engine.generate import generate
-from wor.engine.load import Placement
+from wor.engine.load import Placement, is_emulated
 from wor.engine.model import LM
 from wor.engine.parallel import TOGETHER, deal, map_items
 from wor.machine.memory import memory_budget
@@ -28,9 +28,10 @@ if TYPE_CHECKING:  # benchmarks/gpu.py runs where pydantic is not installed
     from wor.plan.work import Work
 
 MAX_PARAMS = 150e6  # of the model that is timed on a CPU; of a larger one, only the first layers are timed
+FEWEST = 2  # layers that are timed
 READ = 0.3e9  # bytes of weights per second that a stage hashes, reads and places
 MAKE = 30e-9  # seconds per weight of a null model, mostly to permute it; measured on one core
-MEASURING = 14.0  # seconds, beside the imports
+MEASURING = 10.0  # seconds, beside the imports
 PROMPT = 4  # tokens before the timed decoding steps
 ROWS, DEVICE_ROWS = (8, 48), (64, 512)  # of them, on a CPU and elsewhere
 
@@ -154,10 +155,11 @@ def random_model(config: PretrainedConfig, placement: Placement) -> LM:
     return LM(hf, None, *memory_budget(0, placement.device))
 
 
-def part_to_time(shape: Shape, device: str) -> PretrainedConfig:
+def part_to_time(shape: Shape, placement: Placement) -> PretrainedConfig:
     """Return the configuration with as many of its layers as are soon timed."""
-    n_layers = int((MAX_PARAMS - shape.head) / shape.layer) if device == "cpu" else shape.layers
-    return first_layers(shape.config, max(2, min(shape.layers, n_layers)))
+    n_layers = int((MAX_PARAMS - shape.head) / shape.layer) if placement.device == "cpu" else shape.layers
+    n_layers = FEWEST if is_emulated(placement) else n_layers
+    return first_layers(shape.config, max(FEWEST, min(shape.layers, n_layers)))
 
 
 def _step_seconds(lm: LM, rows: int) -> float:
