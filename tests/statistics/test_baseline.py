@@ -209,6 +209,21 @@ def test_each_draw_refits_all_folds_as_scikit_learn_does():
     assert (delta.high + delta.low) / 2 == pytest.approx(delta.value)
 
 
+def test_scores_that_are_fitted_together_are_as_one_by_one():
+    label, covariates, score, cluster = study(effect=0.5)
+    rng, rows = np.random.default_rng(7), [score, -score]
+    rows += [rng.normal(size=160), np.full(160, math.nan), 1e3 * covariates[:, 0] + 1]
+    directions = [1, 1, 0, 1, -1]
+    together = fitted(label, covariates, cluster, repeats=2)
+    together.prepare(rows, directions)
+    for values, direction in zip(rows, directions, strict=True):
+        delta, fit = together.delta(values, direction)
+        alone, own_fit = fitted(label, covariates, cluster, repeats=2).delta(values, direction)
+        assert (delta.value, delta.low, delta.high) == pytest.approx((alone.value, alone.low, alone.high), nan_ok=True)
+        assert delta.reason == alone.reason
+        assert fit is None or fit.log_odds == pytest.approx(own_fit.log_odds, abs=1e-5)
+
+
 def test_one_baseline_serves_every_score():
     label, covariates, score, cluster = study(effect=0.5)
     shared = fitted(label, covariates, cluster, repeats=2)

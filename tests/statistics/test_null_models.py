@@ -4,6 +4,9 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from statsmodels.api import OLS
 
 from wor.statistics import auc, bootstrap, nulls
@@ -121,6 +124,19 @@ def test_wording_gives_the_classes_away_when_it_differs_and_only_then():
     result = nulls.bag_of_words_auroc(label, same, clusters, weights, folds=5, seed=0)
     assert result.low < 0.5
     assert result.value < 0.75
+
+
+def test_words_are_those_of_the_training_texts_as_if_they_alone_had_been_counted():
+    rng, label = np.random.default_rng(3), np.arange(60) % 2
+    texts = [" ".join([*rng.choice(list("abcdefgh"), 9), f"word{rng.integers(90)}", "it it"]).replace(" ", "x ") for _ in label]
+    fit = nulls.fit_words(label, texts, np.arange(60), folds=5, repeats=1, seed=2)
+    rows = np.array(texts, object)
+    for index in range(5):
+        test = fit.fold[0] == index
+        theirs = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000))
+        theirs.fit(rows[~test], label[~test])
+        assert fit.log_odds[0, test] == pytest.approx(theirs.decision_function(rows[test]), abs=1e-6)
+        assert set(" ".join(rows[test]).split()) - set(" ".join(rows[~test]).split())  # some words are new
 
 
 def test_wording_that_belongs_to_a_cluster_gives_nothing_away_beyond_it():

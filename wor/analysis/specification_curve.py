@@ -92,7 +92,7 @@ def monte_carlo_error(evaluation: Evaluation) -> float:
     """Return the Monte-Carlo standard error of REV's dAUC, from the spread over its repeats."""
     if evaluation.why_unusable or evaluation.full_baseline.why_unusable:
         return math.nan
-    fits = evaluation.full_baseline.cross_fit(evaluation.score("rev"), direction=1), evaluation.full_baseline.fit
+    fits = evaluation.full_baseline.fit_with(evaluation.score("rev"), direction=1), evaluation.full_baseline.fit
     return math.sqrt(_variance_over_repeats(evaluation.label, *fits))
 
 

@@ -423,7 +423,7 @@ class Baseline:
             for index, key in enumerate(keys):
                 self._fitted[key] = CrossFit(free[index], self.fit.fold), CrossFit(bounded[index], self.fit.fold)
 
-    def cross_fit(self, score: np.ndarray, direction: int = 0) -> CrossFit:
+    def fit_with(self, score: np.ndarray, direction: int = 0) -> CrossFit:
         """Return the fit with the score that `delta` is about."""
         return self._cross_fits(score, direction)[1]
 
