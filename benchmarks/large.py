@@ -2,9 +2,9 @@
 
 python -m benchmarks.large [ITEMS]     writes benchmarks/LARGE.md, in some ten minutes
 
-It enlarges the default run that is in this workspace. Each item stands for several, in clusters of
-their own, with every measured array multiplied by a factor near 1. The stages and commands are the
-real ones. What they give says nothing of a model.
+It enlarges the default run that is in this workspace. Each item stands for several, each a cluster
+of its own as in the full study, with every measured array multiplied by a factor near 1. The stages
+and commands are the real ones. What they give says nothing of a model.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def enlarge(frame: pd.DataFrame, arrays: dict[str, np.ndarray], n: int, seed: in
         part = frame.iloc[rows].reset_index(drop=True)
         factor = dict(zip(names, np.exp(SPREAD * generator.standard_normal(len(names))), strict=True))
         scale = part["item_id"].map(factor).to_numpy()
-        for name in ("item_id", "cluster"):
-            part[name] = part[name] + f"~{copy}"
+        part["cluster"] = part["item_id"] = part["item_id"] + f"~{copy}"
         for name in ("avg_logprob", "perplexity", "prompt_perplexity"):
             part[name] = part[name] * scale
         scaled = {

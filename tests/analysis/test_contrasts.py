@@ -87,6 +87,10 @@ def test_whole_articles_are_compared_with_the_same_articles_cut(quick):
     assert result["matched"]["auroc"]["rev"]["value"] == pytest.approx(expected)
     assert result["literal"]["auroc"]["token_len"]["value"] == 0
     assert result["literal"]["auroc"]["rev"]["value"] < 0.05
+    none = whole.assign(rev=np.nan)
+    assert contrasts.compare_full_length_controls(Evaluation(frame, quick), none) == {
+        "reason": "no article has a REV both cut and whole"
+    }
     assert contrasts.compare_full_length_controls(Evaluation(frame, quick), None)["reason"].endswith("(control.match: none)")
 
 

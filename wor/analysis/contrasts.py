@@ -220,6 +220,8 @@ def compare_full_length_controls(evaluation: Evaluation, table: pd.DataFrame | N
         "matched": cut[cut["item_id"].isin(whole["item_id"])],
         "literal": whole[whole["item_id"].isin(cut["item_id"])],
     }
+    if not len(groups["matched"]):
+        return {"reason": "no article has a REV both cut and whole"}
     results = {}
     for group, controls in groups.items():
         rows = pd.concat([scored[scored["role"] == "reasoning"], controls], ignore_index=True)
