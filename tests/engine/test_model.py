@@ -57,3 +57,12 @@ def test_a_base_model_gets_the_given_template_and_an_instruct_model_its_own(tiny
     assert base.render("a {b} c") == "Q: a {b} c\nA:"
     base.text.hf.chat_template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
     assert base.render("a {b} c") == "[user]a {b} c"
+
+
+def test_a_dtype_that_a_cpu_has_no_products_of_is_emulated(monkeypatch):
+    placements = {dtype: load.Placement("cpu", dtype, "", 1) for dtype in ("float32", "bfloat16")}
+    for fast in (True, False):
+        monkeypatch.setattr(load, "has_fast_bfloat16", lambda device, fast=fast: fast)
+        assert load.is_emulated(placements["bfloat16"]) == (not fast)
+        assert not load.is_emulated(placements["float32"])
+        assert not load.is_emulated(load.Placement("cuda", "bfloat16", "", 1))

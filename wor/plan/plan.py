@@ -188,6 +188,6 @@ def seconds_without_model(stage: str, params: Params, n: int, imported: float) -
     imports = {
         "metrics": 0.0015 * n * models,
         "stats": models * (1 + draws * (2.5 + 0.004 * n)),
-        "figures": 0.7 + 0.0005 * n * models,
+        "figures": 0.7 + 0.0002 * n * models,
     }
     return imported * imports[stage] if stage in imports else 2 + 0.01 * n if stage == "ids" else 0.5
