@@ -141,9 +141,9 @@ def main() -> None:
         report.add(f"dAUC of REV over the full baseline: {shown[0]} in float32, {shown[1]} in {dtype}.")
         if dtype != "products":
             report.add(f"An item takes {slower / seconds:.2f} of float32's {seconds:.2f} s.")
-    fast = "has" if has_fast_bfloat16("cpu") else "has not"
+    fast = "with" if has_fast_bfloat16("cpu") else "without"
     capability, cores = torch.backends.cpu.get_cpu_capability(), os.cpu_count()
-    report.add(f"*{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {cores} threads, {capability}; it {fast} products of bfloat16.*")
+    report.add(f"*{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {cores} threads, {capability}, {fast} products of bfloat16.*")
     RESULTS.write_text(HEAD + "\n" + "\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
 
 

@@ -33,6 +33,10 @@ HEAD = """# The engine, measured
 
 SmolLM2-135M-Instruct in float32 on running text of Wikipedia articles. All tools use the same
 weights, tokens and threads, and take turns within a round. Made by `make bench`.
+
+Other tables: [COST.md](COST.md), the full study, and the default run against the machine's peak;
+[LARGE.md](LARGE.md), what comes after the models; [DTYPES.md](DTYPES.md), rounded products;
+[GPU.md](GPU.md). [planning.md](../docs/planning.md) has the cost of a busy neighbour.
 """
 
 
