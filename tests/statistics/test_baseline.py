@@ -140,7 +140,7 @@ def test_pairs_of_a_fold_without_both_classes_to_learn_from_do_not_count():
     assert 0 < (~unfitted).sum() < 80
     assert np.isnan(fit.log_odds[0, unfitted]).all()
     assert np.isfinite(fit.log_odds[0, ~unfitted]).all()
-    assert fit.mann_whitney(label) == (0, 0)
+    assert fit.pairs_by_repeat(label).tolist() == [[0, 0]]
     assert math.isnan(fit.auroc(label))
     assert np.isnan(fit.resampled_auroc(label, np.ones((3, 100)))).all()
 
@@ -256,11 +256,11 @@ def test_the_square_of_a_covariate_adds_nothing(n):
 
 
 def test_a_reversed_effect_gains_nothing_where_the_coefficient_is_bounded():
-    label, covariates, score, cluster = study(effect=-1.0)
+    label, covariates, score, cluster = study(n=240, effect=-1.0)
     result = added(label, covariates, score, cluster, direction=1)
     assert (result.delta.value, result.delta.low, result.delta.high) == (0, 0, 0)
     assert result.full.value == result.baseline.value
-    assert result.unbounded.low > 0.03
+    assert result.unbounded.low > 0.05
     assert result.coefficient.p > 0.999
     turned = added(label, covariates, score, cluster, direction=-1)
     assert turned.delta.value == pytest.approx(turned.unbounded.value)

@@ -22,7 +22,7 @@ from wor.measures.registry import COMPONENTS, HEADS, RIVALS, SCORES
 from wor.statistics import auc, bootstrap, multiple_testing, nulls, partial, rivals, trend
 from wor.statistics.clusters import Clusters, count_clusters, join_notes
 from wor.statistics.result import Estimate, undefined
-from wor.statistics.threads import map_threads
+from wor.statistics.threads import by_name
 
 CONTROL_SHUFFLES = 20  # fits on shuffled labels take a tenth of a second each
 
@@ -120,8 +120,7 @@ def negative_controls(evaluation: Evaluation, scores: dict[str, np.ndarray] | No
     """
     named = {name: evaluation.score(name) for name in NEGATIVE_CONTROLS if name in evaluation.scored}
     named |= scores or {}
-    entries = map_threads(lambda pair: _negative_control(evaluation, *pair), list(named.items()))
-    return dict(zip(named, entries, strict=True))
+    return by_name(lambda name: _negative_control(evaluation, name, named[name]), named)
 
 
 def _negative_control(evaluation: Evaluation, name: str, score: np.ndarray) -> dict:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial as partial_of
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from wor.measures.covariates import WINDOW_COVARIATES
 from wor.measures.registry import COMPONENTS, SCORES
 from wor.statistics import auc, baseline, bootstrap, multiple_testing, nulls, partial, power
 from wor.statistics.result import Estimate, undefined
-from wor.statistics.threads import map_threads
+from wor.statistics.threads import by_name
 
 SCORES_AND_COVARIATES = [*SCORES, *COVARIATES, "prompt_perplexity", *WINDOW_COVARIATES]
 POWER = 0.8  # the probability that an effect is found, in what is called detectable or needed
@@ -51,17 +52,15 @@ def analyse_separation(evaluation: Evaluation, prompts: dict[str, str], margin: 
             estimates["joint"] = joint_auroc(evaluation, name, bca)
         return {method: value.as_dict() for method, value in estimates.items()}
 
-    def gain(pair: tuple[baseline.Baseline, str]) -> baseline.IncrementalValue:
-        fit, name = pair
+    def gain(fit: baseline.Baseline, name: str) -> baseline.IncrementalValue:
         return fit.incremental_value(evaluation.score(name), evaluation.direction(name), margin, evaluation.refit_scores(name))
 
     baselines = evaluation.baseline, evaluation.full_baseline
     for fit in baselines:
         fit.prepare([evaluation.score(name) for name in SCORES], [evaluation.direction(name) for name in SCORES])
-    separation = dict(zip(SCORES_AND_COVARIATES, map_threads(separate, SCORES_AND_COVARIATES), strict=True))
-    partials = map_threads(lambda name: _partial_correlations(evaluation, evaluation.score(name)), SCORES)
-    correlations = dict(zip(SCORES, partials, strict=True))
-    gains, full_gains = (dict(zip(SCORES, map_threads(gain, [(fit, name) for name in SCORES]), strict=True)) for fit in baselines)
+    separation = by_name(separate, SCORES_AND_COVARIATES)
+    correlations = by_name(lambda name: _partial_correlations(evaluation, evaluation.score(name)), SCORES)
+    gains, full_gains = (by_name(partial_of(gain, fit), SCORES) for fit in baselines)
     texts = [prompts[name] for name in evaluation.scored["item_id"]]
     surface = nulls.bag_of_words_auroc(label, texts, cluster, weights, folds=settings.folds, seed=seed, confidence=confidence)
     # Tests that respect clusters: DeLong's and Pearson's reject too often where there are some.

@@ -84,7 +84,7 @@ def _fit_matched(evaluation: Evaluation, matching: str) -> tuple[Baseline | None
 
 def _variance_over_repeats(label: np.ndarray, full: CrossFit, base: CrossFit) -> float:
     """Return the variance of the mean over repeats of dAUC, from their spread; NaN for one."""
-    gains = full.auroc_by_repeat(label) - base.auroc_by_repeat(label)
+    gains = np.subtract(*(bootstrap.ratio_of_pairs(*fit.pairs_by_repeat(label).T) for fit in (full, base)))
     return float(np.var(gains, ddof=1) / len(gains)) if len(gains) > 1 else math.nan
 
 

@@ -23,7 +23,7 @@ from wor.statistics import linear_feature, multiple_testing, paired, partial, tr
 from wor.statistics.baseline import Baseline
 from wor.statistics.nulls import cross_fitted_auroc
 from wor.statistics.result import Estimate, undefined
-from wor.statistics.threads import map_threads
+from wor.statistics.threads import by_name
 
 PROMPT_DEPTHS = (0.5, 0.75)  # of `engine.states`, without which this stage does
 GOES_WITH = ("token_len", "perplexity", "window_entropy")  # what a measure's correlation is shown with
@@ -65,8 +65,7 @@ def run_trial(
         baseline = evaluation.fit_baseline(everyone, evaluation.weights[:DRAWS], REPEATS, refit_draws=REFITS)
         complete = [name for name in directions if name in evaluation.scored]
         baseline.prepare([evaluation.score(name) for name in complete], [directions[name] for name in complete])
-    entries = map_threads(lambda pair: _try(evaluation, *pair, baseline, halves, nulls, designs), directions.items())
-    measures = dict(zip(directions, entries, strict=True))
+    measures = by_name(lambda name: _try(evaluation, name, directions[name], baseline, halves, nulls, designs), directions)
     adjusted = multiple_testing.holm({name: entry["coefficient"]["p"] for name, entry in measures.items()})
     for name, entry in measures.items():
         entry["p_holm"] = adjusted[name]

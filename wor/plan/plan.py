@@ -185,9 +185,10 @@ def seconds_without_model(stage: str, params: Params, n: int, imported: float) -
     (benchmarks/LARGE.md).
     """
     models, draws = len(params.models), params.statistics.bootstrap_draws / 10_000
-    imports = {
-        "metrics": 0.0015 * n * models,
-        "stats": models * (1 + draws * (2.5 + 0.004 * n)),
-        "figures": 0.7 + 0.0002 * n * models,
+    seconds = {
+        "ids": 2 + 0.01 * n,
+        "metrics": imported * 0.0015 * n * models,
+        "stats": imported * models * (1 + draws * (2.5 + 0.004 * n)),
+        "figures": imported * (0.7 + 0.0002 * n * models),
     }
-    return imported * imports[stage] if stage in imports else 2 + 0.01 * n if stage == "ids" else 0.5
+    return seconds.get(stage, 0.5)

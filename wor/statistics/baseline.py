@@ -5,10 +5,9 @@ Covariates enter as natural cubic splines with 3 degrees of freedom, in a ridge 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import islice
 
 import numpy as np
 from scipy import stats
@@ -59,20 +58,16 @@ class CrossFit:
                 if 0 < label[members].sum() < len(members):
                     yield repeat, members
 
-    def mann_whitney(self, label: np.ndarray) -> tuple[float, int]:
-        """Return `auc.mann_whitney` over pairs that share a fold, summed over repeats."""
-        pairs = [mann_whitney(label[members], self.log_odds[repeat, members]) for repeat, members in self.parts(label)]
-        return sum(won for won, _ in pairs), sum(total for _, total in pairs)
+    def pairs_by_repeat(self, label: np.ndarray) -> np.ndarray:
+        """Return `auc.mann_whitney` over pairs that share a fold: [R, 2], won and all of them."""
+        pairs = np.zeros((len(self.fold), 2))
+        for repeat, members in self.parts(label):
+            pairs[repeat] += mann_whitney(label[members], self.log_odds[repeat, members])
+        return pairs
 
     def auroc(self, label: np.ndarray) -> float:
         """Return the AUROC over pairs that share a fold; NaN without a pair."""
-        won, total = self.mann_whitney(label)
-        return won / total if total else math.nan
-
-    def auroc_by_repeat(self, label: np.ndarray) -> np.ndarray:
-        """Return the AUROC of each repeat: [R]."""
-        rows = zip(self.log_odds, self.fold, strict=True)
-        return np.array([CrossFit(log_odds[None], fold[None]).auroc(label) for log_odds, fold in rows])
+        return _ratio(self.pairs_by_repeat(label).sum(0))
 
     def won_pairs(self, label: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `bootstrap.won_pairs` over pairs that share a fold, summed over repeats."""
@@ -412,7 +407,8 @@ class Baseline:
         pairs = zip(scores, directions, strict=True)
         new = {_key(score, direction): (score, direction) for score, direction in pairs if not why_unusable(self.label, score)}
         new = {key: pair for key, pair in new.items() if key not in self._fitted}
-        for keys in batched(new, SCORES_AT_ONCE):
+        for first in range(0, len(new), SCORES_AT_ONCE):
+            keys = list(new)[first : first + SCORES_AT_ONCE]
             rows = np.stack([new[key][0] for key in keys]).astype(float)
             direction = np.array([new[key][1] for key in keys])
             free, bounded = np.full((2, len(keys), len(self._fits), len(self.label)), np.nan)
@@ -441,7 +437,8 @@ class Baseline:
         pairs = zip(fit.fold, refits, strict=False)
         draws = [auroc_within_folds(self.label, fold_of, log_odds, self._refit_weights) for fold_of, log_odds in pairs]
         samples = np.empty(0) if self.refit_draws else fit.resampled_auroc(self.label, self.weights)
-        return _Aurocs(fit.auroc(self.label), fit.auroc_by_repeat(self.label), np.array(draws), samples)
+        counted = fit.pairs_by_repeat(self.label)
+        return _Aurocs(_ratio(counted.sum(0)), bootstrap.ratio_of_pairs(*counted.T), np.array(draws), samples)
 
     @cached_property
     def _before(self) -> _Aurocs:
@@ -507,7 +504,7 @@ class Baseline:
         """
         if reason := why_unusable(self.label, score) or self.why_unusable:
             return undefined(reason, len(self.label)), None
-        fit = self._cross_fits(score, direction)[1]
+        fit = self.fit_with(score, direction)
         return self._gain(self._aurocs(fit, self._refitted(score, direction, score_draws)[1])), fit
 
     def gain_samples(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> GainSamples | str:
@@ -519,7 +516,7 @@ class Baseline:
         reason = why_unusable(self.label, score) or self.why_unusable or ("" if self.refit_draws else "the fits are not repeated")
         if reason:
             return reason
-        fit, refits = self._cross_fits(score, direction)[1], self._refitted(score, direction, score_draws)[1]
+        fit, refits = self.fit_with(score, direction), self._refitted(score, direction, score_draws)[1]
         return self._gain_samples(self._aurocs(fit, refits))
 
     @cached_property
@@ -621,11 +618,8 @@ def _key(score: np.ndarray, direction: int) -> tuple[bytes, int]:
     return np.asarray(score, float).tobytes(), direction
 
 
-def batched(values: Iterable, size: int) -> Iterator[list]:
-    """Yield lists of ``size`` values, the last one shorter. In itertools from Python 3.12 on."""
-    iterator = iter(values)
-    while part := list(islice(iterator, size)):
-        yield part
+def _ratio(pairs: np.ndarray) -> float:
+    return float(bootstrap.ratio_of_pairs(*pairs[:, None])[0])
 
 
 def equivalence(estimate: Estimate, margin: float, clusters: Clusters, confidence: float = 0.95) -> Estimate:

@@ -13,7 +13,7 @@ from wor.statistics import bootstrap
 from wor.statistics.auc import NO_VARIANCE, mover_difference, rank_alike, why_unusable
 from wor.statistics.baseline import CrossFit, cross_fit, make_splits, why_not_cross_fitted
 from wor.statistics.clusters import count_clusters, join_notes
-from wor.statistics.nulls import control_task
+from wor.statistics.nulls import control_task, cross_fitted_auroc
 from wor.statistics.result import Estimate, undefined
 
 
@@ -38,7 +38,7 @@ def auroc_difference(
         fits, whole = [CrossFit(np.broadcast_to(first, second.fold.shape), second.fold), second], np.ptp(second.fold) == 0
     else:
         fits, whole = [CrossFit(score[None], np.zeros((1, n), int)) for score in (first, second)], True
-    (first_won, pairs), (second_won, _) = (fit.mann_whitney(label) for fit in fits)
+    (first_won, pairs), (second_won, _) = (fit.pairs_by_repeat(label).sum(0).tolist() for fit in fits)
     if not pairs:
         return undefined("no fold has items of both classes", n)
     within = "" if whole else f"of pairs within a fold, where the first AUROC is {first_won / pairs:.2f}"
@@ -50,12 +50,8 @@ def auroc_difference(
         return Estimate(value, low, high, p, n, note=note)
     if not isinstance(second, CrossFit) and rank_alike(first, second):
         return Estimate(value, value, value, n=n, note=join_notes("the scores rank the items alike", note))
-    parts = []
-    for fit in fits:
-        auroc, samples = fit.auroc(label), fit.resampled_auroc(label, weights)
-        plain = Estimate(auroc, *bootstrap.percentile_interval(samples, confidence, clusters), n=n)
-        part = bootstrap.bound_near_perfect(plain, label, weights, confidence, fit.out_of_order(label, auroc > 0.5))
-        parts.append((part.value, part.low, part.high))
+    each = [cross_fitted_auroc(fit, label, weights, confidence) for fit in fits]
+    parts = [(part.value, part.low, part.high) for part in each]
     return Estimate(value, *mover_difference(*parts), n=n, note=join_notes(NO_VARIANCE, note))
 
 

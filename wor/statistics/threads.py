@@ -19,3 +19,9 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
     """
     with threadpool_limits(1):
         return list(Parallel(n_jobs=-1, prefer="threads")(delayed(function)(item) for item in items))
+
+
+def by_name(function: Callable[[str], Result], names: Iterable[str]) -> dict[str, Result]:
+    """Return ``function`` of each name, by name: see `map_threads`."""
+    names = list(names)
+    return dict(zip(names, map_threads(function, names), strict=True))
