@@ -25,6 +25,7 @@ from benchmarks.engine import Report
 from wor import paths, storage
 from wor.config import params as parameters
 from wor.errors import UserError
+from wor.iterations import registry
 from wor.machine.environment import cpu_name
 from wor.measures.item_arrays import Records
 
@@ -64,18 +65,16 @@ def enlarge(frame: pd.DataFrame, arrays: dict[str, np.ndarray], n: int, seed: in
 
 def enlarge_study(params: parameters.Params, n: int) -> None:
     """Enlarge what the models left in the current folder: as many items of either class."""
-    by_role = {role: params.datasets_with_role(role) for role in parameters.ROLES}
     for model in params.models:
-        for datasets in by_role.values():
-            for dataset in datasets:
-                folder = paths.activations(model, dataset)
-                frame, arrays = enlarge(*storage.read_records(folder), n // 2 // len(datasets), params.seed)
-                storage.write_records(folder, frame, arrays)
-                rows = {row["item_id"]: row for row in storage.read_jsonl(paths.items(dataset))}
-                held_out = [row for row in rows.values() if row["split"] == "calibration"]
-                names = zip(frame["item_id"], frame["cluster"], strict=True)
-                copies = [rows[name.split("~")[0]] | {"item_id": name, "cluster": cluster} for name, cluster in names]
-                storage.write_jsonl(paths.items(dataset), held_out + copies)
+        for dataset in params.datasets:
+            alike = params.datasets_with_role(params.spec(dataset).role)
+            folder = paths.activations(model, dataset)
+            frame, arrays = enlarge(*storage.read_records(folder), n // 2 // len(alike), params.seed)
+            storage.write_records(folder, frame, arrays)
+            rows = {row["item_id"]: row for row in storage.read_jsonl(paths.items(dataset))}
+            held_out = [row for row in rows.values() if row["split"] == "calibration"]
+            copies = [rows[name.split("~")[0]] | {"item_id": name, "cluster": name} for name in frame["item_id"]]
+            storage.write_jsonl(paths.items(dataset), held_out + copies)
         for folder, count in ((paths.NULLS / model / "null_models", NULLS), (paths.DESIGNS / model, DESIGNS)):
             storage.write_records(folder, *enlarge(*storage.read_records(folder), count, params.seed))
 
@@ -106,8 +105,7 @@ def main() -> None:
         os.chdir(folder)
         enlarge_study(params, n)
         seconds = {name: run(folder, "stages", name) for name in ("metrics", "stats", "figures", "iteration")}
-        latest = storage.read_json(paths.ITERATION)["iteration"]
-        name = f"iteration_{latest:03d}"
+        name = str(registry.workspace_iteration())
         seconds["wor verify"] = run(folder, "wor.cli", "verify", name)
         seconds["wor report --redraw"] = run(folder, "wor.cli", "report", name, "--redraw")
         seconds["wor compare"] = run(folder, "wor.cli", "compare", name, name)

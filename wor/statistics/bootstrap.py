@@ -219,9 +219,13 @@ def auroc_interval(
     """Return AUROC with its bootstrap interval: BCa when ``cluster`` is given, else percentile."""
     if cluster is not None:
         return auroc_intervals(label, score, weights, cluster, confidence, stratum)[0]
-    if reason := why_unusable(label, score) or count_clusters(weights, label).why_too_few:
+    clusters = count_clusters(weights, label)
+    if reason := why_unusable(label, score) or clusters.why_too_few:
         return undefined(reason, len(label))
-    return _percentile(label, score, weights, resampled_auroc(label, score, weights), confidence)
+    value, wrong = _value(label, score)
+    interval = percentile_interval(resampled_auroc(label, score, weights), confidence, clusters)
+    plain = Estimate(value, *interval, n=len(label), note=clusters.note)
+    return bound_near_perfect(plain, label, weights, confidence, wrong)
 
 
 def auroc_intervals(
@@ -241,8 +245,9 @@ def auroc_intervals(
     clusters = count_clusters(weights, label)
     if reason := why_unusable(label, score) or clusters.why_too_few:
         return undefined(reason, len(label)), undefined(reason, len(label))
-    value, samples = auroc(label, score), resampled_auroc(label, score, weights)
-    percentile = _percentile(label, score, weights, samples, confidence)
+    (value, wrong), samples = _value(label, score), resampled_auroc(label, score, weights)
+    plain = Estimate(value, *percentile_interval(samples, confidence, clusters), n=len(label), note=clusters.note)
+    percentile = bound_near_perfect(plain, label, weights, confidence, wrong)
     _, first = np.unique(np.asarray(cluster), return_index=True)
     jackknife = resampled_auroc(label, score, jackknife_weights(cluster))
     strata = np.asarray(label if stratum is None else stratum)[first]
@@ -250,11 +255,10 @@ def auroc_intervals(
     if math.isnan(low):
         return with_note(percentile, NO_BCA), percentile
     bca = Estimate(value, low, high, n=len(label), note=clusters.note)
-    return bound_near_perfect(bca, label, weights, confidence, out_of_order(label, score, value > 0.5)), percentile
+    return bound_near_perfect(bca, label, weights, confidence, wrong), percentile
 
 
-def _percentile(label: np.ndarray, score: np.ndarray, weights: np.ndarray, samples: np.ndarray, confidence: float) -> Estimate:
-    clusters, value = count_clusters(weights, label), auroc(label, score)
-    interval = percentile_interval(samples, confidence, clusters)
-    plain = Estimate(value, *interval, n=len(label), note=clusters.note)
-    return bound_near_perfect(plain, label, weights, confidence, out_of_order(label, score, value > 0.5))
+def _value(label: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the AUROC, and the items of pairs that are out of order."""
+    value = auroc(label, score)
+    return value, out_of_order(label, score, value > 0.5)
