@@ -3,14 +3,19 @@
 ``items`` are all items of the study, in the order of ``params.datasets``.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wor import paths
 from wor.config.params import ROLES, Params
 from wor.data.build import gold_continuation
 from wor.data.items import AnyItem, Item, evaluation_items, read_items, round_robin
-from wor.engine.twin import NullModel
+
+if TYPE_CHECKING:  # stage ids and the plan are quick without torch
+    from wor.engine.twin import NullModel
 
 
 def read_study_items(params: Params) -> list[Item]:

@@ -18,6 +18,7 @@ from wor.process import commands
 
 QUICK = ("check", "ids")  # run in the copy, as they take seconds
 COPIED = (".dvcignore", "dvc.yaml", "dvc.lock", "prereg.yaml", "requirements.txt", "data/frozen", "stages", "wor")
+CARDS = str(paths.MODELS)  # copied too, so that check reads no model again that is recorded
 
 
 def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
@@ -38,6 +39,8 @@ def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
             cached[stage.name] = compat.restore_from_run_cache(repo, stage)
             if cached[stage.name] or (stage.name in QUICK and _run(stage.cmd, folder, project)):
                 complete.add(stage.name)
+            if stage.name == "check":
+                shutil.rmtree(folder / CARDS, ignore_errors=True)  # outputs, which DVC now puts there itself
     return cached
 
 
@@ -57,7 +60,7 @@ def _copy(changes: dict[str, object]) -> Iterator[Path]:
     cache = commands.dvc_cache(paths.project())
     with tempfile.TemporaryDirectory(prefix="wor-plan-") as name:
         folder = Path(name)
-        for part in map(Path, COPIED):
+        for part in map(Path, (*COPIED, CARDS)):
             if part.is_dir():
                 shutil.copytree(part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             elif part.exists():

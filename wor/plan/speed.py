@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,7 +28,7 @@ from wor.process import commands
 if TYPE_CHECKING:  # benchmarks/gpu.py runs where pydantic is not installed
     from wor.plan.work import Work
 
-MAX_PARAMS = 150e6  # of the model that is timed on a CPU; of a larger one, only the first layers are timed
+MAX_PARAMS = 75e6  # of the model that is timed on a CPU; of a larger one, only the first layers are timed
 FEWEST = 2  # layers that are timed
 READ = 0.3e9  # bytes of weights per second that a stage hashes, reads and places
 MAKE = 30e-9  # seconds per weight of a null model, mostly to permute it; measured on one core
@@ -88,16 +89,17 @@ def _per_token(shape: Shape) -> float:
     return shape.layers * shape.layer + shape.head
 
 
-def import_seconds() -> float:
-    """Return the seconds until a stage's process has imported its libraries."""
+def import_seconds(folder: Path | None = None) -> float:
+    """Return the seconds until a stage's process in ``folder`` has imported its libraries."""
     code = "import gc; gc.disable(); import wor.pipeline.session, wor.pipeline.observation, wor.pipeline.stage"
-    return _seconds_of(lambda: commands.run_captured([sys.executable, "-c", code]))
+    return _seconds_of(lambda: commands.run_captured([sys.executable, "-c", code], where=folder))
 
 
 def measure_speed(lm: LM, placement: Placement, imported: float, tokens: int, width: int, seconds: float = MEASURING) -> Speed:
     """Time each kind of pass on items of ``tokens`` with windows of ``width``, for ``seconds``.
 
-    Each is timed once at least. Returns medians, as single times are disturbed.
+    Each is timed once at least, and as often as the time allows. Returns medians, as single times
+    are disturbed, without the first round, which warms up.
     """
     began, on_cpu = time.perf_counter(), placement.device == "cpu"
     timed, window = shape_from_config(lm.hf.config), Span(tokens - width, tokens)
@@ -130,14 +132,14 @@ def measure_speed(lm: LM, placement: Placement, imported: float, tokens: int, wi
     items = range(placement.threads if on_cpu else 1)  # as many as a stage processes in parallel
     rates: dict[str, list[float]] = {kind: [] for kind in passes}
     steps: dict[int, list[float]] = {rows: [] for rows in (ROWS if on_cpu else DEVICE_ROWS)}
-    while not rates["forward"] or time.perf_counter() - began < seconds:
+    while not (rounds := len(rates["forward"])) or (time.perf_counter() - began) * (1 + 1 / rounds) < seconds:
         for kind, (flops, work) in passes.items():
             rates[kind].append(len(items) * together * flops / _seconds_of(partial(map_items, lm, work, items, lambda: None)))
         for rows, values in steps.items():
             values.append(_step_seconds(lm, rows))
     return Speed(
-        rates={kind: statistics.median(values) for kind, values in rates.items()},
-        steps={rows: statistics.median(values) for rows, values in steps.items()},
+        rates={kind: statistics.median(values[1:] or values) for kind, values in rates.items()},
+        steps={rows: statistics.median(values[1:] or values) for rows, values in steps.items()},
         imported=imported,
         selftest=selftest_seconds,
         timed=timed,
