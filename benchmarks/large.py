@@ -10,6 +10,7 @@ and commands are the real ones. What they give says nothing of a model.
 from __future__ import annotations
 
 import os
+import pstats
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from wor.measures.item_arrays import Records
 
 RESULTS = Path(__file__).parent / "LARGE.md"
 ITEMS, NULLS, DESIGNS = 2400, 300, 300  # of the full profile: in all, per null model, per arm
+SHOWN = 8  # parts of the statistics
 SPREAD = 0.05  # sd of the factors' logarithm
 PARTS = ("wor", "stages", "profiles", "experiments", "data", "metrics", "plots", ".dvc")
 FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "prereg.yaml", "requirements.txt", ".dvcignore", ".gitignore", ".gitattributes")
@@ -89,6 +91,16 @@ def run(folder: Path, *command: str) -> float:
     return time.perf_counter() - begun
 
 
+def shares(folder: Path) -> list[tuple[str, str]]:
+    """Run the statistics once more, and return the parts that take most of their time."""
+    run(folder, "cProfile", "-o", "profile", "-m", "stages", "stats")
+    calls = pstats.Stats(str(folder / "profile")).stats  # type: ignore[attr-defined]
+    parent = next(function for function in calls if function[2] == "_analyse")
+    parts = {function: callers[parent][3] for function, (*_, callers) in calls.items() if parent in callers}
+    largest = sorted(parts, key=parts.get, reverse=True)[:SHOWN]
+    return [(f"{Path(path).stem}.{name}", f"{parts[path, line, name] / calls[parent][3]:.0%}") for path, line, name in largest]
+
+
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS
     source, params = Path.cwd(), parameters.load_params()
@@ -105,6 +117,7 @@ def main() -> None:
         os.chdir(folder)
         enlarge_study(params, n)
         seconds = {name: run(folder, "stages", name) for name in ("metrics", "stats", "figures", "iteration")}
+        where = shares(folder)
         name = str(registry.workspace_iteration())
         seconds["wor verify"] = run(folder, "wor.cli", "verify", name)
         seconds["wor report --redraw"] = run(folder, "wor.cli", "report", name, "--redraw")
@@ -118,6 +131,8 @@ def main() -> None:
         f"One model, {n:,} items of which {used:,} have a REV, {NULLS} read by each null model, {DESIGNS} in each arm of the "
         f"designs, {params.statistics.bootstrap_draws:,} draws. The report is {size / 2**20:.1f} MiB."
     )
+    report.add("Where the statistics' time goes, by parts of wor/analysis:")
+    report.table(("part", "share"), *where)
     report.add(f"*{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {os.cpu_count()} threads.*")
     RESULTS.write_text(HEAD + "\n" + "\n".join(report.lines).rstrip() + "\n", encoding="utf-8")
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from wor.statistics.logistic import fit_ridge, predict_log_odds
+from wor.statistics import logistic
+from wor.statistics.logistic import add_score, fit_ridge, information, predict_log_odds
 
 
 def study(n=70, k=6, draws=5, seed=0):
@@ -24,6 +25,26 @@ def test_every_samples_fit_is_scikit_learns(penalty):
         assert ours[draw, 0] == pytest.approx(theirs.intercept_[0], abs=1e-5)
         log_odds = predict_log_odds(columns, ours[[draw]], score)
         assert log_odds[0] == pytest.approx(theirs.decision_function(features), abs=1e-5)
+
+
+@pytest.mark.parametrize("steps", [15, 1])  # with too few, fit_ridge takes over
+@pytest.mark.parametrize("separation", [0.0, 4.0])
+@pytest.mark.parametrize("shared", ["nothing", "the score", "the fit"])
+def test_a_score_that_is_added_gives_scikit_learns_fit_with_it(shared, separation, steps, monkeypatch):
+    monkeypatch.setattr(logistic, "STEPS", steps)
+    label, columns, weights, scores = study()
+    columns[:, 0] += separation * label
+    if shared == "the fit":
+        weights = np.ones((5, 70))
+    samples = weights[:1] if shared == "the fit" else weights
+    start, design = fit_ridge(columns, label, samples), np.column_stack([np.ones(70), columns])
+    p = 1 / (1 + np.exp(-predict_log_odds(columns, start)))
+    scores = scores[:1] if shared == "the score" else scores
+    ours = add_score(columns, label, weights, scores, start, information(design, samples * p * (1 - p)))
+    for draw, (times, score) in enumerate(zip(weights, np.broadcast_to(scores, (5, 70)), strict=True)):
+        features = np.column_stack([columns, score])
+        theirs = LogisticRegression(tol=1e-10, max_iter=5000).fit(features, label, sample_weight=times)
+        assert ours[draw] == pytest.approx(np.append(theirs.intercept_, theirs.coef_[0]), abs=1e-5)
 
 
 def test_one_score_for_all_samples_and_none():

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from wor.statistics import bootstrap
 from wor.statistics.auc import delong_difference, mann_whitney, why_too_few, why_unusable
 from wor.statistics.clusters import Clusters, count_clusters, with_note
-from wor.statistics.logistic import TOLERANCE, fit_ridge, information, predict_log_odds
+from wor.statistics.logistic import TOLERANCE, add_score, fit_ridge, information, predict_log_odds
 from wor.statistics.power import distance_of_gain
 from wor.statistics.result import Estimate, undefined
 from wor.statistics.splines import SplineDesign
@@ -210,7 +210,8 @@ class _Step:
     design: np.ndarray  # [N, 1 + columns]
     residual: np.ndarray  # [samples, N], of the label, times the sample's weights
     working: np.ndarray  # [samples, N], p (1 - p) times the sample's weights
-    inverse: np.ndarray  # [samples, 1 + columns, 1 + columns], of the covariates' information
+    information: np.ndarray  # [samples, 1 + columns, 1 + columns], of the covariates
+    inverse: np.ndarray  # of the information
 
     @classmethod
     def from_fits(cls, columns: np.ndarray, label: np.ndarray, weights: np.ndarray, beta: np.ndarray) -> "_Step":
@@ -218,18 +219,17 @@ class _Step:
         design = np.column_stack([np.ones(len(columns)), columns])
         p = 1 / (1 + np.exp(-predict_log_odds(columns, beta)))
         working = weights * p * (1 - p)
-        precision = information(design, working)
+        known = information(design, working)
         # So little that it only keeps a draw with fewer different items than columns solvable.
-        diagonal = np.arange(design.shape[1])
-        precision[:, diagonal, diagonal] += 1e-6 * working.sum(1)[:, None] + 1e-12
-        return cls(design, weights * (label - p), working, np.linalg.inv(precision))
+        little = (1e-6 * working.sum(1) + 1e-12)[:, None, None] * np.eye(design.shape[1])
+        return cls(design, weights * (label - p), working, known, np.linalg.inv(known + little))
 
     def coefficients(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the coefficient of ``rows``, [samples, N], and the share that is new."""
+        """Return the coefficient of ``rows``, [samples or 1, N], and the share that is new."""
         slopes = (self.inverse @ ((self.working * rows) @ self.design)[:, :, None])[:, :, 0]
         left = rows - slopes @ self.design.T
         new, total = (self.working * left**2).sum(1), (self.working * rows**2).sum(1)
-        share = np.divide(new, total, out=np.zeros(len(rows)), where=total > 0)
+        share = np.divide(new, total, out=np.zeros(len(new)), where=total > 0)
         return (self.residual * left).sum(1) / np.where(new > 0, new, 1.0), share
 
 
@@ -372,7 +372,7 @@ class Baseline:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return log-odds of a fold's test items with a score, and the same bounded to a direction.
 
-        ``rows``, [samples, N], are scores: each its own, or ``score``, [N], in each sample.
+        ``rows``, [samples or 1, N], are scores: each its own, or ``score``, [N], in each sample.
         ``direction`` is [samples] or [1]. Where a coefficient has the other sign, the bounded fit
         is the one without the score.
         """
@@ -380,9 +380,9 @@ class Baseline:
         own = rows[:, train] if score is None else score[None, train]
         mean, scale = own.mean(1, keepdims=True), own.std(1, keepdims=True)
         scaled = (rows - mean) / np.where(scale > 0, scale, 1.0)
-        weights = np.broadcast_to(part.weights, (len(rows), len(train)))
+        weights = np.broadcast_to(part.weights, (max(len(rows), len(part.weights)), len(train)))
         arrays = part.fold.columns[train], self.label[train], weights, scaled[:, train]
-        beta = fit_ridge(*arrays, tolerance=tolerance, start=part.beta)
+        beta = add_score(*arrays, part.beta, part.step.information, tolerance)
         free = predict_log_odds(part.fold.columns[test], beta, scaled[:, test])
         coefficient, share = part.step.coefficients(scaled[:, train])
         wrong = (direction != 0) & ((direction * coefficient < 0) | (share < DETERMINED))
@@ -451,11 +451,11 @@ class Baseline:
         """Return each split's log-odds with the score, [draws, N], in all draws: free, bounded."""
         free: list[np.ndarray] = []
         bounded: list[np.ndarray] = []
-        rows = np.broadcast_to(score if score_draws is None else score_draws, self._refit_weights.shape)
         for fits in self._refits if self.refit_draws else []:
-            both = np.full((2, *rows.shape), np.nan)
+            both = np.full((2, *self._refit_weights.shape), np.nan)
             for part in fits:
-                log_odds = self._log_odds_with(part, rows[part.drawn], np.array([direction]), REFIT_TOLERANCE, score)
+                rows = score[None] if score_draws is None else score_draws[part.drawn]
+                log_odds = self._log_odds_with(part, rows, np.array([direction]), REFIT_TOLERANCE, score)
                 for values, place in zip(log_odds, both, strict=True):
                     place[np.ix_(part.drawn, part.fold.test)] = values
             free.append(both[0])
@@ -549,9 +549,7 @@ class Baseline:
         reason = reason or self._why_nothing_is_left or ("" if self.refit_draws else "the fits are not repeated")
         if reason := reason or (too_few if n - self.columns - 1 < 10 else ""):
             return undefined(reason, n), math.nan, math.nan
-        rows = np.broadcast_to(score, (1 + self.refit_draws, n))
-        if score_draws is not None:
-            rows = np.concatenate([score[None], score_draws])
+        rows = score[None] if score_draws is None else np.concatenate([score[None], score_draws])
         values, share = self._whole.coefficients((rows - score.mean()) / score.std())
         defined = share > DETERMINED
         if not defined[0] or defined.mean() < 0.9:

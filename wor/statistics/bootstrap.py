@@ -1,6 +1,7 @@
 """Stratified cluster bootstrap: whole clusters of items are resampled within strata."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from scipy import stats
@@ -53,21 +54,22 @@ def won_pairs(
     """
     positive, members = label == 1, np.arange(len(label)) if members is None else members
     order = members[np.argsort(score[members], kind="stable")]
-    groups = np.split(order, np.flatnonzero(np.diff(score[order])) + 1)
-    columns = weights.T
+    ends = [*(np.flatnonzero(np.diff(score[order])) + 1).tolist(), len(order)]
+    columns, kinds, items = weights.T, positive[order].tolist(), order.tolist()
     above, below = np.zeros((2, len(weights)), weights.dtype)
     won = np.zeros(len(weights))
-    for group in groups:
-        if len(group) > 1:
+    for begin, end in pairwise([0, *ends]):  # items of one score
+        if end - begin > 1:
+            group = order[begin:end]
             higher, lower = (columns[group[side]].sum(0, dtype=np.float64) for side in (positive[group], ~positive[group]))
             won += higher * (below + lower / 2)
             above += higher
             below += lower
-        elif positive[group[0]]:
-            won += columns[group[0]] * below
-            above += columns[group[0]]
+        elif kinds[begin]:
+            won += columns[items[begin]] * below
+            above += columns[items[begin]]
         else:
-            below += columns[group[0]]
+            below += columns[items[begin]]
     return won, above.astype(float) * below
 
 

@@ -1,8 +1,10 @@
 """Ridge logistic regression of many bootstrap samples at once."""
 
 import numpy as np
+from scipy.special import expit
 
 ITERATIONS = 50
+STEPS = 15  # of `add_score`, each much cheaper than one of `fit_ridge`
 TOLERANCE = 1e-8  # of the gradient, per unit of weight
 
 
@@ -73,6 +75,76 @@ def fit_ridge(
         if not len(active):
             break
     return beta
+
+
+def add_score(
+    columns: np.ndarray,
+    label: np.ndarray,
+    weights: np.ndarray,
+    score: np.ndarray,
+    start: np.ndarray,
+    start_information: np.ndarray,
+    tolerance: float = TOLERANCE,
+) -> np.ndarray:
+    """Return `fit_ridge` with a score, from the fits without it: ``[draws, 2 + K]``.
+
+    ``score`` is [draws, N], or [1, N] where all samples share it, which is faster.
+    ``start``, [draws, 1 + K], has these fits' coefficients, and ``start_information``,
+    [draws, 1 + K, 1 + K], their `information`; all samples may share one fit. The Hessian there is
+    known, and later ones are estimated from the gradients (BFGS), so that no step multiplies
+    columns by columns. Samples that this does not lead to the maximum go to `fit_ridge`.
+    """
+    draws, k = len(weights), 1 + columns.shape[1]
+    design, ridge = np.column_stack([np.ones(len(columns)), columns]), np.concatenate([[0.0], np.ones(k)])
+    every = np.column_stack([design, score[0]]) if len(score) == 1 else None  # the columns that all samples share
+
+    def climb(beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities and gradients."""
+        p = expit(_predict(design, beta, score) if every is None else _predict(every, beta, None))
+        residual = weights * (label - p)
+        products = np.column_stack([residual @ design, (residual * score).sum(1)]) if every is None else residual @ every
+        return p, products - ridge * beta
+
+    beta = np.concatenate([np.broadcast_to(start, (draws, k)), np.zeros((draws, 1))], axis=1)
+    p, gradient = climb(beta)
+    curved = weights * p * (1 - p) * score
+    inverse = np.linalg.inv(start_information + np.diag(ridge[:k] + 1e-10))
+    inverse = _bordered(inverse, curved @ design, (curved * score).sum(1) + ridge[-1])
+    for _ in range(STEPS):
+        step = (inverse @ gradient[:, :, None])[:, :, 0]
+        beta += step
+        far = ~(np.abs(gradient).max(1) <= tolerance * weights.sum(1))
+        if not far.any():
+            return beta
+        before, (_, gradient) = gradient, climb(beta)
+        _update(inverse, step, before - gradient)
+    rest = np.broadcast_to(score, weights.shape)[far], np.broadcast_to(start, (draws, k))[far]
+    beta[far] = fit_ridge(columns, label, weights[far], rest[0], tolerance=tolerance, start=rest[1])
+    return beta
+
+
+def _bordered(inverse: np.ndarray, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the inverses of matrices with one more row and column: ``shared``, and ``own`` last.
+
+    [draws, K, K] or [1, K, K], [draws, K] and [draws] -> [draws, 1 + K, 1 + K].
+    """
+    slope = (inverse @ shared[:, :, None])[:, :, 0]
+    left = (own - (shared * slope).sum(1))[:, None]
+    side = -slope / left
+    corner = np.concatenate([side, 1 / left], axis=1)[:, None]
+    return np.concatenate(
+        [np.concatenate([inverse - slope[:, :, None] * side[:, None], side[:, :, None]], axis=2), corner], axis=1
+    )
+
+
+def _update(inverse: np.ndarray, step: np.ndarray, change: np.ndarray) -> None:
+    """Correct inverse Hessians by a step and the gradient's change along it (BFGS)."""
+    along = (step * change).sum(1)[:, None]
+    step = step / np.where(along > 0, along, np.inf)
+    product = (inverse @ change[:, :, None])[:, :, 0]
+    bend = along + (change * product).sum(1)[:, None]
+    inverse += step[:, :, None] * (bend * step)[:, None]
+    inverse -= product[:, :, None] * step[:, None] + step[:, :, None] * product[:, None]
 
 
 def outer_products(columns: np.ndarray) -> np.ndarray:

@@ -58,7 +58,9 @@ def studentised_aurocs(labels: np.ndarray, score: np.ndarray, cluster: np.ndarra
         auroc = of_positives.sum(1, keepdims=True) / m
         variance = np.zeros(len(positive))
         for rows, placements, count in ((positive, of_positives, m), (negative, of_negatives, n)):
-            sums = np.add.reduceat((placements - rows * auroc)[:, by_cluster], starts, axis=1)
+            sums = placements - rows * auroc
+            if len(starts) < len(score):
+                sums = np.add.reduceat(sums[:, by_cluster], starts, axis=1)
             k = rows[:, by_cluster[starts]].sum(1, dtype=np.float64)
             variance += k / np.maximum(k - 1, 1) * (sums**2).sum(1) / count[:, 0] ** 2
         aurocs.append(auroc[:, 0])
