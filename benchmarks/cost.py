@@ -8,6 +8,7 @@ The second needs the run that params.yaml describes, made on this machine: make 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,15 @@ RESULTS = Path(__file__).parent / "COST.md"
 PRICE = 0.05  # dollars per core and hour; put your own here
 SECONDS = 20.0  # of measuring, per model and dtype
 MANY = 100
+PARTS = {
+    "start": "imports, loading, self-test",
+    "null models": "making null models",
+    "prompts": "prompts before decoding",
+    "decoding": "decoding, of few rows at a time",
+    "forward": "observing: clean passes, means, attention",
+    "ablate": "interventions",
+    "lens": "the logit lens",
+}
 HEAD = """# What the full study costs
 
 `wor plan` counts what `profiles/full.yaml` does with each model. The times follow from this
@@ -99,8 +109,10 @@ def share_of_peak(report: Report) -> None:
     items, literal = entries.planned_items(
         params, entries.build_if_available(params, []), entries.token_counter(params, model, [])
     )
-    rows, all_flops, all_seconds = [], 0.0, 0.0
+    rate = plan.measure_speed(params, architecture, items, choose_device(), speed.import_seconds(), SECONDS)
+    rows, all_flops, all_seconds, parts = [], 0.0, 0.0, Counter[str]()
     for work in count_work(params, model, architecture, items, literal, "cpu"):
+        parts.update(rate.parts(work, architecture))
         flops, took = work.total(architecture), seconds[work.name.replace("@", " ").replace(f"{model}-", f"{model} ")]
         rows.append((work.name, f"{flops / 1e12:.1f}", f"{took:.0f}", f"{flops / took / 1e9 / highest:.2f}"))
         all_flops, all_seconds = all_flops + flops, all_seconds + took
@@ -110,9 +122,16 @@ def share_of_peak(report: Report) -> None:
     others = sum(seconds.values()) - all_seconds
     report.add(
         f"The peak is {highest:.0f} GFLOP/s, of float32 matrix products, measured after the run. Stages without a model took "
-        f"{others:.0f} s more. The goal is 0.65. Seconds include loading and testing the model, making null models, and "
-        "decoding, whose products are thin."
+        f"{others:.0f} s more. The goal is 0.65. What `wor plan` measures gives {parts.total():.0f} s for these stages, on:"
     )
+    report.table(
+        ("part", "seconds", "share"),
+        *((PARTS[name], f"{took:.0f}", f"{took / parts.total():.0%}") for name, took in parts.items()),
+    )
+    kinds = ", ".join(f"{kind} {found / 1e9 / highest:.2f}" for kind, found in rate.rates.items())
+    step = rate.timed.forward(1) + rate.timed.unembedding(1)
+    decoding = ", ".join(f"{rows * step / took / 1e9 / highest:.2f} with {rows} rows" for rows, took in rate.steps.items())
+    report.add(f"Of the peak, passes reach: {kinds}; decoding {decoding}.")
 
 
 def _line(label: str, dtype: str, flops: float, seconds: float, cores: int) -> tuple[str, ...]:

@@ -127,6 +127,12 @@ def test_speeds_are_measured_of_the_engine_with_its_own_attention():
     assert 0 < result.decode(1, sizes) <= result.decode(48, sizes)
     work = Work("activations", flops={"forward": 2 * result.rates["forward"], "ablate": 0.0, "lens": 0.0})
     assert result.seconds(work, sizes) == pytest.approx(result.start(sizes) + 2)
+    generating = replace(work, batches=[(3, 40), (2, 30)], steps=5, null_models=2)
+    parts = result.parts(generating, sizes)
+    assert parts["decoding"] == pytest.approx(5 * (result.decode(3, sizes) + result.decode(2, sizes)))
+    assert parts["prompts"] == pytest.approx((3 * sizes.forward(40) + 2 * sizes.forward(30)) / result.rates["forward"])
+    assert parts["null models"] == pytest.approx(2 * result.null_model(sizes))
+    assert result.seconds(generating, sizes) == pytest.approx(sum(parts.values()))
     wider = replace(sizes, layer=3 * sizes.layer, head=3 * sizes.head)  # another model takes as long as its FLOPs say
     assert result.decode(48, wider) == pytest.approx(3 * result.decode(48, sizes))
     assert result.seconds(work, wider) == pytest.approx(result.start(wider) + 2)

@@ -60,12 +60,19 @@ class Speed:
         return f"{rates} GFLOP/s; {step}; {self.start(self.timed):.0f} s to start a stage"
 
     def seconds(self, work: Work, shape: Shape) -> float:
-        passes = sum(flops / self.rates[kind] for kind, flops in work.flops.items() if flops)
-        prompt_rate = self.rates["forward"]
-        generation = sum(
-            rows * shape.forward(tokens) / prompt_rate + work.steps * self.decode(rows, shape) for rows, tokens in work.batches
-        )
-        return self.start(shape) + work.null_models * self.null_model(shape) + passes + generation
+        return sum(self.parts(work, shape).values())
+
+    def parts(self, work: Work, shape: Shape) -> dict[str, float]:
+        """Return a stage's seconds: until its first pass, by kind of pass, and for null models."""
+        passes = {kind: flops / self.rates[kind] for kind, flops in work.flops.items() if flops}
+        prompts = sum(rows * shape.forward(tokens) for rows, tokens in work.batches) / self.rates["forward"]
+        return {
+            "start": self.start(shape),
+            "null models": work.null_models * self.null_model(shape),
+            "prompts": prompts,
+            "decoding": sum(work.steps * self.decode(rows, shape) for rows, _ in work.batches),
+            **passes,
+        }
 
     def decode(self, rows: int, shape: Shape) -> float:
         """Return the seconds of a decoding step, on the line through the two that were timed."""
