@@ -35,7 +35,7 @@ SmolLM2-135M-Instruct in float32 on running text of Wikipedia articles. All tool
 weights, tokens and threads, and take turns within a round. Made by `make bench`.
 
 Other tables: [COST.md](COST.md), the full study, and the default run against the machine's peak;
-[LARGE.md](LARGE.md), what comes after the models; [DTYPES.md](DTYPES.md), rounded products;
+[LARGE.md](LARGE.md), what comes after the models; [DTYPES.md](DTYPES.md), bfloat16;
 [GPU.md](GPU.md). [planning.md](../docs/planning.md) has the cost of a busy neighbour.
 """
 

@@ -9,9 +9,11 @@ and commands are the real ones. What they give says nothing of a model.
 
 from __future__ import annotations
 
+import math
 import os
 import pstats
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from playwright.sync_api import sync_playwright
 
 from benchmarks.engine import Report
 from wor import paths, storage
@@ -33,6 +36,7 @@ from wor.measures.item_arrays import Records
 RESULTS = Path(__file__).parent / "LARGE.md"
 ITEMS, NULLS, DESIGNS = 2400, 300, 300  # of the full profile: in all, per null model, per arm
 SHOWN = 8  # parts of the statistics
+VISITS = 5  # of the report, by a browser without a cache
 SPREAD = 0.05  # sd of the factors' logarithm
 PARTS = ("wor", "stages", "profiles", "experiments", "data", "metrics", "plots", ".dvc")
 FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "prereg.yaml", "requirements.txt", ".dvcignore", ".gitignore", ".gitattributes")
@@ -101,6 +105,24 @@ def shares(folder: Path) -> list[tuple[str, str]]:
     return [(f"{Path(path).stem}.{name}", f"{parts[path, line, name] / calls[parent][3]:.0%}") for path, line, name in largest]
 
 
+def opening(report: Path) -> float:
+    """Return the seconds until Debian's chromium has loaded and drawn a report; NaN without it."""
+    executable, seconds = shutil.which("chromium"), []
+    if executable is None:
+        return math.nan
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        for _ in range(VISITS):
+            page = browser.new_context(offline=True).new_page()
+            begun = time.perf_counter()
+            page.goto(report.as_uri())
+            page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+            seconds.append(time.perf_counter() - begun)
+            page.context.close()
+        browser.close()
+    return statistics.median(seconds)
+
+
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS
     source, params = Path.cwd(), parameters.load_params()
@@ -122,6 +144,7 @@ def main() -> None:
         seconds["wor verify"] = run(folder, "wor.cli", "verify", name)
         seconds["wor report --redraw"] = run(folder, "wor.cli", "report", name, "--redraw")
         seconds["wor compare"] = run(folder, "wor.cli", "compare", name, name)
+        seconds["opening the report"] = opening(paths.experiments() / name / paths.REPORT)
         used = storage.read_json(paths.STATS / f"{params.models[0]}.json")["n"]["used"]
         size = (paths.experiments() / name / paths.REPORT).stat().st_size
         os.chdir(source)

@@ -1,7 +1,6 @@
 """Estimate a run before it is started, for `wor plan`."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -79,16 +78,14 @@ def make_plan(params: Params, changes: dict[str, object], measuring: float = spe
     A GGUF file is converted if necessary, because its tokenizer determines the length of prompts.
     The stages of a missing model of unknown family get no numbers.
     """
-    with ThreadPoolExecutor(1) as pool:  # DVC's answer needs one core, and so do the imports of a stage
-        importing = pool.submit(speed.import_seconds, paths.project())
-        plan = Plan([StageEstimate(name, cached) for name, cached in skips.cached_stages(changes).items()])
-        imported = importing.result()
+    plan = Plan([StageEstimate(name, cached) for name, cached in skips.cached_stages(changes).items()])
     plan.warnings = warn_of_short_responses(params.max_new_tokens)
     lines = {line.stage: line for line in plan.lines if not line.cached}
     instances = {
         model: [graph.instance_name(*instance) for instance in graph.model_instances(params, model)] for model in params.models
     }
     models = [model for model, names in instances.items() if lines.keys() & names]
+    imported = speed.import_seconds() if lines else 0.0
     shapes: dict[str, Shape] = {}
     if models:
         quiet_libraries()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,10 +27,11 @@ from wor.process import commands
 if TYPE_CHECKING:  # benchmarks/gpu.py runs where pydantic is not installed
     from wor.plan.work import Work
 
-MAX_PARAMS = 75e6  # of the model that is timed on a CPU; of a larger one, only the first layers are timed
+MAX_PARAMS = 150e6  # of the model that is timed on a CPU; of a larger one, only the first layers are timed
 FEWEST = 2  # layers that are timed
 READ = 0.3e9  # bytes of weights per second that a stage hashes, reads and places
 MAKE = 30e-9  # seconds per weight of a null model, mostly to permute it; measured on one core
+ROUNDS = 2  # of timing, of which the first only warms up
 MEASURING = 10.0  # seconds, beside the imports
 PROMPT = 4  # tokens before the timed decoding steps
 ROWS, DEVICE_ROWS = (8, 48), (64, 512)  # of them, on a CPU and elsewhere
@@ -96,17 +96,17 @@ def _per_token(shape: Shape) -> float:
     return shape.layers * shape.layer + shape.head
 
 
-def import_seconds(folder: Path | None = None) -> float:
-    """Return the seconds until a stage's process in ``folder`` has imported its libraries."""
+def import_seconds() -> float:
+    """Return the seconds until a stage's process has imported its libraries."""
     code = "import gc; gc.disable(); import wor.pipeline.session, wor.pipeline.observation, wor.pipeline.stage"
-    return _seconds_of(lambda: commands.run_captured([sys.executable, "-c", code], where=folder))
+    return _seconds_of(lambda: commands.run_captured([sys.executable, "-c", code]))
 
 
 def measure_speed(lm: LM, placement: Placement, imported: float, tokens: int, width: int, seconds: float = MEASURING) -> Speed:
     """Time each kind of pass on items of ``tokens`` with windows of ``width``, for ``seconds``.
 
-    Each is timed once at least, and as often as the time allows. Returns medians, as single times
-    are disturbed, without the first round, which warms up.
+    Each is timed ROUNDS times at least, and as often as the time allows. Returns medians, as single
+    times are disturbed, without the first round, which warms up.
     """
     began, on_cpu = time.perf_counter(), placement.device == "cpu"
     timed, window = shape_from_config(lm.hf.config), Span(tokens - width, tokens)
@@ -139,14 +139,14 @@ def measure_speed(lm: LM, placement: Placement, imported: float, tokens: int, wi
     items = range(placement.threads if on_cpu else 1)  # as many as a stage processes in parallel
     rates: dict[str, list[float]] = {kind: [] for kind in passes}
     steps: dict[int, list[float]] = {rows: [] for rows in (ROWS if on_cpu else DEVICE_ROWS)}
-    while not (rounds := len(rates["forward"])) or (time.perf_counter() - began) * (1 + 1 / rounds) < seconds:
+    while (rounds := len(rates["forward"])) < ROUNDS or (time.perf_counter() - began) * (1 + 1 / rounds) < seconds:
         for kind, (flops, work) in passes.items():
             rates[kind].append(len(items) * together * flops / _seconds_of(partial(map_items, lm, work, items, lambda: None)))
         for rows, values in steps.items():
             values.append(_step_seconds(lm, rows))
     return Speed(
-        rates={kind: statistics.median(values[1:] or values) for kind, values in rates.items()},
-        steps={rows: statistics.median(values[1:] or values) for rows, values in steps.items()},
+        rates={kind: statistics.median(values[1:]) for kind, values in rates.items()},
+        steps={rows: statistics.median(values[1:]) for rows, values in steps.items()},
         imported=imported,
         selftest=selftest_seconds,
         timed=timed,
