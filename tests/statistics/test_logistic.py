@@ -47,6 +47,12 @@ def test_a_score_that_is_added_gives_scikit_learns_fit_with_it(shared, separatio
         assert ours[draw] == pytest.approx(np.append(theirs.intercept_, theirs.coef_[0]), abs=1e-5)
 
 
+def test_no_sample_has_no_fit():
+    label, columns, weights, scores = study()
+    start = fit_ridge(columns, label, weights[:0])
+    assert add_score(columns, label, weights[:0], scores[:1], start, np.zeros((0, 7, 7))).shape == (0, 8)
+
+
 def test_one_score_for_all_samples_and_none():
     label, columns, weights, scores = study()
     assert fit_ridge(columns, label, weights, scores[0]) == pytest.approx(

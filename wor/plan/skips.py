@@ -18,7 +18,7 @@ from wor.process import commands
 
 QUICK = ("check", "ids")  # run in the copy, as they take seconds
 COPIED = (".dvcignore", "dvc.yaml", "dvc.lock", "prereg.yaml", "requirements.txt", "data/frozen", "stages", "wor")
-CARDS = str(paths.MODELS)  # copied too, so that check reads no model again that is recorded
+CARDS = paths.MODELS  # copied for stage check alone, which then reads no recorded model again
 
 
 def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
@@ -40,7 +40,7 @@ def cached_stages(changes: dict[str, object]) -> dict[str, bool]:
             if cached[stage.name] or (stage.name in QUICK and _run(stage.cmd, folder, project)):
                 complete.add(stage.name)
             if stage.name == "check":
-                shutil.rmtree(folder / CARDS, ignore_errors=True)  # outputs, which DVC now puts there itself
+                shutil.rmtree(folder / CARDS, ignore_errors=True)  # an output, which DVC puts there itself
     return cached
 
 
@@ -60,7 +60,7 @@ def _copy(changes: dict[str, object]) -> Iterator[Path]:
     cache = commands.dvc_cache(paths.project())
     with tempfile.TemporaryDirectory(prefix="wor-plan-") as name:
         folder = Path(name)
-        for part in map(Path, (*COPIED, CARDS)):
+        for part in (*map(Path, COPIED), CARDS):
             if part.is_dir():
                 shutil.copytree(part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             elif part.exists():

@@ -380,7 +380,8 @@ class Baseline:
         own = rows[:, train] if score is None else score[None, train]
         mean, scale = own.mean(1, keepdims=True), own.std(1, keepdims=True)
         scaled = (rows - mean) / np.where(scale > 0, scale, 1.0)
-        weights = np.broadcast_to(part.weights, (max(len(rows), len(part.weights)), len(train)))
+        samples = len(rows) if len(part.weights) == 1 else len(part.weights)
+        weights = np.broadcast_to(part.weights, (samples, len(train)))
         arrays = part.fold.columns[train], self.label[train], weights, scaled[:, train]
         beta = add_score(*arrays, part.beta, part.step.information, tolerance)
         free = predict_log_odds(part.fold.columns[test], beta, scaled[:, test])

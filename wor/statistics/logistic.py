@@ -110,14 +110,15 @@ def add_score(
     curved = weights * p * (1 - p) * score
     inverse = np.linalg.inv(start_information + np.diag(ridge[:k] + 1e-10))
     inverse = _bordered(inverse, curved @ design, (curved * score).sum(1) + ridge[-1])
-    for _ in range(STEPS):
-        step = (inverse @ gradient[:, :, None])[:, :, 0]
-        beta += step
-        far = ~(np.abs(gradient).max(1) <= tolerance * weights.sum(1))
-        if not far.any():
-            return beta
-        before, (_, gradient) = gradient, climb(beta)
-        _update(inverse, step, before - gradient)
+    with np.errstate(over="ignore", invalid="ignore"):  # of samples that go to fit_ridge
+        for _ in range(STEPS):
+            step = (inverse @ gradient[:, :, None])[:, :, 0]
+            beta += step
+            far = ~(np.abs(gradient).max(1) <= tolerance * weights.sum(1))
+            if not far.any():
+                return beta
+            before, (_, gradient) = gradient, climb(beta)
+            _update(inverse, step, before - gradient)
     rest = np.broadcast_to(score, weights.shape)[far], np.broadcast_to(start, (draws, k))[far]
     beta[far] = fit_ridge(columns, label, weights[far], rest[0], tolerance=tolerance, start=rest[1])
     return beta
