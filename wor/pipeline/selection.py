@@ -14,7 +14,7 @@ from wor.config.params import ROLES, Params
 from wor.data.build import gold_continuation
 from wor.data.items import AnyItem, Item, evaluation_items, read_items, round_robin
 
-if TYPE_CHECKING:  # stage ids and the plan are quick without torch
+if TYPE_CHECKING:  # stage ids needs no engine
     from wor.engine.twin import NullModel
 
 
