@@ -138,10 +138,10 @@ class TestAStudy:
         assert self.study.run("git", "symbolic-ref", "HEAD").stdout == "refs/heads/main\n"
         assert "Running stage 'activations@tiny-syllogism'" in run.said
 
-        again = start(*WOR, "run").until_said("Running stage 'nulls@tiny'")
+        # To the end of a line that DVC writes in two pieces, before it starts the process.
+        again = start(*WOR, "run").until_said("> python -m stages nulls --model tiny\n")
         assert "Running stage 'activations@tiny-syllogism'" not in again.said
         assert "observed: 16 of 22 were done before an interruption" in again.said
-        # DVC prints the stage's name before it starts its process.
         line = r"interrupted: kept finished stages(, and nothing of nulls tiny)?\. The same command resumes: wor run"
         assert re.fullmatch(line, again.interrupted(again_after=0.1))
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from wor.statistics import logistic
-from wor.statistics.logistic import add_score, fit_ridge, information, predict_log_odds
+from wor.statistics.logistic import Fits, fit_ridge, predict_log_odds
 
 
 def study(n=70, k=6, draws=5, seed=0):
@@ -37,10 +37,8 @@ def test_a_score_that_is_added_gives_scikit_learns_fit_with_it(shared, separatio
     if shared == "the fit":
         weights = np.ones((5, 70))
     samples = weights[:1] if shared == "the fit" else weights
-    start, design = fit_ridge(columns, label, samples), np.column_stack([np.ones(70), columns])
-    p = 1 / (1 + np.exp(-predict_log_odds(columns, start)))
     scores = scores[:1] if shared == "the score" else scores
-    ours = add_score(columns, label, weights, scores, start, information(design, samples * p * (1 - p)))
+    ours = Fits.at(fit_ridge(columns, label, samples), columns, label, samples).add_score(scores)
     for draw, (times, score) in enumerate(zip(weights, np.broadcast_to(scores, (5, 70)), strict=True)):
         features = np.column_stack([columns, score])
         theirs = LogisticRegression(tol=1e-10, max_iter=5000).fit(features, label, sample_weight=times)
@@ -49,8 +47,8 @@ def test_a_score_that_is_added_gives_scikit_learns_fit_with_it(shared, separatio
 
 def test_no_sample_has_no_fit():
     label, columns, weights, scores = study()
-    start = fit_ridge(columns, label, weights[:0])
-    assert add_score(columns, label, weights[:0], scores[:1], start, np.zeros((0, 7, 7))).shape == (0, 8)
+    fits = Fits.at(fit_ridge(columns, label, weights[:0]), columns, label, weights[:0])
+    assert fits.add_score(scores[:1]).shape == (0, 8)
 
 
 def test_one_score_for_all_samples_and_none():

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from wor.statistics import bootstrap
 from wor.statistics.auc import delong_difference, mann_whitney, why_too_few, why_unusable
 from wor.statistics.clusters import Clusters, count_clusters, with_note
-from wor.statistics.logistic import TOLERANCE, add_score, fit_ridge, information, predict_log_odds
+from wor.statistics.logistic import TOLERANCE, Fits, fit_ridge, predict_log_odds
 from wor.statistics.power import distance_of_gain
 from wor.statistics.result import Estimate, undefined
 from wor.statistics.splines import SplineDesign
@@ -204,36 +204,6 @@ class _Aurocs:
 
 
 @dataclass(frozen=True)
-class _Step:
-    """What one step from the covariates' fits to fits with a score needs, in each sample."""
-
-    design: np.ndarray  # [N, 1 + columns]
-    residual: np.ndarray  # [samples, N], of the label, times the sample's weights
-    working: np.ndarray  # [samples, N], p (1 - p) times the sample's weights
-    information: np.ndarray  # [samples, 1 + columns, 1 + columns], of the covariates
-    inverse: np.ndarray  # of the information
-
-    @classmethod
-    def from_fits(cls, columns: np.ndarray, label: np.ndarray, weights: np.ndarray, beta: np.ndarray) -> "_Step":
-        """Return it for the coefficients ``beta``, [samples, 1 + columns], of `fit_ridge`."""
-        design = np.column_stack([np.ones(len(columns)), columns])
-        p = 1 / (1 + np.exp(-predict_log_odds(columns, beta)))
-        working = weights * p * (1 - p)
-        known = information(design, working)
-        # So little that it only keeps a draw with fewer different items than columns solvable.
-        little = (1e-6 * working.sum(1) + 1e-12)[:, None, None] * np.eye(design.shape[1])
-        return cls(design, weights * (label - p), working, known, np.linalg.inv(known + little))
-
-    def coefficients(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the coefficient of ``rows``, [samples or 1, N], and the share that is new."""
-        slopes = (self.inverse @ ((self.working * rows) @ self.design)[:, :, None])[:, :, 0]
-        left = rows - slopes @ self.design.T
-        new, total = (self.working * left**2).sum(1), (self.working * rows**2).sum(1)
-        share = np.divide(new, total, out=np.zeros(len(new)), where=total > 0)
-        return (self.residual * left).sum(1) / np.where(new > 0, new, 1.0), share
-
-
-@dataclass(frozen=True)
 class _Fold:
     index: int
     train: np.ndarray
@@ -247,10 +217,8 @@ class _FoldFits:
 
     fold: _Fold
     drawn: np.ndarray
-    weights: np.ndarray  # [drawn, training items]
-    beta: np.ndarray  # [drawn, 1 + columns]
+    known: Fits  # of the training items
     log_odds: np.ndarray  # [drawn, test items]
-    step: _Step
 
 
 @dataclass(frozen=True)
@@ -311,7 +279,7 @@ class Baseline:
 
         def refit(repeat: int, place: int) -> _FoldFits:
             own = self._fits[repeat][place]
-            return self._fit_fold(own.fold, *arrays, start=own.beta)
+            return self._fit_fold(own.fold, *arrays, start=own.known.beta)
 
         return self._by_fold(refit, min(REFIT_REPEATS, self.repeats))
 
@@ -324,8 +292,8 @@ class Baseline:
         drawn, columns, label = _both_classes(self.label, weights, fold.train), fold.columns[fold.train], self.label[fold.train]
         used = weights[drawn][:, fold.train]
         beta = fit_ridge(columns, label, used, tolerance=tolerance, start=start)
-        step = _Step.from_fits(columns, label, used, beta)
-        return _FoldFits(fold, drawn, used, beta, predict_log_odds(fold.columns[fold.test], beta), step)
+        log_odds = predict_log_odds(fold.columns[fold.test], beta)
+        return _FoldFits(fold, drawn, Fits.at(beta, columns, label, used), log_odds)
 
     @cached_property
     def fit(self) -> CrossFit:
@@ -380,12 +348,9 @@ class Baseline:
         own = rows[:, train] if score is None else score[None, train]
         mean, scale = own.mean(1, keepdims=True), own.std(1, keepdims=True)
         scaled = (rows - mean) / np.where(scale > 0, scale, 1.0)
-        samples = len(rows) if len(part.weights) == 1 else len(part.weights)
-        weights = np.broadcast_to(part.weights, (samples, len(train)))
-        arrays = part.fold.columns[train], self.label[train], weights, scaled[:, train]
-        beta = add_score(*arrays, part.beta, part.step.information, tolerance)
+        beta = part.known.add_score(scaled[:, train], tolerance)
         free = predict_log_odds(part.fold.columns[test], beta, scaled[:, test])
-        coefficient, share = part.step.coefficients(scaled[:, train])
+        coefficient, share = part.known.one_step(scaled[:, train])
         wrong = (direction != 0) & ((direction * coefficient < 0) | (share < DETERMINED))
         return free, np.where(wrong[:, None], part.log_odds, free)
 
@@ -521,11 +486,11 @@ class Baseline:
         return self._gain_samples(self._aurocs(fit, refits))
 
     @cached_property
-    def _whole(self) -> _Step:
-        """Return the step of fits on all items, of the sample and then of each draw."""
+    def _whole(self) -> Fits:
+        """Return the fits on all items, of the sample and then of each draw."""
         columns, ones = self._whole_columns, np.ones((1, len(self.label)))
         start, weights = fit_ridge(columns, self.label, ones), np.concatenate([ones, self._refit_weights])
-        return _Step.from_fits(columns, self.label, weights, fit_ridge(columns, self.label, weights, start=start))
+        return Fits.at(fit_ridge(columns, self.label, weights, start=start), columns, self.label, weights)
 
     def coefficient(self, score: np.ndarray, direction: int = 0, score_draws: np.ndarray | None = None) -> Estimate:
         """Return the score's coefficient given the covariates: log-odds per standard deviation.
@@ -551,7 +516,7 @@ class Baseline:
         if reason := reason or (too_few if n - self.columns - 1 < 10 else ""):
             return undefined(reason, n), math.nan, math.nan
         rows = score[None] if score_draws is None else np.concatenate([score[None], score_draws])
-        values, share = self._whole.coefficients((rows - score.mean()) / score.std())
+        values, share = self._whole.one_step((rows - score.mean()) / score.std())
         defined = share > DETERMINED
         if not defined[0] or defined.mean() < 0.9:
             return undefined(too_few if defined[0] else "the covariates determine the score", n), math.nan, math.nan

@@ -1,10 +1,13 @@
 """Ridge logistic regression of many bootstrap samples at once."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from scipy.special import expit
 
 ITERATIONS = 50
-STEPS = 15  # of `add_score`, each much cheaper than one of `fit_ridge`
+STEPS = 15  # of `Fits.add_score`, each much cheaper than one of `fit_ridge`
 TOLERANCE = 1e-8  # of the gradient, per unit of weight
 
 
@@ -77,51 +80,78 @@ def fit_ridge(
     return beta
 
 
-def add_score(
-    columns: np.ndarray,
-    label: np.ndarray,
-    weights: np.ndarray,
-    score: np.ndarray,
-    start: np.ndarray,
-    start_information: np.ndarray,
-    tolerance: float = TOLERANCE,
-) -> np.ndarray:
-    """Return `fit_ridge` with a score, from the fits without it: ``[draws, 2 + K]``.
+@dataclass(frozen=True)
+class Fits:
+    """Fits of columns in each sample, with what is known there of fits with a score beside them."""
 
-    ``score`` is [draws, N], or [1, N] where all samples share it, which is faster.
-    ``start``, [draws, 1 + K], has these fits' coefficients, and ``start_information``,
-    [draws, 1 + K, 1 + K], their `information`; all samples may share one fit. The Hessian there is
-    known, and later ones are estimated from the gradients (BFGS), so that no step multiplies
-    columns by columns. Samples that this does not lead to the maximum go to `fit_ridge`.
-    """
-    draws, k = len(weights), 1 + columns.shape[1]
-    design, ridge = np.column_stack([np.ones(len(columns)), columns]), np.concatenate([[0.0], np.ones(k)])
-    every = np.column_stack([design, score[0]]) if len(score) == 1 else None  # the columns that all samples share
+    label: np.ndarray  # [N]
+    weights: np.ndarray  # [samples, N]
+    design: np.ndarray  # [N, 1 + K]
+    beta: np.ndarray  # [samples, 1 + K]
+    residual: np.ndarray  # [samples, N], of the label, times the sample's weights
+    working: np.ndarray  # [samples, N], p (1 - p) times the sample's weights
+    information: np.ndarray  # [samples, 1 + K, 1 + K], of the columns
 
-    def climb(beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return probabilities and gradients."""
-        p = expit(_predict(design, beta, score) if every is None else _predict(every, beta, None))
-        residual = weights * (label - p)
-        products = np.column_stack([residual @ design, (residual * score).sum(1)]) if every is None else residual @ every
-        return p, products - ridge * beta
+    @classmethod
+    def at(cls, beta: np.ndarray, columns: np.ndarray, label: np.ndarray, weights: np.ndarray) -> "Fits":
+        """Return them for the coefficients of `fit_ridge`."""
+        design = np.column_stack([np.ones(len(columns)), columns])
+        p = expit(_predict(design, beta, None))
+        working = weights * p * (1 - p)
+        return cls(label, weights, design, beta, weights * (label - p), working, information(design, working))
 
-    beta = np.concatenate([np.broadcast_to(start, (draws, k)), np.zeros((draws, 1))], axis=1)
-    p, gradient = climb(beta)
-    curved = weights * p * (1 - p) * score
-    inverse = np.linalg.inv(start_information + np.diag(ridge[:k] + 1e-10))
-    inverse = _bordered(inverse, curved @ design, (curved * score).sum(1) + ridge[-1])
-    with np.errstate(over="ignore", invalid="ignore"):  # of samples that go to fit_ridge
-        for _ in range(STEPS):
-            step = (inverse @ gradient[:, :, None])[:, :, 0]
-            beta += step
-            far = ~(np.abs(gradient).max(1) <= tolerance * weights.sum(1))
-            if not far.any():
-                return beta
-            before, (_, gradient) = gradient, climb(beta)
-            _update(inverse, step, before - gradient)
-    rest = np.broadcast_to(score, weights.shape)[far], np.broadcast_to(start, (draws, k))[far]
-    beta[far] = fit_ridge(columns, label, weights[far], rest[0], tolerance=tolerance, start=rest[1])
-    return beta
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        # So little that it only keeps a draw with fewer different items than columns solvable.
+        little = (1e-6 * self.working.sum(1) + 1e-12)[:, None, None] * np.eye(self.design.shape[1])
+        return np.linalg.inv(self.information + little)
+
+    def one_step(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each score's coefficient after one step, and its share that is new.
+
+        ``scores`` are [samples, N], or [1, N] for all samples, or [scores, N] with one sample.
+        """
+        slopes = (self._inverse @ ((self.working * scores) @ self.design)[:, :, None])[:, :, 0]
+        left = scores - slopes @ self.design.T
+        new, total = (self.working * left**2).sum(1), (self.working * scores**2).sum(1)
+        share = np.divide(new, total, out=np.zeros(len(new)), where=total > 0)
+        return (self.residual * left).sum(1) / np.where(new > 0, new, 1.0), share
+
+    def add_score(self, scores: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
+        """Return `fit_ridge` with a score, from the fits without it: ``[fits, 2 + K]``.
+
+        ``scores`` are those of `one_step`; one that all samples share is faster. The Hessian is
+        known here, and later ones are estimated from the gradients (BFGS), so that no step
+        multiplies columns by columns. Fits that do not reach the maximum so go to `fit_ridge`.
+        """
+        k, shared = self.design.shape[1], len(scores) == 1
+        fits = len(scores if len(self.weights) == 1 else self.weights)
+        ridge = np.concatenate([[0.0], np.ones(k)])
+        every = np.column_stack([self.design, scores[0]]) if shared else self.design
+
+        def gradients(residual: np.ndarray) -> np.ndarray:
+            products = residual @ every
+            products = products if shared else np.column_stack([products, (residual * scores).sum(1)])
+            return products - ridge * beta
+
+        beta = np.concatenate([np.broadcast_to(self.beta, (fits, k)), np.zeros((fits, 1))], axis=1)
+        gradient, curved = gradients(np.broadcast_to(self.residual, (fits, len(every)))), self.working * scores
+        inverse = np.linalg.inv(self.information + np.diag(ridge[:k] + 1e-10))
+        inverse = _bordered(inverse, curved @ self.design, (curved * scores).sum(1) + ridge[-1])
+        with np.errstate(over="ignore", invalid="ignore"):  # of fits that go to fit_ridge
+            for _ in range(STEPS):
+                step = (inverse @ gradient[:, :, None])[:, :, 0]
+                beta += step
+                far = ~(np.abs(gradient).max(1) <= tolerance * self.weights.sum(1))
+                if not far.any():
+                    return beta
+                log_odds = _predict(every, beta, None if shared else scores)
+                before, gradient = gradient, gradients(self.weights * (self.label - expit(log_odds)))
+                _update(inverse, step, before - gradient)
+        weights, score = (np.broadcast_to(rows, (fits, len(every)))[far] for rows in (self.weights, scores))
+        start = np.broadcast_to(self.beta, (fits, k))[far]
+        beta[far] = fit_ridge(self.design[:, 1:], self.label, weights, score, tolerance=tolerance, start=start)
+        return beta
 
 
 def _bordered(inverse: np.ndarray, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
