@@ -19,7 +19,8 @@ from wor import storage
 from wor.errors import UserError
 from wor.pipeline import cluster
 
-RAY = {"RAY_USAGE_STATS_ENABLED": "0"}
+# Other tests run beside these, and Ray's workers would give way to them.
+RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 MANY = {"dataset_specs": {"gsm-symbolic": {"n": 168}}}  # 90 for evaluation: two shards generated, six observed
 ACTIVATIONS = ("activations", "--model", "tiny", "--dataset", "gsm-symbolic")
 
@@ -151,7 +152,11 @@ class Run:
         return result
 
     def end(self):
-        assert self.process.wait(timeout=120) == 0, self.said()
+        try:
+            assert self.process.wait(timeout=600) == 0, self.said()
+        finally:
+            self.process.kill()
+            self.process.wait()
         return self.study.json("data/logs/activations_tiny_gsm-symbolic.json")
 
 
