@@ -228,6 +228,18 @@ def test_replicates_that_hardly_agree_give_a_reason():
     assert one.reason == "the noise of one replicate is not known"
 
 
+def test_draws_in_which_the_replicates_are_constant_do_not_count():
+    rng = np.random.default_rng(4)
+    truth = np.where(np.arange(60) < 6, 5.0, 0.0)  # six items of 60 differ from the others
+    replicates = truth + 0.1 * rng.normal(size=(2, 60)) * (truth > 0)
+    arrays = truth + rng.normal(size=60), np.arange(60) % 2, rng.normal(size=(60, 1)), replicates
+    weights = rng.multinomial(60, np.full(60, 1 / 60), size=400).astype(float)
+    weights = weights[weights[:, :6].sum(1) > 0]
+    constant = weights[:20].copy()
+    constant[:, :6] = 0
+    assert partial_given_replicates(*arrays, np.concatenate([weights, constant])) == partial_given_replicates(*arrays, weights)
+
+
 def test_the_reliability_of_a_mean_is_its_squared_correlation_with_what_it_measures():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=20_000)

@@ -112,9 +112,10 @@ def partial_given_replicates(
     covariance = np.concatenate([_covariances(columns, np.ones((1, len(x)))), _covariances(columns, weights)])
     errors = np.concatenate([[noise.mean()], weights @ noise / weights.sum(1, dtype=np.float64)])
     inside = covariance[:, 2:, 2:].copy()
-    # The average's variance that the other covariates leave, with its noise.
-    left = 1 / np.linalg.pinv(inside, hermitian=True)[:, -1, -1]
-    reliability = 1 - errors / left
+    # One over the average's variance that the other covariates leave, with its noise.
+    precision = np.linalg.pinv(inside, hermitian=True)[:, -1, -1]
+    varies = inside[:, -1, -1] > MIN_LEFT  # otherwise a draw knows nothing of its reliability
+    reliability = np.where(varies, 1 - errors * precision, 0.0)
     if reliability[0] < MIN_RELIABILITY:
         share = f"{max(0.0, float(reliability[0])):.2f}"
         return undefined(f"the replicates agree too little: reliability {share}, of {MIN_RELIABILITY} that are needed", len(x))
