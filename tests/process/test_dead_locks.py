@@ -8,7 +8,8 @@ import time
 import psutil
 import pytest
 
-from wor.process.dead_locks import LOCKS, clear_dead_locks, lock_owners
+from wor.process.commands import git
+from wor.process.dead_locks import LOCKS, clear_dead_locks, lock_owners, return_to_branch
 
 
 @pytest.fixture
@@ -85,3 +86,54 @@ def test_a_study_without_locks_is_left_as_it_is(tmp_path):
     clear_dead_locks(tmp_path)
     assert lock_owners(tmp_path) == ({}, {})
     assert list(tmp_path.iterdir()) == []
+
+
+COMMIT = ("-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "--allow-empty", "-m", "Nothing")
+
+
+class TestReturnToBranch:
+    @pytest.fixture
+    def left(self, tmp_path, monkeypatch):
+        """A repository as a killed `dvc exp run` leaves it."""
+        monkeypatch.chdir(tmp_path)
+        for words in (
+            ("init", "-q", "-b", "pilot/a"),
+            COMMIT,
+            ("update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD"),
+        ):
+            assert git(*words) is not None
+        assert git("checkout", "-q", git("rev-parse", "HEAD").strip()) is not None
+        assert git("symbolic-ref", "-q", "HEAD") is None
+        return tmp_path
+
+    def test_head_is_back_on_the_branch(self, left):
+        assert return_to_branch(left) == "pilot/a"
+        assert git("symbolic-ref", "HEAD") == "refs/heads/pilot/a\n"
+        assert return_to_branch(left) == ""
+
+    @pytest.mark.parametrize(
+        "since",
+        [
+            ("update-ref", "-d", "refs/exps/exec/EXEC_BASELINE"),  # it was not DVC
+            COMMIT,  # someone moved HEAD
+            ("branch", "-m", "pilot/a", "other"),  # the branch is gone
+        ],
+        ids=str,
+    )
+    def test_what_someone_else_did_is_left(self, left, since):
+        assert git(*since) is not None
+        assert return_to_branch(left) == ""
+        assert git("symbolic-ref", "-q", "HEAD") is None
+
+    def test_a_run_in_progress_is_left(self, left):
+        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc"], cwd=left) as running:
+            while "dvc" not in psutil.Process(running.pid).cmdline():
+                time.sleep(0.01)
+            assert return_to_branch(left) == ""
+            running.kill()
+        assert return_to_branch(left) == "pilot/a"
+
+
+def test_outside_a_repository_there_is_no_branch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert return_to_branch(tmp_path) == ""

@@ -153,16 +153,24 @@ class TestAStudy:
             assert (self.study.folder / "experiments/iteration_001/results" / path.name).read_bytes() == path.read_bytes()
         assert not glob.glob(self.shards)
 
-    def test_kill_9_of_wor_ends_the_run_and_the_next_one_resumes(self, start, ran):
+    def test_kill_9_of_wor_or_of_all_ends_the_run_and_the_next_one_resumes(self, start, ran):
         self.forget("activations@tiny-wiki", "nulls@tiny", "metrics", "stats", "figures", "iteration")
         run = start(*WOR, "run").until_said("activations tiny wiki: generated: 22")
         run.process.kill()
         run.process.wait()
         run.wait_until_all_ended(time.monotonic() + SOON)
-        again = start(*WOR, "run")
-        assert again.process.wait(300) == 0, again.said
+        again = start(*WOR, "run").until_said("> python -m stages nulls --model tiny\n")
         assert "Running stage 'activations@tiny-wiki'" in again.said
         assert "were done before an interruption" in again.said
+        os.killpg(again.process.pid, signal.SIGKILL)  # DVC too: it cannot put HEAD back
+        again.process.wait()
+        again.wait_until_all_ended(time.monotonic() + SOON)
+        assert self.study.run("git", "rev-parse", "--abbrev-ref", "HEAD").stdout == "HEAD\n"
+        last = start(*WOR, "run")
+        assert last.process.wait(300) == 0, last.said
+        assert "Back on branch main: a killed run had left it\n" in last.said
+        assert "Running stage 'activations@tiny-wiki'" not in last.said
+        assert self.study.run("git", "symbolic-ref", "HEAD").stdout == "refs/heads/main\n"
         for path in (ran.folder / "experiments/iteration_001/results").glob("*.csv"):
             assert (self.study.folder / "experiments/iteration_001/results" / path.name).read_bytes() == path.read_bytes()
 

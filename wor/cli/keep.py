@@ -7,7 +7,7 @@ import typer
 
 from wor import paths
 from wor.cli import complete
-from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json
+from wor.cli.shared import AsJson, IterationName, iteration_folder, print_json, return_to_branch
 from wor.errors import UserError
 from wor.iterations import lookup
 from wor.iterations import verify as verification
@@ -29,6 +29,7 @@ def record(
     Example: wor record -m "Temperature 0.7"
     """
     interrupt.set_message("the iterations are unchanged; what is not yet recorded is recorded by the same command")
+    return_to_branch()
     recorded = recording.record_iterations(message)
     show_tracked(recorded.tracked)
     if recorded.commit:

@@ -9,6 +9,7 @@ import typer
 from wor import paths, storage
 from wor.cli import complete
 from wor.iterations import lookup
+from wor.process import dead_locks
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Profile = Annotated[
@@ -37,3 +38,9 @@ def iteration_folder(iteration: str) -> Path:
     """Return the folder of a complete iteration; of the newest where the name is empty."""
     experiments = paths.experiments()
     return lookup.find_iteration(iteration, lookup.complete_iterations(experiments), experiments)
+
+
+def return_to_branch() -> None:
+    """Put HEAD back on the branch from which a killed run took it, and say so."""
+    if branch := dead_locks.return_to_branch(paths.project()):
+        typer.echo(f"Back on branch {branch}: a killed run had left it", err=True)

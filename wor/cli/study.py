@@ -12,7 +12,7 @@ import typer
 from wor import paths
 from wor.cli import complete
 from wor.cli.keep import show_tracked
-from wor.cli.shared import AsJson, IterationName, Profile, Settings, iteration_folder, print_json
+from wor.cli.shared import AsJson, IterationName, Profile, Settings, iteration_folder, print_json, return_to_branch
 from wor.config import overrides
 from wor.errors import UserError
 from wor.iterations import lookup, registry
@@ -49,6 +49,7 @@ def run(
     if edited := validation.uncommitted_parameters():
         typer.echo(f"params.yaml differs from the commit in {', '.join(edited)}", err=True)
     clear_dead_locks(paths.project())
+    return_to_branch()
     command = commands.quiet_dvc_command("exp", "run", *options, *overrides.dvc_arguments(changes))
     with tempfile.TemporaryDirectory() as temporary:
         flags = Path(temporary)

@@ -1,4 +1,4 @@
-"""Tell which of DVC's locks in .dvc/tmp are held, and clear those that a killed run left.
+"""Undo what a killed run of DVC left: its locks in .dvc/tmp, and HEAD on no branch.
 
 DVC clears a lock whose process is gone. It takes two others for alive: a process that was killed
 and never reaped, as in a container without an init process, and another program that got the
@@ -6,11 +6,13 @@ number since. It also stops at a file that a kill cut off.
 """
 
 import json
+import re
 from pathlib import Path
 
 import psutil
 
 from wor import storage
+from wor.process.commands import git
 
 LOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 
@@ -31,6 +33,34 @@ def clear_dead_locks(project: Path) -> None:
             storage.write_text(path, json.dumps(_held(_read(path) or {})))
         finally:
             guard.close()
+
+
+def return_to_branch(project: Path) -> str:
+    """Put HEAD back on the branch from which a killed run took it, and return the branch's name.
+
+    DVC runs an experiment with HEAD on no branch. Empty where nothing is to be done: HEAD is on a
+    branch, DVC still runs there, someone else moved HEAD, or the branch is elsewhere by now.
+    """
+    head, last = ((git(*words) or "").strip() for words in (("rev-parse", "HEAD"), ("reflog", "-1", "--format=%gs")))
+    left = re.fullmatch(rf"checkout: moving from (\S+) to {head}", last)
+    if not left or git("symbolic-ref", "-q", "HEAD") or not git("rev-parse", "-q", "--verify", "refs/exps/exec/EXEC_BASELINE"):
+        return ""
+    branch = f"refs/heads/{left[1]}"
+    if (git("rev-parse", "-q", "--verify", branch) or "").strip() != head or _dvc_runs_in(project):
+        return ""
+    git("symbolic-ref", "-m", f"wor: return to {left[1]} after a killed run", "HEAD", branch)
+    return left[1]
+
+
+def _dvc_runs_in(project: Path) -> bool:
+    for process in psutil.process_iter():
+        try:
+            names = {Path(part).name for part in process.cmdline()}
+            if names & {"dvc", "wor.process.quiet_dvc"} and Path(process.cwd()).samefile(project):
+                return True
+        except (psutil.Error, OSError):
+            continue
+    return False
 
 
 def lock_owners(project: Path) -> tuple[dict[int, str], dict[int, str]]:
