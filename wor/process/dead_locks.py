@@ -1,4 +1,4 @@
-"""Undo what a killed run of DVC left: its locks in .dvc/tmp, and HEAD on no branch.
+"""Tell and undo what a killed run of DVC left: its locks in .dvc/tmp, and HEAD on no branch.
 
 DVC clears a lock whose process is gone. It takes two others for alive: a process that was killed
 and never reaped, as in a container without an init process, and another program that got the
@@ -41,18 +41,22 @@ def return_to_branch(project: Path) -> str:
     DVC runs an experiment with HEAD on no branch. Empty where nothing is to be done: HEAD is on a
     branch, DVC still runs there, someone else moved HEAD, or the branch is elsewhere by now.
     """
-    head, last = ((git(*words) or "").strip() for words in (("rev-parse", "HEAD"), ("reflog", "-1", "--format=%gs")))
-    left = re.fullmatch(rf"checkout: moving from (\S+) to {head}", last)
-    if not left or git("symbolic-ref", "-q", "HEAD") or not git("rev-parse", "-q", "--verify", "refs/exps/exec/EXEC_BASELINE"):
+
+    def ask(*words: str) -> str:
+        return (git(*words, where=project) or "").strip()
+
+    if ask("symbolic-ref", "-q", "HEAD") or not ask("rev-parse", "-q", "--verify", "refs/exps/exec/EXEC_BASELINE"):
         return ""
-    branch = f"refs/heads/{left[1]}"
-    if (git("rev-parse", "-q", "--verify", branch) or "").strip() != head or _dvc_runs_in(project):
+    head = ask("rev-parse", "HEAD")
+    left = re.fullmatch(rf"checkout: moving from (\S+) to {head}", ask("reflog", "-1", "--format=%gs"))
+    if not left or ask("rev-parse", "-q", "--verify", f"refs/heads/{left[1]}") != head or _dvc_runs_in(project):
         return ""
-    git("symbolic-ref", "-m", f"wor: return to {left[1]} after a killed run", "HEAD", branch)
+    ask("symbolic-ref", "-m", f"wor: return to {left[1]} after a killed run", "HEAD", f"refs/heads/{left[1]}")
     return left[1]
 
 
 def _dvc_runs_in(project: Path) -> bool:
+    # Stricter than `is_dvc`: no lock names these processes, and an editor of dvc.yaml is none.
     for process in psutil.process_iter():
         try:
             names = {Path(part).name for part in process.cmdline()}

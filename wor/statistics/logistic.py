@@ -1,7 +1,6 @@
 """Ridge logistic regression of many bootstrap samples at once."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
@@ -90,7 +89,8 @@ class Fits:
     beta: np.ndarray  # [samples, 1 + K]
     residual: np.ndarray  # [samples, N], of the label, times the sample's weights
     working: np.ndarray  # [samples, N], p (1 - p) times the sample's weights
-    information: np.ndarray  # [samples, 1 + K, 1 + K], of the columns
+    inverse: np.ndarray  # [samples, 1 + K, 1 + K], of the columns' `information`
+    penalised: np.ndarray  # the same, of the negative Hessian: with the penalty
 
     @classmethod
     def at(cls, beta: np.ndarray, columns: np.ndarray, label: np.ndarray, weights: np.ndarray) -> "Fits":
@@ -98,20 +98,18 @@ class Fits:
         design = np.column_stack([np.ones(len(columns)), columns])
         p = expit(_predict(design, beta, None))
         working = weights * p * (1 - p)
-        return cls(label, weights, design, beta, weights * (label - p), working, information(design, working))
-
-    @cached_property
-    def _inverse(self) -> np.ndarray:
+        known, identity = information(design, working), np.eye(design.shape[1])
         # So little that it only keeps a draw with fewer different items than columns solvable.
-        little = (1e-6 * self.working.sum(1) + 1e-12)[:, None, None] * np.eye(self.design.shape[1])
-        return np.linalg.inv(self.information + little)
+        inverse = np.linalg.inv(known + (1e-6 * working.sum(1) + 1e-12)[:, None, None] * identity)
+        penalised = np.linalg.inv(known + np.diag(_ridge(design) + 1e-10))
+        return cls(label, weights, design, beta, weights * (label - p), working, inverse, penalised)
 
     def one_step(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return each score's coefficient after one step, and its share that is new.
 
         ``scores`` are [samples, N], or [1, N] for all samples, or [scores, N] with one sample.
         """
-        slopes = (self._inverse @ ((self.working * scores) @ self.design)[:, :, None])[:, :, 0]
+        slopes = (self.inverse @ ((self.working * scores) @ self.design)[:, :, None])[:, :, 0]
         left = scores - slopes @ self.design.T
         new, total = (self.working * left**2).sum(1), (self.working * scores**2).sum(1)
         share = np.divide(new, total, out=np.zeros(len(new)), where=total > 0)
@@ -126,8 +124,8 @@ class Fits:
         """
         k, shared = self.design.shape[1], len(scores) == 1
         fits = len(scores if len(self.weights) == 1 else self.weights)
-        ridge = np.concatenate([[0.0], np.ones(k)])
         every = np.column_stack([self.design, scores[0]]) if shared else self.design
+        ridge = np.append(_ridge(self.design), 1.0)
 
         def gradients(residual: np.ndarray) -> np.ndarray:
             products = residual @ every
@@ -136,8 +134,7 @@ class Fits:
 
         beta = np.concatenate([np.broadcast_to(self.beta, (fits, k)), np.zeros((fits, 1))], axis=1)
         gradient, curved = gradients(np.broadcast_to(self.residual, (fits, len(every)))), self.working * scores
-        inverse = np.linalg.inv(self.information + np.diag(ridge[:k] + 1e-10))
-        inverse = _bordered(inverse, curved @ self.design, (curved * scores).sum(1) + ridge[-1])
+        inverse = _bordered(self.penalised, curved @ self.design, (curved * scores).sum(1) + ridge[-1])
         with np.errstate(over="ignore", invalid="ignore"):  # of fits that go to fit_ridge
             for _ in range(STEPS):
                 step = (inverse @ gradient[:, :, None])[:, :, 0]
@@ -152,6 +149,11 @@ class Fits:
         start = np.broadcast_to(self.beta, (fits, k))[far]
         beta[far] = fit_ridge(self.design[:, 1:], self.label, weights, score, tolerance=tolerance, start=start)
         return beta
+
+
+def _ridge(design: np.ndarray) -> np.ndarray:
+    """Return the penalty of each column, of which the first is the intercept: [K]."""
+    return np.append(0.0, np.ones(design.shape[1] - 1))
 
 
 def _bordered(inverse: np.ndarray, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
